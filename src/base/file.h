@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/digest.h"
+#include "base/macros.h"
+
+/* Paths are relative to @dirfd, or to the working folder with AT_FDCWD. All return 0 or -errno. */
+
+/**
+ * sk_file_read() - read a whole regular file
+ * @max: most bytes; a larger file is -EFBIG and nothing is returned
+ * @ret: NUL-terminated one past @ret_len; owned by the caller
+ */
+int sk_file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len);
+int sk_fd_read(int fd, size_t max, char **ret, size_t *ret_len);
+
+/**
+ * sk_file_write() - replace a file so that after a power cut there is the old one or the new one
+ * Temporary name in the same folder, fsync, rename, fsync of the folder.
+ */
+int sk_file_write(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+
+/** sk_fd_write() - write all of @len, over EINTR and short writes. */
+int sk_fd_write(int fd, const void *data, size_t len);
+
+/**
+ * sk_fd_copy() - copy from the present position of @from to @to
+ * @max:        more bytes than this is -EFBIG (what was copied so far stays in @to)
+ * @ret_digest: SHA-256 of what was copied; may be NULL
+ */
+int sk_fd_copy(int from, int to, uint64_t max, uint64_t *ret_len, struct sk_digest *ret_digest);
+
+int sk_dir_sync(int dirfd, const char *path);
+/** sk_mkdir_p() - make a folder and those above it; an existing folder is fine. */
+int sk_mkdir_p(int dirfd, const char *path, mode_t mode);
+/** sk_rm_rf() - remove a tree; never follows a symlink, never crosses a mount. Absent is fine. */
+int sk_rm_rf(int dirfd, const char *path);
+
+/** sk_path_ok() - relative, no empty, "." or ".." part, no byte below ' ', under PATH_MAX. */
+bool sk_path_ok(const char *path);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include "cli/cmd.h"
+#include "cli/help.h"
+
+/* In the order that help shows. Each group lives in a file of its own. */
+static const struct sk_cmd *const commands[] = {
+	&sk_cmd_completion,
+	&sk_cmd_man,
+	&sk_cmd_version,
+	NULL,
+};
+
+static const struct sk_cmd root = {
+	.name = "skerry",
+	.summary = "carry software from a desk to devices, and keep it running there",
+	.about = "On a developer's desk: manifests, keys, capsule images, releases, a simulated "
+		 "device, and the fleet hub. On a device: its capsules, releases and store.",
+	.sub = commands,
+};
+
+int main(int argc, char **argv)
+{
+	sk_log_open("skerry", SK_LOG_WARNING);
+	return sk_cli_main(&root, argc, argv);
+}

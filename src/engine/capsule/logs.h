@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "engine/capsule/engine.h"
+
+/** One line (or part of one) of a capsule's output. @stream: 1 standard output, 2 standard error. */
+struct sk_log_line {
+	int stream;
+	int64_t time_s;
+	uint32_t time_ns;
+	const char *text; /* not NUL-terminated; with its newline when the line is whole */
+	size_t len;
+};
+
+struct sk_log_query {
+	bool follow;
+	bool stdout_, stderr_;
+	int64_t tail;		  /* last lines; -1 for all */
+	int64_t since_s, until_s; /* 0: no bound */
+};
+
+/**
+ * sk_logs_open() - read a capsule's log, over rotations, from oldest to newest
+ * @line: non-zero return pauses (call sk_logs_resume()); @end: called once at the end, when following only once the
+ * capsule has exited and all was read. Both from the loop.
+ */
+struct sk_logs;
+int sk_logs_open(struct sk_capsule *c, const struct sk_log_query *query,
+		 int (*line)(void *arg, const struct sk_log_line *l), void (*end)(void *arg),
+		 void *arg, struct sk_logs **ret, struct sk_err *err);
+void sk_logs_resume(struct sk_logs *l);
+void sk_logs_close(struct sk_logs *l);

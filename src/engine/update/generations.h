@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "model/generation.h"
+#include "store/store.h"
+
+/*
+ * Generations on disk (records of the store) and the machine of model/generation.h that moves them. Each call is one crash-safe step: after a
+ * power cut at any instruction the old state or the new one is found. The link to the current
+ * generation moves only when the new one is good.
+ */
+struct sk_generations;
+int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err);
+void sk_generations_close(struct sk_generations *g);
+SK_DEFINE_CLEANUP(struct sk_generations, sk_generations_close);
+
+/**
+ * sk_generations_boot() - the daemon starts; which generation runs now?
+ * @new_boot: the machine was restarted (boot id differs), not only the daemon: ephemeral generations
+ *            are dropped, a trying one spends a boot, and is bad once its boots are spent
+ * @ret: borrowed until the next call; NULL on a device without any generation
+ */
+int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk_generation **ret,
+			struct sk_err *err);
+
+/** sk_generations_stage() - record a verified release whose images are all in the store. @ret_number names it. */
+int sk_generations_stage(struct sk_generations *g, const struct sk_digest *release,
+			 const char *version, bool ephemeral, uint32_t boots_max,
+			 uint64_t *ret_number, struct sk_err *err);
+/** sk_generations_apply() - staged -> trying; "bad-state" when another one is trying. */
+int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_err *err);
+/** Health gate's verdict on the trying one. Unhealthy: it is bad, sk_generations_running() is the newest good one again. */
+int sk_generations_healthy(struct sk_generations *g, struct sk_err *err);
+int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struct sk_err *err);
+
+/** The one that runs (trying or good), the newest good one; NULL if there is none. Borrowed. */
+const struct sk_generation *sk_generations_running(const struct sk_generations *g);
+const struct sk_generation *sk_generations_good(const struct sk_generations *g);
+const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number);
+/** All that are on record, oldest first; borrowed array. */
+const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n);
+/** Forgets old ones but the running one, a staged or trying one, and the last @keep_good good ones. */
+int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err);
