@@ -8,7 +8,10 @@
 #include "base/digest.h"
 #include "base/err.h"
 
-/* jansson with bounds and with errors that name the key. Getters return 0 or "bad-request". */
+/*
+ * jansson with bounds and with errors that name the key. Getters return 0 or "bad-request"; one whose
+ * key is absent (or null) leaves *ret as the caller has set it, unless it says otherwise.
+ */
 
 #define _cleanup_json_ _cleanup_(sk_json_decrefp)
 static inline void sk_json_decrefp(json_t **j)
