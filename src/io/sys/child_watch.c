@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/sys/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "io/sys/child_priv.h"
+
+#define KEEP_MAX 64
+#define CHUNK	 16384
+#define READS_A_GO \
+	16 /* chunks read before the loop gets its turn: a chatty child must not hog it */
+
+struct sk_child {
+	sd_event *event;
+	pid_t pid;
+	int pidfd, out_fd, err_fd;
+	bool reaped;
+	sd_event_source *exit_source, *out_source, *err_source, *timer;
+	struct sk_buf out;
+	struct sk_child_tail tail;
+	sk_child_done_fn done;
+	void *arg;
+};
+
+/* A child that was killed and freed before it had ended: somebody still has to collect it. */
+static int orphan_ended(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	siginfo_t si;
+
+	(void)waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG);
+	sd_event_source_disable_unref(s);
+	return 0;
+}
+
+static void reap_later(struct sk_child *c)
+{
+	siginfo_t si = { 0 };
+	sd_event_source *s;
+
+	(void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == 0 && si.si_pid != 0)
+		return;
+	if (sd_event_add_io(c->event, &s, c->pidfd, EPOLLIN, orphan_ended, NULL) >= 0) {
+		(void)sd_event_source_set_io_fd_own(s, true);
+		c->pidfd = -1;
+		(void)sd_event_source_set_floating(s, true);
+		sd_event_source_unref(s);
+		return;
+	}
+	(void)waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
+}
+
+void sk_child_free(struct sk_child *c)
+{
+	if (!c)
+		return;
+	sd_event_source_disable_unref(c->exit_source);
+	sd_event_source_disable_unref(c->out_source);
+	sd_event_source_disable_unref(c->err_source);
+	sd_event_source_disable_unref(c->timer);
+	if (c->pidfd >= 0 && !c->reaped)
+		reap_later(c);
+	sk_closep(&c->pidfd);
+	sk_closep(&c->out_fd);
+	sk_closep(&c->err_fd);
+	sk_buf_done(&c->out);
+	sd_event_unref(c->event);
+	free(c);
+}
+
+pid_t sk_child_pid(const struct sk_child *c)
+{
+	return c->pid;
+}
+
+static void keep_output(struct sk_child *c, const char *data, size_t len)
+{
+	/* Past the bound it is thrown away, as the header says; so is it without memory. */
+	(void)sk_buf_add(&c->out, data, SK_MIN(len, c->out.max - c->out.len));
+}
+
+/* Return: true when the stream has ended */
+static bool drain(struct sk_child *c, int fd, bool is_out)
+{
+	char chunk[CHUNK];
+
+	for (int i = 0; i < READS_A_GO; i++) {
+		ssize_t n = sk_child_read(fd, chunk, sizeof(chunk));
+
+		if (n <= 0)
+			return n != -EAGAIN;
+		if (is_out)
+			keep_output(c, chunk, (size_t)n);
+		else
+			sk_child_tail_add(&c->tail, chunk, (size_t)n);
+	}
+	return false;
+}
+
+static int on_stream(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	struct sk_child *c = arg;
+
+	if (drain(c, fd, fd == c->out_fd))
+		(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	return 0;
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct sk_child *c = arg;
+
+	(void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+	return 0;
+}
+
+/* As waitpid() would have told it. */
+static int status_of(const siginfo_t *si)
+{
+	if (si->si_code == CLD_EXITED)
+		return (si->si_status & 0xff) << 8;
+	return (si->si_status & 0x7f) | (si->si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+static int on_exit_(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	struct sk_child *c = arg;
+	_cleanup_buf_ struct sk_buf out = { 0 };
+	struct sk_child_tail tail;
+	siginfo_t si = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0)
+		si.si_code = CLD_KILLED, si.si_status = SIGKILL; /* reaped by somebody else */
+	else if (si.si_pid == 0)
+		return 0;
+	c->reaped = true;
+	/* What a grandchild that holds the pipe may write later is not waited for. */
+	(void)drain(c, c->out_fd, true);
+	(void)drain(c, c->err_fd, false);
+	(void)sd_event_source_set_enabled(c->exit_source, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(c->out_source, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(c->err_source, SD_EVENT_OFF);
+	if (c->timer)
+		(void)sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+	/* The callback may free the handle: what it is given must live on. */
+	out = c->out;
+	c->out = (struct sk_buf){ 0 };
+	tail = c->tail;
+	c->done(c->arg, status_of(&si), out.data ? out.data : "", sk_child_tail_end(&tail));
+	return 0;
+}
+
+static int attach(struct sk_child *c, uint64_t timeout_ms)
+{
+	int r;
+
+	r = sd_event_add_io(c->event, &c->exit_source, c->pidfd, EPOLLIN, on_exit_, c);
+	/* Output first, so that it is complete when the end is told. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(c->exit_source, SD_EVENT_PRIORITY_NORMAL + 1);
+	if (r >= 0)
+		r = sd_event_add_io(c->event, &c->out_source, c->out_fd, EPOLLIN, on_stream, c);
+	if (r >= 0)
+		r = sd_event_add_io(c->event, &c->err_source, c->err_fd, EPOLLIN, on_stream, c);
+	if (r >= 0 && timeout_ms > 0)
+		r = sd_event_add_time_relative(c->event, &c->timer, CLOCK_MONOTONIC,
+					       timeout_ms * 1000, 1000, on_timeout, c);
+	return r < 0 ? r : 0;
+}
+
+/* A handle with its two pipes; the writing ends go to @out_w and @err_w. */
+static int child_new(sd_event *event, size_t out_max, sk_child_done_fn done, void *arg,
+		     struct sk_child **ret, int *out_w, int *err_w)
+{
+	_cleanup_(sk_child_freep) struct sk_child *c = calloc(1, sizeof(*c));
+	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, r;
+
+	if (!c)
+		return -ENOMEM;
+	c->pidfd = c->out_fd = c->err_fd = -1;
+	c->event = sd_event_ref(event);
+	c->out.max = out_max;
+	c->done = done;
+	c->arg = arg;
+	r = sk_child_pipe(out);
+	c->out_fd = out[0];
+	*out_w = out[1];
+	if (r == 0)
+		r = sk_child_pipe(err);
+	c->err_fd = err[0];
+	*err_w = err[1];
+	if (r == 0)
+		*ret = TAKE_PTR(c);
+	return r;
+}
+
+int sk_child_watch(sd_event *event, const struct sk_child_spec *spec, size_t out_max,
+		   uint64_t timeout_ms, sk_child_done_fn done, void *arg, struct sk_child **ret,
+		   struct sk_err *err)
+{
+	_cleanup_(sk_child_freep) struct sk_child *c = NULL;
+	_cleanup_close_ int out_w = -1, err_w = -1;
+	struct sk_child_spec s = *spec;
+	int r;
+
+	r = child_new(event, out_max, done, arg, &c, &out_w, &err_w);
+	if (r < 0)
+		return sk_err_set(err, r, "child-failed", "cannot watch %s: %s", s.argv[0],
+				  strerror(-r));
+	if (s.stdout_fd < 0)
+		s.stdout_fd = out_w;
+	if (s.stderr_fd < 0)
+		s.stderr_fd = err_w;
+	r = sk_child_start(&s, &c->pid, &c->pidfd, err);
+	if (r < 0)
+		return r;
+	r = attach(c, timeout_ms);
+	if (r < 0)
+		return sk_err_set(err, r, "child-failed", "cannot watch %s: %s", s.argv[0],
+				  strerror(-r));
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Close all descriptors from 3 on but those in @keep. */
+static int close_others(const int *keep, size_t n)
+{
+	int sorted[KEEP_MAX];
+	unsigned from = 3;
+
+	memcpy(sorted, keep, n * sizeof(*keep));
+	qsort(sorted, n, sizeof(*sorted), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (sorted[i] < (int)from)
+			continue;
+		if (sorted[i] > (int)from && close_range(from, (unsigned)sorted[i] - 1, 0) < 0)
+			return -errno;
+		from = (unsigned)sorted[i] + 1;
+	}
+	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
+}
+
+struct task_setup {
+	int (*task)(void *arg);
+	void *arg;
+	const int *keep;
+	size_t n_keep;
+	uid_t uid;
+	gid_t gid;
+	pid_t parent;
+	int out_w, err_w;
+};
+
+static int task_fds(const struct task_setup *t)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(t->out_w, 1) < 0 || dup2(t->err_w, 2) < 0)
+		return -errno;
+	return t->n_keep > 0		    ? close_others(t->keep, t->n_keep)
+	       : close_range(3, ~0U, 0) < 0 ? -errno
+					    : 0;
+}
+
+static int task_main(const struct task_setup *t)
+{
+	int r;
+
+	sk_child_reset_signals();
+	r = task_fds(t);
+	if (r == 0)
+		r = sk_child_become(t->uid, t->gid);
+	if (r == 0)
+		r = sk_child_die_with(t->parent);
+	if (r < 0) {
+		(void)dprintf(2, "cannot set up a task: %s\n", strerror(-r));
+		return 126;
+	}
+	r = t->task(t->arg);
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+	return r >= 0 && r <= 125 ? r : 125;
+}
+
+static int task_fork(const struct task_setup *t, struct sk_child *c)
+{
+	/* What waits in the buffers would be written twice. */
+	(void)fflush(stdout);
+	(void)fflush(stderr);
+	c->pid = fork();
+	if (c->pid < 0)
+		return -errno;
+	if (c->pid == 0)
+		_exit(task_main(t));
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->pidfd >= 0)
+		return 0;
+	(void)kill(c->pid, SIGKILL);
+	(void)waitpid(c->pid, NULL, 0);
+	return -EMFILE;
+}
+
+int sk_child_task(sd_event *event, int (*task)(void *arg), void *task_arg, const int *keep_fds,
+		  size_t n_keep, uid_t uid, gid_t gid, size_t out_max, sk_child_done_fn done,
+		  void *arg, struct sk_child **ret, struct sk_err *err)
+{
+	_cleanup_(sk_child_freep) struct sk_child *c = NULL;
+	_cleanup_close_ int out_w = -1, err_w = -1;
+	struct task_setup t = { task, task_arg, keep_fds, n_keep, uid, gid, getpid(), -1, -1 };
+	int r;
+
+	if (n_keep > KEEP_MAX)
+		return sk_err_set(err, -EINVAL, "internal", "a task keeps too many descriptors");
+	r = child_new(event, out_max, done, arg, &c, &out_w, &err_w);
+	t.out_w = out_w;
+	t.err_w = err_w;
+	if (r == 0)
+		r = task_fork(&t, c);
+	if (r == 0)
+		r = attach(c, 0);
+	if (r < 0)
+		return sk_err_set(err, r, "child-failed", "cannot start a task: %s", strerror(-r));
+	*ret = TAKE_PTR(c);
+	return 0;
+}
