@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static char dir_name[64];
+static int dir;
+
+/* The next fsync() or renameat() fails, as on a full or dying disk. */
+static bool fail_fsync, fail_rename;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	if (fail_fsync) {
+		errno = EIO;
+		return -1;
+	}
+	return __real_fsync(fd);
+}
+
+int __real_renameat(int a, const char *b, int c, const char *d);
+int __wrap_renameat(int a, const char *b, int c, const char *d);
+int __wrap_renameat(int a, const char *b, int c, const char *d)
+{
+	if (fail_rename) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return __real_renameat(a, b, c, d);
+}
+
+static int setup(void **state)
+{
+	(void)snprintf(dir_name, sizeof(dir_name), "/tmp/skerry-file-XXXXXX");
+	if (!mkdtemp(dir_name))
+		return -1;
+	dir = open(dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+	fail_fsync = fail_rename = false;
+	(void)close(dir);
+	return sk_rm_rf(AT_FDCWD, dir_name);
+}
+
+static void expect_content(const char *path, const char *want)
+{
+	_cleanup_free_ char *s = NULL;
+	size_t len;
+
+	assert_int_equal(sk_file_read(dir, path, 1000, &s, &len), 0);
+	assert_string_equal(s, want);
+	assert_int_equal(len, strlen(want));
+}
+
+static unsigned count_files(void)
+{
+	char command[128];
+	unsigned n = 0;
+	FILE *p;
+
+	(void)snprintf(command, sizeof(command), "ls -A %s | wc -l", dir_name);
+	p = popen(command, "r");
+	assert_non_null(p);
+	assert_int_equal(fscanf(p, "%u", &n), 1);
+	(void)pclose(p);
+	return n;
+}
+
+static void replaces_as_a_whole(void **state)
+{
+	assert_int_equal(sk_file_write(dir, "a", "old", 3, 0640), 0);
+	assert_int_equal(sk_file_write(dir, "a", "new!", 4, 0600), 0);
+	expect_content("a", "new!");
+	assert_int_equal(count_files(), 1);
+}
+
+static void a_failed_write_leaves_the_old_file(void **state)
+{
+	assert_int_equal(sk_file_write(dir, "a", "old", 3, 0640), 0);
+	fail_fsync = true;
+	assert_int_equal(sk_file_write(dir, "a", "new", 3, 0640), -EIO);
+	fail_fsync = false;
+	fail_rename = true;
+	assert_int_equal(sk_file_write(dir, "a", "new", 3, 0640), -ENOSPC);
+	expect_content("a", "old");
+	assert_int_equal(count_files(), 1);
+}
+
+static void reading_is_bounded(void **state)
+{
+	_cleanup_free_ char *s = NULL;
+	size_t len;
+
+	assert_int_equal(sk_file_write(dir, "a", "12345", 5, 0600), 0);
+	assert_int_equal(sk_file_read(dir, "a", 4, &s, &len), -EFBIG);
+	assert_null(s);
+	assert_int_equal(sk_file_read(dir, "a", 5, &s, &len), 0);
+	assert_int_equal(len, 5);
+}
+
+static void only_regular_files_are_read(void **state)
+{
+	_cleanup_free_ char *s = NULL;
+	size_t len;
+
+	assert_int_equal(mkfifoat(dir, "fifo", 0600), 0);
+	assert_int_equal(sk_file_read(dir, "fifo", 10, &s, &len), -EINVAL);
+	assert_int_equal(sk_file_read(dir, ".", 10, &s, &len), -EISDIR);
+	assert_int_equal(sk_file_read(AT_FDCWD, "/dev/zero", 10, &s, &len), -EINVAL);
+	assert_int_equal(sk_file_read(dir, "none", 10, &s, &len), -ENOENT);
+}
+
+static void removing_never_follows_links(void **state)
+{
+	assert_int_equal(sk_mkdir_p(dir, "keep", 0700), 0);
+	assert_int_equal(sk_file_write(dir, "keep/file", "x", 1, 0600), 0);
+	assert_int_equal(sk_mkdir_p(dir, "tree/deep/er", 0700), 0);
+	assert_int_equal(symlinkat("../keep", dir, "tree/link"), 0);
+	assert_int_equal(sk_rm_rf(dir, "tree"), 0);
+	assert_int_equal(sk_rm_rf(dir, "tree"), 0);
+	expect_content("keep/file", "x");
+}
+
+static void making_folders(void **state)
+{
+	assert_int_equal(sk_mkdir_p(dir, "a/b/c", 0700), 0);
+	assert_int_equal(sk_mkdir_p(dir, "a/b/c", 0700), 0);
+	assert_int_equal(sk_file_write(dir, "file", "x", 1, 0600), 0);
+	assert_int_equal(sk_mkdir_p(dir, "file", 0700), -ENOTDIR);
+	assert_int_equal(sk_mkdir_p(dir, "file/x", 0700), -ENOTDIR);
+}
+
+static void copying_is_bounded_and_hashed(void **state)
+{
+	_cleanup_close_ int from = -1, to = -1;
+	struct sk_digest got, want;
+	uint64_t len;
+
+	assert_int_equal(sk_file_write(dir, "from", "abc", 3, 0600), 0);
+	from = openat(dir, "from", O_RDONLY | O_CLOEXEC);
+	to = openat(dir, "to", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(sk_fd_copy(from, to, 2, NULL, NULL), -EFBIG);
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	assert_int_equal(sk_fd_copy(from, to, 3, &len, &got), 0);
+	assert_int_equal(len, 3);
+	assert_int_equal(sk_digest_of("abc", 3, &want), 0);
+	assert_true(sk_digest_equal(&got, &want));
+}
+
+static void safe_paths(void **state)
+{
+	assert_true(sk_path_ok("a/b.c/d"));
+	assert_true(sk_path_ok("a/..b"));
+	assert_false(sk_path_ok(""));
+	assert_false(sk_path_ok("/a"));
+	assert_false(sk_path_ok("a//b"));
+	assert_false(sk_path_ok("a/"));
+	assert_false(sk_path_ok("a/../b"));
+	assert_false(sk_path_ok(".."));
+	assert_false(sk_path_ok("./a"));
+	assert_false(sk_path_ok("a\nb"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(replaces_as_a_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(reading_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_regular_files_are_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(removing_never_follows_links, setup, teardown),
+		cmocka_unit_test_setup_teardown(making_folders, setup, teardown),
+		cmocka_unit_test_setup_teardown(copying_is_bounded_and_hashed, setup, teardown),
+		cmocka_unit_test(safe_paths),
+	};
+
+	return cmocka_run_group_tests_name("base/file", tests, NULL, NULL);
+}
