@@ -69,11 +69,19 @@ int sk_store_verify_image(struct sk_store *s, const struct sk_digest *d, struct 
 int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk_digest *d),
 		     void *arg, uint64_t *ret_freed_bytes, struct sk_err *err);
 
-/* Release files. */
+/* Release files, at most 8 MiB each. What is in them is the caller's to verify, at each use. */
 int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const void *skr,
 			 size_t len, struct sk_err *err);
 int sk_store_get_release(struct sk_store *s, const struct sk_digest *id, char **ret,
 			 size_t *ret_len, struct sk_err *err);
+/** One that is not there is fine. */
+int sk_store_del_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err);
+/** As sk_store_list(), for release ids and sizes of their files. */
+int sk_store_list_releases(struct sk_store *s,
+			   int (*each)(void *arg, const struct sk_digest *id, uint64_t size_bytes),
+			   void *arg);
+
+#define SK_STORE_RECORD_MAX 65536
 
 /*
  * Records: small named files (sk_name_ok(), at most 64 KiB), replaced as a whole: after a power cut the old

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "store/fs.h"
+
+/*
+ * The real file system with one operation that fails: the @fail_at-th of those that may fail,
+ * counted from 0, answers @code and does nothing. Later ones work again, as after a glitch, or
+ * with @stay all fail, as on a disk that is gone or full.
+ */
+struct fault_plan {
+	unsigned fail_at;
+	int code;
+	bool stay;
+	bool writes_only; /* counts only what takes room: open for writing, pwrite, fsync */
+	unsigned seen;
+};
+
+/** fault_fs_open() - @plan is borrowed and read at each operation. */
+int fault_fs_open(const char *path, struct fault_plan *plan, struct sk_fs **ret);
