@@ -111,12 +111,18 @@ bool sk_cap_live(enum sk_cap_state state)
 const char *sk_cap_state_name(enum sk_cap_state s)
 {
 	static const char *const names[SK_CAP_N_STATES] = {
-		[SK_CAP_NEW] = "new",		    [SK_CAP_PREPARING] = "preparing",
-		[SK_CAP_PREPARED] = "prepared",	    [SK_CAP_STARTING] = "starting",
-		[SK_CAP_RUNNING] = "running",	    [SK_CAP_STOPPING] = "stopping",
-		[SK_CAP_CLEANING] = "cleaning",	    [SK_CAP_EXITED] = "exited",
-		[SK_CAP_BACKOFF] = "backoff",	    [SK_CAP_FAILED] = "failed",
-		[SK_CAP_DESTROYING] = "destroying", [SK_CAP_GONE] = "gone",
+		[SK_CAP_NEW] = "new",
+		[SK_CAP_PREPARING] = "preparing",
+		[SK_CAP_PREPARED] = "prepared",
+		[SK_CAP_STARTING] = "starting",
+		[SK_CAP_RUNNING] = "running",
+		[SK_CAP_STOPPING] = "stopping",
+		[SK_CAP_CLEANING] = "cleaning",
+		[SK_CAP_EXITED] = "exited",
+		[SK_CAP_BACKOFF] = "backoff",
+		[SK_CAP_FAILED] = "failed",
+		[SK_CAP_DESTROYING] = "destroying",
+		[SK_CAP_GONE] = "gone",
 	};
 
 	return s < SK_CAP_N_STATES ? names[s] : "?";

@@ -10,10 +10,10 @@
  * sk_cap_toward() tells the next event on the way there.
  */
 enum sk_cap_state {
-	SK_CAP_NEW,	   /* a record; nothing is mounted, nothing runs */
-	SK_CAP_PREPARING,  /* being mounted and created */
-	SK_CAP_PREPARED,   /* held at its first instruction */
-	SK_CAP_STARTING,   /* told to run, not confirmed yet */
+	SK_CAP_NEW,	  /* a record; nothing is mounted, nothing runs */
+	SK_CAP_PREPARING, /* being mounted and created */
+	SK_CAP_PREPARED,  /* held at its first instruction */
+	SK_CAP_STARTING,  /* told to run, not confirmed yet */
 	SK_CAP_RUNNING,
 	SK_CAP_STOPPING,   /* signalled; SIGKILL follows after the grace time */
 	SK_CAP_CLEANING,   /* ended; what it held is being given back */
@@ -46,12 +46,12 @@ enum sk_cap_event {
 
 enum sk_cap_action {
 	SK_CAP_DO_NOTHING,
-	SK_CAP_DO_CREATE, /* mount, create; ends in CREATED or STEP_FAILED */
-	SK_CAP_DO_START,  /* ends in STARTED, STEP_FAILED or DIED */
-	SK_CAP_DO_STOP,	  /* stop signal, timer for SIGKILL; ends in DIED */
-	SK_CAP_DO_KILL,	  /* SIGKILL; ends in DIED */
-	SK_CAP_DO_CLEAN,  /* delete, unmount; ends in CLEANED, RETRY or GIVE_UP */
-	SK_CAP_DO_WAIT,	  /* timer; ends in DUE */
+	SK_CAP_DO_CREATE,  /* mount, create; ends in CREATED or STEP_FAILED */
+	SK_CAP_DO_START,   /* ends in STARTED, STEP_FAILED or DIED */
+	SK_CAP_DO_STOP,	   /* stop signal, timer for SIGKILL; ends in DIED */
+	SK_CAP_DO_KILL,	   /* SIGKILL; ends in DIED */
+	SK_CAP_DO_CLEAN,   /* delete, unmount; ends in CLEANED, RETRY or GIVE_UP */
+	SK_CAP_DO_WAIT,	   /* timer; ends in DUE */
 	SK_CAP_DO_DESTROY, /* remove all files; ends in DESTROYED */
 	SK_CAP_DO_FORGET,
 };

@@ -30,7 +30,7 @@ static bool mark_dependants(const struct sk_manifest *m, const char *app, bool *
 	for (size_t row = 0; row < m->n_supervision; row++) {
 		if (!sk_streq(m->supervision[row].app, app))
 			continue;
-		SK_STRV_FOREACH(d, m->supervision[row].dependants) {
+		SK_STRV_FOREACH (d, m->supervision[row].dependants) {
 			size_t i = app_index(m, *d);
 
 			if (i < m->n_apps && !marked[i])
