@@ -58,6 +58,7 @@ struct sk_health {
 	uint16_t port;	 /* HTTP, TCP: inside the capsule's network */
 	uint64_t interval_ms, timeout_ms, start_period_ms;
 	uint32_t retries; /* failures in a row that make it unhealthy */
+	bool disabled;	  /* NONE on purpose: an image's own check is switched off */
 };
 
 /**
@@ -191,10 +192,27 @@ int sk_manifest_pinned(const struct sk_manifest *m, struct sk_err *err);
 int sk_manifest_pin(const void *dtb, size_t len, const struct sk_image_ref *images, size_t n_images,
 		    int64_t created_s, void **ret, size_t *ret_len, struct sk_err *err);
 
-/* The same words in an image's own "run" node: see io/image/fit.h. */
+/**
+ * sk_run_parse() - the same words in an image's own "run" node
+ * @fdt: passed fdt_check_full(), 8-byte aligned; @node has no other words
+ * Return: 0, -EINVAL ("bad-manifest"), -ENOMEM; *ret is untouched on failure
+ */
 int sk_run_parse(const void *fdt, int node, struct sk_run *ret, struct sk_diags *diags,
 		 struct sk_err *err);
-/** Writes @run as properties and subnodes of the node being written (libfdt sequential write). */
+/**
+ * sk_run_write() - @run as properties and subnodes of the node being written (libfdt sequential
+ * write); the node may get no more properties afterwards.
+ * Return: 0, -ENOSPC (the caller's buffer is too small), -EINVAL, -ENOMEM
+ */
 int sk_run_write(void *fdt, const struct sk_run *run);
+/**
+ * sk_run_merge() - the app's words over the image's; @ret is a copy of its own. 0 or -ENOMEM
+ * An app's own command drops the image's arguments; variables are merged by name.
+ */
 int sk_run_merge(const struct sk_run *image, const struct sk_run *app, struct sk_run *ret);
 void sk_run_done(struct sk_run *run);
+
+/** sk_signal_parse() - "SIGTERM", "TERM", "SIGRTMIN+3", "15". 0 or -EINVAL. */
+int sk_signal_parse(const char *s, int *ret);
+/** sk_signal_name() - "SIGTERM"; returns @buf. */
+const char *sk_signal_name(char buf[static 16], int sig);
