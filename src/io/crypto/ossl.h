@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside io/crypto only: OpenSSL types with clean-up, and what each file here needs of them. */
+
+#include <openssl/bio.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "io/crypto/keys.h"
+
+SK_DEFINE_CLEANUP(BIO, BIO_free_all);
+SK_DEFINE_CLEANUP(X509, X509_free);
+SK_DEFINE_CLEANUP(X509_CRL, X509_CRL_free);
+SK_DEFINE_CLEANUP(X509_REQ, X509_REQ_free);
+SK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free);
+SK_DEFINE_CLEANUP(CMS_ContentInfo, CMS_ContentInfo_free);
+SK_DEFINE_CLEANUP(X509_STORE, X509_STORE_free);
+SK_DEFINE_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free);
+SK_DEFINE_CLEANUP(ASN1_INTEGER, ASN1_INTEGER_free);
+SK_DEFINE_CLEANUP(BIGNUM, BN_free);
+
+static inline void sk_x509_stackp(STACK_OF(X509) * *s)
+{
+	sk_X509_pop_free(*s, X509_free);
+}
+#define _cleanup_x509s_ _cleanup_(sk_x509_stackp)
+
+/** OpenSSL's own words for what failed last, for the end of a sentence; empties its queue. */
+const char *sk_ossl_why(void);
+
+/** For PEM readers of what must not be encrypted: never asks anybody for a passphrase. */
+int sk_ossl_no_passphrase(char *buf, int size, int rwflag, void *arg);
+
+/** The common name, else the whole name; control characters become '?'. NULL without memory. */
+char *sk_x509_name(const X509_NAME *name);
+
+/** "2026-11-22T04:05:06Z" as seconds; INT64_MIN when it cannot be read. */
+int64_t sk_asn1_time(const ASN1_TIME *t);
+
+/** Every X.509 block of a PEM file's bytes, at most @max. "bad-value" */
+int sk_x509_read_all(const void *pem, size_t len, int max, STACK_OF(X509) * *ret,
+		     struct sk_err *err);
+
+/**
+ * sk_key_strong() - RSA of 2048 to 8192 bit, or one of the named curves P-256, P-384, P-521
+ * Curves given by their parameters are refused: who chooses the parameters forges signatures.
+ */
+bool sk_key_strong(EVP_PKEY *key);
+
+/** sk_hash_strong() - may this signature algorithm's hash be relied on? SHA-256, -384, -512 */
+bool sk_signature_strong(int signature_nid);
+
+/** sk_cert_signs_releases() - purpose of a signer's certificate. -EKEYREJECTED, "untrusted" */
+int sk_cert_signs_releases(X509 *cert, struct sk_err *err);
+
+struct sk_key {
+	EVP_PKEY *pkey;
+	void *engine; /* of a token's key, NULL else: see pkcs11.h */
+};
+
+struct sk_signer {
+	struct sk_key *key;
+	X509 *cert;
+	STACK_OF(X509) * chain; /* intermediates, may be empty */
+};
+
+/**
+ * sk_trust_check() - a signer's certificate against the roots, the revocations and the clock
+ * @others: certificates that came along, to build the chain with; not trusted; may be NULL
+ * Return: 0, or -EKEYREJECTED with "untrusted", "revoked", "expired"
+ */
+int sk_trust_check(const struct sk_trust *t, X509 *cert, STACK_OF(X509) * others, int64_t now_s,
+		   struct sk_err *err);

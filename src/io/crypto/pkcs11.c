@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Keys in a token, through libp11's engine (Debian: libengine-pkcs11-openssl). Engines are
+ * deprecated in OpenSSL 3, but Debian 12 has no PKCS#11 provider; all of it is in this file.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
+#include "io/crypto/pkcs11.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/engine.h>
+#include <openssl/ui.h>
+#include <string.h>
+
+#include "base/str.h"
+
+#define PIN_MAX 256
+
+void sk_pkcs11_close(void *engine)
+{
+	if (!engine)
+		return;
+	(void)ENGINE_finish(engine);
+	(void)ENGINE_free(engine);
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The value of the URI's attribute @name, decoded, into @buf; false when there is none. */
+static bool uri_attribute(const char *uri, const char *name, char *buf, size_t size)
+{
+	size_t name_len = strlen(name), n = 0;
+	const char *at = uri + strcspn(uri, ":");
+
+	while (*at && !(strncmp(at + 1, name, name_len) == 0 && at[1 + name_len] == '='))
+		at += 1 + strcspn(at + 1, ";?&");
+	if (!*at)
+		return false;
+	for (at += 2 + name_len; *at && !strchr(";?&", *at) && n + 1 < size; at++) {
+		if (*at == '%' && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
+			buf[n++] = (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]));
+			at += 2;
+		} else {
+			buf[n++] = *at;
+		}
+	}
+	buf[n] = '\0';
+	return true;
+}
+
+static int give_pin(ENGINE *e, const char *uri, const struct sk_secret *secret, struct sk_err *err)
+{
+	char pin[PIN_MAX + 1];
+	int n, ok;
+
+	if (!secret || uri_attribute(uri, "pin-value", pin, sizeof(pin)) ||
+	    uri_attribute(uri, "pin-source", pin, sizeof(pin)))
+		return 0;
+	n = secret->get(secret->arg, "the token", pin, PIN_MAX);
+	if (n < 0)
+		return 0; /* some tokens want none; the others say so themselves */
+	pin[n] = '\0';
+	ok = ENGINE_ctrl_cmd_string(e, "PIN", pin, 0);
+	explicit_bzero(pin, sizeof(pin));
+	return ok ? 0 : sk_err_set(err, -EIO, "io", "cannot hand the PIN to the token");
+}
+
+static int open_engine(const char *uri, ENGINE **ret, struct sk_err *err)
+{
+	char module[PATH_MAX];
+	ENGINE *e;
+
+	ENGINE_load_dynamic();
+	e = ENGINE_by_id("pkcs11");
+	if (!e)
+		return sk_err_set(err, -ENOSYS, "not-supported",
+				  "keys in a PKCS#11 token need OpenSSL's pkcs11 engine; install "
+				  "libengine-pkcs11-openssl");
+	if (uri_attribute(uri, "module-path", module, sizeof(module)) &&
+	    !ENGINE_ctrl_cmd_string(e, "MODULE_PATH", module, 0)) {
+		(void)ENGINE_free(e);
+		return sk_err_set(err, -EINVAL, "bad-value", "PKCS#11 module %s is not usable",
+				  module);
+	}
+	if (!ENGINE_init(e)) {
+		(void)ENGINE_free(e);
+		return sk_err_set(err, -EIO, "io", "cannot start the PKCS#11 module: %s",
+				  sk_ossl_why());
+	}
+	*ret = e;
+	return 0;
+}
+
+int sk_pkcs11_load(const char *uri, const struct sk_secret *secret, struct sk_key *key,
+		   struct sk_err *err)
+{
+	ENGINE *e;
+	int r;
+
+	ERR_clear_error();
+	r = open_engine(uri, &e, err);
+	if (r < 0)
+		return r;
+	key->engine = e;
+	r = give_pin(e, uri, secret, err);
+	if (r < 0)
+		return r;
+	/* The null method: a library asks nobody for anything by itself. */
+	key->pkey = ENGINE_load_private_key(e, uri, (UI_METHOD *)UI_null(), NULL);
+	if (!key->pkey)
+		return sk_err_set(
+			err, -ENOENT, "not-found",
+			"no usable private key in a token for this URI (%s); is the token "
+			"there, is the PIN right?",
+			sk_ossl_why());
+	return 0;
+}
