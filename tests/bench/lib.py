@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks share: a device without a hub, crun bundles, peers, and the table."""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build-bench'))
+SKERRY = BUILD / 'src/cli/skerry'
+
+
+def sh(*argv, **kw):
+    """Runs a command; its standard output, without the last newline."""
+    kw.setdefault('check', True)
+    return subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, text=True, **kw).stdout.rstrip('\n')
+
+
+def now_ns():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__('skerry', timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Api:
+    """One kept connection to a daemon's socket."""
+
+    def __init__(self, path):
+        self.conn = UnixConnection(path)
+
+    def call(self, method, path, body=None, raw=False):
+        data = json.dumps(body) if body is not None else None
+        self.conn.request(method, path, data, {'Content-Type': 'application/json'} if data else {})
+        answer = self.conn.getresponse()
+        content = answer.read()
+        if answer.status >= 300 and answer.status != 304:
+            raise RuntimeError(f'{method} {path}: {answer.status} {content[:300]!r}')
+        if raw:
+            return content
+        return json.loads(content) if content else None
+
+
+@contextlib.contextmanager
+def workdir():
+    path = pathlib.Path(tempfile.mkdtemp(prefix='skerry-bench-', dir='/var/tmp'))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def static_program(work):
+    """firstlight, static: the root file system of the benchmark's capsules is this one file."""
+    out = work / 'rootfs/firstlight'
+    out.parent.mkdir(exist_ok=True)
+    sh('gcc', '-O2', '-static', '-o', out, TOP / 'tests/bench/firstlight.c')
+    for name in ('proc', 'dev', 'sys', 'tmp', 'run', 'etc'):
+        (out.parent / name).mkdir(exist_ok=True)
+    os.chmod(out.parent, 0o755)
+    return out.parent
+
+
+@contextlib.contextmanager
+def device(work):
+    """A virtual device without a link, and a connection to its daemon."""
+    keys = work / 'keys'
+    if not keys.exists():
+        sh(SKERRY, 'key', 'init', '--dir', keys, stderr=subprocess.DEVNULL)
+    folder = work / 'device'
+    sh(SKERRY, 'simulate', 'start', folder, '--trust', keys, '--no-agent', '--network', 'none', '--detach')
+    try:
+        yield Api(folder / 'run/skerry.sock'), folder
+    finally:
+        sh(SKERRY, 'simulate', 'stop', folder, check=False)
+
+
+def device_pid(folder):
+    return json.loads(sh(SKERRY, 'simulate', 'status', folder, '--json'))['pid']
+
+
+def children_of(pid):
+    """All descendants of a process, as (pid, command) pairs."""
+    found, todo = [], [pid]
+    while todo:
+        at = todo.pop()
+        for task in pathlib.Path(f'/proc/{at}/task').glob('*/children'):
+            with contextlib.suppress(OSError):
+                kids = [int(k) for k in task.read_text().split()]
+                todo += kids
+                for k in kids:
+                    found.append((k, pathlib.Path(f'/proc/{k}/comm').read_text().strip()))
+    return found
+
+
+def memory_kib(pid):
+    """(RSS, PSS) of one process."""
+    rows = dict(line.split(':', 1) for line in pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()[1:])
+    return int(rows['Rss'].split()[0]), int(rows['Pss'].split()[0])
+
+
+def spread(values):
+    return f'{min(values):.2f} / {statistics.median(values):.2f}'
+
+
+def emit(figure, ours, peer, ratio, aim, met):
+    """One row of the table, for tests/bench/run."""
+    print(json.dumps({'figure': figure, 'ours': ours, 'peer': peer, 'ratio': ratio, 'aim': aim, 'met': met}), flush=True)
