@@ -10,6 +10,10 @@
  * generation moves only when the new one is good.
  */
 struct sk_generations;
+
+/** How many may be on record. One more collects, and is "too-many" if that does not help. */
+#define SK_GENERATIONS_MAX 64
+
 int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err);
 void sk_generations_close(struct sk_generations *g);
 SK_DEFINE_CLEANUP(struct sk_generations, sk_generations_close);
@@ -19,6 +23,9 @@ SK_DEFINE_CLEANUP(struct sk_generations, sk_generations_close);
  * @new_boot: the machine was restarted (boot id differs), not only the daemon: ephemeral generations
  *            are dropped, a trying one spends a boot, and is bad once its boots are spent
  * @ret: borrowed until the next call; NULL on a device without any generation
+ *
+ * Set on failure too: what cannot be recorded (a full or broken disk) is decided all the same. A
+ * trying one whose boot cannot be counted is not tried, or it might be tried for ever.
  */
 int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk_generation **ret,
 			struct sk_err *err);
@@ -27,17 +34,44 @@ int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk
 int sk_generations_stage(struct sk_generations *g, const struct sk_digest *release,
 			 const char *version, bool ephemeral, uint32_t boots_max,
 			 uint64_t *ret_number, struct sk_err *err);
+
+/**
+ * struct sk_gen_new - sk_generations_add(): as sk_generations_stage(), with the project
+ * @project: recorded for the version floor; NULL or "" when not known
+ * The same release staged again, unapplied, keeps its number.
+ */
+struct sk_gen_new {
+	const struct sk_digest *release;
+	const char *project;
+	const char *version;
+	bool ephemeral;
+	uint32_t boots_max;
+};
+int sk_generations_add(struct sk_generations *g, const struct sk_gen_new *what,
+		       uint64_t *ret_number, struct sk_err *err);
+/** sk_generations_cancel() - a staged or trying one is bad now, without having been tried out. */
+int sk_generations_cancel(struct sk_generations *g, uint64_t number, const char *reason,
+			  struct sk_err *err);
+
 /** sk_generations_apply() - staged -> trying; "bad-state" when another one is trying. */
 int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_err *err);
-/** Health gate's verdict on the trying one. Unhealthy: it is bad, sk_generations_running() is the newest good one again. */
+/**
+ * Health gate's verdict on the trying one. Unhealthy: it is bad, sk_generations_running() is the
+ * newest good one again, also when that could not be recorded (an error then tells so).
+ */
 int sk_generations_healthy(struct sk_generations *g, struct sk_err *err);
 int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struct sk_err *err);
 
 /** The one that runs (trying or good), the newest good one; NULL if there is none. Borrowed. */
 const struct sk_generation *sk_generations_running(const struct sk_generations *g);
 const struct sk_generation *sk_generations_good(const struct sk_generations *g);
+/** The newest good one that a reboot leaves: no release below its version may come (floor). */
+const struct sk_generation *sk_generations_floor(const struct sk_generations *g);
 const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number);
 /** All that are on record, oldest first; borrowed array. */
 const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n);
-/** Forgets old ones but the running one, a staged or trying one, and the last @keep_good good ones. */
+/**
+ * Forgets old ones but the running one, staged and trying ones, the floor, the last @keep_good good
+ * ones, and the newest bad one while nothing good came after it: its reason is what people ask for.
+ */
 int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err);

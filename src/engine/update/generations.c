@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/update/generations.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define PREFIX	    "generation-"
+#define LINK_RECORD "current"
+
+/* Earlier than this program was written: the clock was never set. */
+#define CLOCK_FLOOR_S 1767225600 /* 2026-01-01 */
+
+/**
+ * struct sk_generations - @all in the order of their numbers
+ * @link: as it is on disk
+ */
+struct sk_generations {
+	struct sk_store *store;
+	struct sk_generation all[SK_GENERATIONS_MAX];
+	size_t n;
+	struct sk_gen_link link;
+};
+
+struct record_name {
+	char s[sizeof(PREFIX) + 20];
+};
+
+/* Padded, so that the store's order of names is the order of numbers. */
+static struct record_name name_of(uint64_t number)
+{
+	struct record_name n;
+
+	(void)snprintf(n.s, sizeof(n.s), PREFIX "%020llu", (unsigned long long)number);
+	return n;
+}
+
+static int number_of(const char *name, uint64_t *ret)
+{
+	if (!sk_str_starts(name, PREFIX) || strlen(name) != sizeof(PREFIX) - 1 + 20)
+		return -EINVAL;
+	return sk_parse_u64(name + sizeof(PREFIX) - 1, ret);
+}
+
+static int64_t now_s(void)
+{
+	int64_t now = sk_wall_s();
+
+	return now < CLOCK_FLOOR_S ? 0 : now;
+}
+
+static int save(struct sk_generations *g, const struct sk_generation *gen, struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
+	int r = sk_gen_encode(gen, &text);
+
+	if (r < 0)
+		return sk_err_set(err, r, "internal", "generation %llu cannot be written down",
+				  (unsigned long long)gen->number);
+	return sk_store_put_record(g->store, name_of(gen->number).s, text.data, text.len, err);
+}
+
+static int save_link(struct sk_generations *g, const struct sk_gen_link *link, struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
+	int r = sk_gen_link_encode(link, &text);
+
+	if (r < 0)
+		return sk_err_oom(err);
+	r = sk_store_put_record(g->store, LINK_RECORD, text.data, text.len, err);
+	if (r == 0)
+		g->link = *link;
+	return r;
+}
+
+static uint64_t current_number(const struct sk_generations *g)
+{
+	const struct sk_generation *floor = sk_generations_floor(g);
+
+	return floor ? floor->number : 0;
+}
+
+/*
+ * The record of the generation is what decides; the link follows it. So a failure here is no
+ * failure of the move: the link is put right with the next move or at the next start.
+ */
+static void follow_link(struct sk_generations *g)
+{
+	struct sk_gen_link link = g->link;
+	struct sk_err why = SK_ERR_INIT;
+
+	link.current = current_number(g);
+	if (link.current != g->link.current && save_link(g, &link, &why) < 0)
+		sk_debug("link to generation %llu: %s", (unsigned long long)link.current, why.text);
+}
+
+static void forget_at(struct sk_generations *g, size_t i)
+{
+	memmove(&g->all[i], &g->all[i + 1], (g->n - i - 1) * sizeof(g->all[0]));
+	g->n--;
+}
+
+enum on_failure {
+	STAY,  /* what cannot be recorded does not happen */
+	LEAVE, /* it happens: the other way round something bad would go on running */
+};
+
+/* One move of one generation: recorded first, then true. */
+static int move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const char *reason,
+		enum on_failure on_failure, struct sk_err *err)
+{
+	struct sk_generation next = g->all[i];
+	unsigned actions = 0;
+	int r = 0;
+
+	if (sk_gen_step(&next, ev, reason, now_s(), &actions) < 0)
+		return sk_err_set(err, -EINVAL, "bad-state", "generation %llu is %s: no %s now",
+				  (unsigned long long)next.number, sk_gen_state_name(next.state),
+				  sk_gen_event_name(ev));
+	if (actions & SK_GEN_ACT_SAVE)
+		r = save(g, &next, err);
+	if (actions & SK_GEN_ACT_FORGET)
+		r = sk_store_del_record(g->store, name_of(next.number).s, err);
+	if (r < 0 && on_failure == STAY)
+		return r;
+	if (actions & SK_GEN_ACT_FORGET)
+		forget_at(g, i);
+	else
+		g->all[i] = next;
+	if (actions & SK_GEN_ACT_LINK)
+		follow_link(g);
+	return r;
+}
+
+static int find(const struct sk_generations *g, uint64_t number)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->all[i].number == number)
+			return (int)i;
+	return -1;
+}
+
+static int find_trying(const struct sk_generations *g)
+{
+	int i = sk_gen_pick_running(g->all, g->n);
+
+	return i >= 0 && g->all[i].state == SK_GEN_TRYING ? i : -1;
+}
+
+/* 0 when it was read or is damaged (and so left out), -errno when the disk did not answer. */
+static int load_one(struct sk_generations *g, const char *name, uint64_t number, struct sk_err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sk_generation gen;
+	size_t len;
+	int r = sk_store_get_record(g->store, name, &text, &len, err);
+
+	if (r < 0 && r != -EFBIG)
+		return r;
+	if (r == 0)
+		r = sk_gen_decode(text, len, &gen);
+	if (r == -ENOMEM)
+		return sk_err_oom(err);
+	if (r < 0 || gen.number != number) {
+		sk_debug("record %s is damaged and left out", name);
+		return 0;
+	}
+	/* Over the bound only by foreign hands: the oldest are of the least use. */
+	if (g->n == SK_GENERATIONS_MAX)
+		forget_at(g, 0);
+	g->all[g->n++] = gen;
+	return 0;
+}
+
+static int load_link(struct sk_generations *g, struct sk_err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sk_err why = SK_ERR_INIT;
+	size_t len;
+	int r = sk_store_get_record(g->store, LINK_RECORD, &text, &len, &why);
+
+	if (r < 0 && r != -ENOENT && r != -EFBIG) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	if (r < 0 || sk_gen_link_decode(text, len, &g->link) < 0)
+		g->link = (struct sk_gen_link){ .next = 1 };
+	return 0;
+}
+
+static int load(struct sk_generations *g, struct sk_err *err)
+{
+	_cleanup_strv_ char **names = NULL;
+	int r = sk_store_list_records(g->store, &names, err);
+
+	if (r == 0)
+		r = load_link(g, err);
+	SK_STRV_FOREACH (name, names) {
+		uint64_t number;
+
+		if (r < 0)
+			break;
+		if (number_of(*name, &number) < 0 || number == UINT64_MAX)
+			continue;
+		/* Damaged or not, this number was given out. */
+		g->link.next = SK_MAX(g->link.next, number + 1);
+		r = load_one(g, *name, number, err);
+	}
+	return r;
+}
+
+/* At most one is tried at a time. Two are there only when records came back that were damaged. */
+static void end_older_tries(struct sk_generations *g)
+{
+	int newest = find_trying(g);
+
+	for (int i = 0; i < newest; i++)
+		if (g->all[i].state == SK_GEN_TRYING)
+			(void)move(g, (size_t)i, SK_GEN_EV_CANCEL, "a later one was tried", LEAVE,
+				   NULL);
+}
+
+int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err)
+{
+	_cleanup_(sk_generations_closep) struct sk_generations *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return sk_err_oom(err);
+	g->store = s;
+	r = load(g, err);
+	if (r < 0)
+		return r;
+	end_older_tries(g);
+	follow_link(g);
+	*ret = TAKE_PTR(g);
+	return 0;
+}
+
+void sk_generations_close(struct sk_generations *g)
+{
+	free(g);
+}
+
+static const char *boot_reason(const struct sk_generation *gen, char buf[static 96])
+{
+	if (gen->ephemeral)
+		return "the machine restarted before it proved healthy; it was not to last";
+	(void)snprintf(buf, 96, "not healthy after %u of %u boots", gen->boots, gen->boots_max);
+	return buf;
+}
+
+/* What one restart of the machine does to one generation. */
+static int boot_one(struct sk_generations *g, size_t i, struct sk_err *err)
+{
+	struct sk_generation *gen = &g->all[i];
+	enum sk_gen_event ev = sk_gen_boot_event(gen);
+	char buf[96];
+	int r;
+
+	if (ev == SK_GEN_EV_BOOT && gen->state != SK_GEN_TRYING)
+		return 0;
+	if (ev == SK_GEN_EV_BOOTS_SPENT || ev == SK_GEN_EV_REBOOT)
+		return move(g, i, ev, boot_reason(gen, buf), LEAVE, err);
+	r = move(g, i, ev, NULL, STAY, err);
+	if (r < 0)
+		(void)move(g, i, SK_GEN_EV_UNHEALTHY, "its boot could not be recorded", LEAVE,
+			   NULL);
+	return r;
+}
+
+int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk_generation **ret,
+			struct sk_err *err)
+{
+	int first = 0;
+
+	/* Backwards: forgetting one moves only those after it. */
+	for (size_t i = new_boot ? g->n : 0; i-- > 0;) {
+		int r = boot_one(g, i, first == 0 ? err : NULL);
+
+		if (first == 0)
+			first = r;
+	}
+	*ret = sk_generations_running(g);
+	return first;
+}
+
+static int check_new(const struct sk_gen_new *what, struct sk_err *err)
+{
+	const char *project = what->project ? what->project : "";
+
+	if (!*what->version ||
+	    strlen(what->version) >= sizeof(((struct sk_generation *)0)->version) ||
+	    !sk_gen_text_ok(what->version))
+		return sk_err_set(err, -EINVAL, "bad-value", "not a version: '%.64s'",
+				  what->version);
+	if (*project && !sk_name_ok(project))
+		return sk_err_set(err, -EINVAL, "bad-value", "not a project's name: '%.64s'",
+				  project);
+	return 0;
+}
+
+static int find_same(const struct sk_generations *g, const struct sk_gen_new *what)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->all[i].state == SK_GEN_STAGED && g->all[i].ephemeral == what->ephemeral &&
+		    g->all[i].boots_max == what->boots_max &&
+		    sk_digest_equal(&g->all[i].release, what->release))
+			return (int)i;
+	return -1;
+}
+
+static int make_place(struct sk_generations *g, struct sk_err *err)
+{
+	int r = g->n < SK_GENERATIONS_MAX ? 0 : sk_generations_collect(g, 2, err);
+
+	if (r == 0 && g->n >= SK_GENERATIONS_MAX)
+		r = sk_err_set(err, -ENOSPC, "too-many",
+			       "%d generations are on record; apply or cancel one of them",
+			       SK_GENERATIONS_MAX);
+	return r;
+}
+
+/* The number is marked as given out before it is used: whatever is cut off, it never comes again. */
+static int take_number(struct sk_generations *g, uint64_t *ret, struct sk_err *err)
+{
+	struct sk_gen_link link = g->link;
+
+	*ret = link.next;
+	if (link.next == UINT64_MAX)
+		return sk_err_set(err, -ERANGE, "too-many", "no generation number is left");
+	link.next++;
+	return save_link(g, &link, err);
+}
+
+int sk_generations_add(struct sk_generations *g, const struct sk_gen_new *what,
+		       uint64_t *ret_number, struct sk_err *err)
+{
+	struct sk_generation gen = { .state = SK_GEN_STAGED, .ephemeral = what->ephemeral };
+	int same, r = check_new(what, err);
+
+	if (r < 0)
+		return r;
+	same = find_same(g, what);
+	if (same >= 0) {
+		*ret_number = g->all[same].number;
+		return 0;
+	}
+	gen.release = *what->release;
+	gen.boots_max = what->boots_max;
+	gen.changed_s = now_s();
+	(void)snprintf(gen.project, sizeof(gen.project), "%s", what->project ? what->project : "");
+	(void)snprintf(gen.version, sizeof(gen.version), "%s", what->version);
+	r = make_place(g, err);
+	if (r == 0)
+		r = take_number(g, &gen.number, err);
+	if (r == 0)
+		r = save(g, &gen, err);
+	if (r < 0)
+		return r;
+	g->all[g->n++] = gen;
+	*ret_number = gen.number;
+	return 0;
+}
+
+int sk_generations_stage(struct sk_generations *g, const struct sk_digest *release,
+			 const char *version, bool ephemeral, uint32_t boots_max,
+			 uint64_t *ret_number, struct sk_err *err)
+{
+	const struct sk_gen_new what = {
+		.release = release,
+		.version = version,
+		.ephemeral = ephemeral,
+		.boots_max = boots_max,
+	};
+
+	return sk_generations_add(g, &what, ret_number, err);
+}
+
+static int not_found(uint64_t number, struct sk_err *err)
+{
+	return sk_err_set(err, -ENOENT, "not-found", "there is no generation %llu",
+			  (unsigned long long)number);
+}
+
+int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_err *err)
+{
+	int i = find(g, number), trying = find_trying(g);
+
+	if (i < 0)
+		return not_found(number, err);
+	if (trying >= 0)
+		return sk_err_set(err, -EBUSY, "bad-state",
+				  "generation %llu is being tried; wait for its outcome",
+				  (unsigned long long)g->all[trying].number);
+	return move(g, (size_t)i, SK_GEN_EV_APPLY, NULL, STAY, err);
+}
+
+int sk_generations_cancel(struct sk_generations *g, uint64_t number, const char *reason,
+			  struct sk_err *err)
+{
+	int i = find(g, number);
+
+	return i < 0 ? not_found(number, err)
+		     : move(g, (size_t)i, SK_GEN_EV_CANCEL, reason, LEAVE, err);
+}
+
+static int verdict(struct sk_generations *g, enum sk_gen_event ev, const char *reason,
+		   enum on_failure on_failure, struct sk_err *err)
+{
+	int i = find_trying(g);
+
+	if (i < 0)
+		return sk_err_set(err, -EINVAL, "bad-state", "no generation is being tried");
+	return move(g, (size_t)i, ev, reason, on_failure, err);
+}
+
+int sk_generations_healthy(struct sk_generations *g, struct sk_err *err)
+{
+	return verdict(g, SK_GEN_EV_HEALTHY, NULL, STAY, err);
+}
+
+int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struct sk_err *err)
+{
+	return verdict(g, SK_GEN_EV_UNHEALTHY, reason, LEAVE, err);
+}
+
+static const struct sk_generation *at(const struct sk_generations *g, int i)
+{
+	return i < 0 ? NULL : &g->all[i];
+}
+
+const struct sk_generation *sk_generations_running(const struct sk_generations *g)
+{
+	return at(g, sk_gen_pick_running(g->all, g->n));
+}
+
+const struct sk_generation *sk_generations_good(const struct sk_generations *g)
+{
+	return at(g, sk_gen_pick_good(g->all, g->n, false));
+}
+
+const struct sk_generation *sk_generations_floor(const struct sk_generations *g)
+{
+	return at(g, sk_gen_pick_good(g->all, g->n, true));
+}
+
+const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number)
+{
+	return at(g, find(g, number));
+}
+
+const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n)
+{
+	*ret_n = g->n;
+	return g->all;
+}
+
+/* Is @i kept for being one of the last @keep_good, or the last bad one with nothing good after it? */
+static bool recent(const struct sk_generations *g, size_t i, unsigned keep_good)
+{
+	unsigned good_after = 0, bad_after = 0;
+
+	for (size_t k = i + 1; k < g->n; k++) {
+		good_after += g->all[k].state == SK_GEN_GOOD;
+		bad_after += g->all[k].state == SK_GEN_BAD;
+	}
+	if (g->all[i].state == SK_GEN_GOOD)
+		return good_after < keep_good;
+	return good_after == 0 && bad_after == 0;
+}
+
+static bool needed(const struct sk_generations *g, size_t i, unsigned keep_good)
+{
+	const struct sk_generation *gen = &g->all[i];
+
+	return gen->state == SK_GEN_STAGED || gen->state == SK_GEN_TRYING ||
+	       gen == sk_generations_running(g) || gen == sk_generations_good(g) ||
+	       gen == sk_generations_floor(g) || recent(g, i, keep_good);
+}
+
+/* Records that could not be read at start: their numbers are in the link, nothing else is lost. */
+static int remove_damaged(struct sk_generations *g, struct sk_err *err)
+{
+	_cleanup_strv_ char **names = NULL;
+	int r = sk_store_list_records(g->store, &names, err);
+
+	SK_STRV_FOREACH (name, names) {
+		uint64_t number;
+
+		if (r == 0 && number_of(*name, &number) == 0 && find(g, number) < 0)
+			r = sk_store_del_record(g->store, *name, err);
+	}
+	return r;
+}
+
+int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err)
+{
+	struct sk_gen_link link = g->link;
+	/* Rebuilt after damage, the next number is known only here until it is written. */
+	int r = save_link(g, &link, err);
+
+	for (size_t i = g->n; r == 0 && i-- > 0;) {
+		if (needed(g, i, keep_good))
+			continue;
+		r = sk_store_del_record(g->store, name_of(g->all[i].number).s, err);
+		if (r == 0)
+			forget_at(g, i);
+	}
+	return r < 0 ? r : remove_damaged(g, err);
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_test.h"
+
+#include "engine/update/boot_id.h"
+#include "engine/update/generations.h"
+#include "fault.h"
+
+int64_t __wrap_sk_wall_s(void);
+
+static int64_t clock_s = 1795329292;
+
+int64_t __wrap_sk_wall_s(void)
+{
+	return clock_s;
+}
+
+/* A device: its store and what is on record. reload() is a restart of the daemon. */
+struct device {
+	const char *path;
+	struct fault_plan plan;
+	struct sk_store *s;
+	struct sk_generations *g;
+};
+
+static void load(struct device *d)
+{
+	struct sk_fs *fs = NULL;
+
+	d->plan = (struct fault_plan){ .fail_at = ~0u };
+	assert_int_equal(fault_fs_open(d->path, &d->plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &d->s, NULL), 0);
+	assert_int_equal(sk_generations_open(d->s, &d->g, NULL), 0);
+}
+
+static void unload(struct device *d)
+{
+	sk_generations_close(d->g);
+	sk_store_close(d->s);
+}
+
+static void reload(struct device *d)
+{
+	unload(d);
+	load(d);
+}
+
+static const struct sk_generation *boot(struct device *d, bool new_boot)
+{
+	const struct sk_generation *running = NULL;
+
+	reload(d);
+	assert_int_equal(sk_generations_boot(d->g, new_boot, &running, NULL), 0);
+	assert_ptr_equal(running, sk_generations_running(d->g));
+	return running;
+}
+
+static uint64_t stage(struct device *d, const char *version, bool ephemeral)
+{
+	struct sk_digest release = digest_of(version, strlen(version));
+	uint64_t number = 0;
+
+	assert_int_equal(sk_generations_stage(d->g, &release, version, ephemeral, 2, &number, NULL),
+			 0);
+	return number;
+}
+
+static uint64_t try_out(struct device *d, const char *version, bool ephemeral)
+{
+	uint64_t number = stage(d, version, ephemeral);
+
+	assert_int_equal(sk_generations_apply(d->g, number, NULL), 0);
+	assert_int_equal(sk_generations_running(d->g)->number, number);
+	return number;
+}
+
+static uint64_t make_good(struct device *d, const char *version, bool ephemeral)
+{
+	uint64_t number = try_out(d, version, ephemeral);
+
+	assert_int_equal(sk_generations_healthy(d->g, NULL), 0);
+	return number;
+}
+
+static void assert_link(struct device *d, uint64_t current)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sk_gen_link link;
+	size_t len;
+
+	assert_int_equal(sk_store_get_record(d->s, "current", &text, &len, NULL), 0);
+	assert_int_equal(sk_gen_link_decode(text, len, &link), 0);
+	assert_int_equal(link.current, current);
+}
+
+static void upgrade(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_err err = SK_ERR_INIT;
+
+	load(&d);
+	assert_null(sk_generations_running(d.g));
+	assert_null(boot(&d, true));
+	assert_int_equal(sk_generations_healthy(d.g, &err), -EINVAL);
+	assert_string_equal(err.slug, "bad-state");
+	assert_int_equal(make_good(&d, "1.0", false), 1);
+	assert_link(&d, 1);
+	assert_int_equal(try_out(&d, "2.0", false), 2);
+	assert_link(&d, 1);
+	assert_string_equal(sk_generations_floor(d.g)->version, "1.0");
+	assert_int_equal(sk_generations_good(d.g)->number, 1);
+	assert_int_equal(sk_generations_healthy(d.g, NULL), 0);
+	assert_link(&d, 2);
+	assert_string_equal(sk_generations_floor(d.g)->version, "2.0");
+	assert_int_equal(boot(&d, true)->number, 2);
+	unload(&d);
+}
+
+static void falls_back(void **state)
+{
+	struct device d = { .path = *state };
+	uint64_t bad;
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	bad = try_out(&d, "2.0", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "web: exit status 1", NULL), 0);
+	assert_int_equal(sk_generations_running(d.g)->number, 1);
+	assert_link(&d, 1);
+	assert_int_equal(boot(&d, true)->number, 1);
+	assert_int_equal(sk_generations_get(d.g, bad)->state, SK_GEN_BAD);
+	assert_string_equal(sk_generations_get(d.g, bad)->reason, "web: exit status 1");
+	/* Never again by itself, and not by hand under this number either. */
+	assert_int_equal(sk_generations_apply(d.g, bad, NULL), -EINVAL);
+	unload(&d);
+}
+
+static void first_one_bad(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	try_out(&d, "1.0", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	assert_null(sk_generations_running(d.g));
+	assert_null(sk_generations_good(d.g));
+	assert_null(sk_generations_floor(d.g));
+	assert_null(boot(&d, true));
+	assert_int_equal(make_good(&d, "1.1", false), 2);
+	unload(&d);
+}
+
+static void boots_are_spent(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	try_out(&d, "2.0", false);
+	/* Restarts of the daemon cost nothing. */
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(boot(&d, false)->number, 2);
+	assert_int_equal(boot(&d, true)->number, 2);
+	assert_int_equal(boot(&d, true)->number, 2);
+	assert_int_equal(sk_generations_running(d.g)->boots, 2);
+	assert_int_equal(boot(&d, true)->number, 1);
+	assert_string_equal(sk_generations_get(d.g, 2)->reason, "not healthy after 2 of 2 boots");
+	unload(&d);
+}
+
+static void ephemeral_is_gone_after_reboot(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	make_good(&d, "2.0", true);
+	assert_link(&d, 1);
+	assert_int_equal(boot(&d, false)->number, 2);
+	assert_int_equal(sk_generations_good(d.g)->number, 2);
+	assert_int_equal(sk_generations_floor(d.g)->number, 1);
+	assert_int_equal(boot(&d, true)->number, 1);
+	assert_null(sk_generations_get(d.g, 2));
+	/* Its number was given out. */
+	assert_int_equal(try_out(&d, "2.0", true), 3);
+	assert_int_equal(boot(&d, true)->number, 1);
+	assert_int_equal(sk_generations_get(d.g, 3)->state, SK_GEN_BAD);
+	unload(&d);
+}
+
+/* A lasting one tried on top of an ephemeral one falls back to that, until a reboot. */
+static void lasting_over_ephemeral(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	make_good(&d, "2.0", true);
+	try_out(&d, "3.0", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	assert_int_equal(sk_generations_running(d.g)->number, 2);
+	try_out(&d, "4.0", false);
+	assert_int_equal(boot(&d, true)->number, 4);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	assert_int_equal(sk_generations_running(d.g)->number, 1);
+	unload(&d);
+}
+
+static void one_at_a_time(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_err err = SK_ERR_INIT;
+	uint64_t second;
+
+	load(&d);
+	try_out(&d, "1.0", false);
+	second = stage(&d, "2.0", false);
+	assert_int_equal(sk_generations_apply(d.g, second, &err), -EBUSY);
+	assert_string_equal(err.slug, "bad-state");
+	assert_int_equal(sk_generations_apply(d.g, 99, &err), -ENOENT);
+	assert_string_equal(err.slug, "not-found");
+	assert_int_equal(sk_generations_cancel(d.g, 1, "not wanted", NULL), 0);
+	assert_int_equal(sk_generations_apply(d.g, second, &err), 0);
+	assert_int_equal(sk_generations_cancel(d.g, 99, "x", &err), -ENOENT);
+	unload(&d);
+}
+
+static void staging(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_digest release = digest_of("r", 1);
+	char long_version[80];
+	uint64_t number = 0;
+	struct sk_gen_new what = {
+		.release = &release, .version = "1.0", .project = "harbour", .boots_max = 3
+	};
+
+	load(&d);
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), 0);
+	assert_int_equal(number, 1);
+	/* Asked again, e.g. after the answer was lost. */
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), 0);
+	assert_int_equal(number, 1);
+	reload(&d);
+	assert_string_equal(sk_generations_get(d.g, 1)->project, "harbour");
+	assert_int_equal(sk_generations_get(d.g, 1)->changed_s, clock_s);
+	memset(long_version, '1', sizeof(long_version) - 1);
+	long_version[sizeof(long_version) - 1] = '\0';
+	what.version = long_version;
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), -EINVAL);
+	what.version = "1\n2";
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), -EINVAL);
+	what.version = "";
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), -EINVAL);
+	what.version = "1.0";
+	what.project = "../x";
+	assert_int_equal(sk_generations_add(d.g, &what, &number, NULL), -EINVAL);
+	unload(&d);
+}
+
+/* A clock in 1970 is not written down and changes no order. */
+static void clock_in_1970(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	clock_s = 12;
+	make_good(&d, "2.0", false);
+	assert_int_equal(sk_generations_running(d.g)->changed_s, 0);
+	clock_s = -5;
+	make_good(&d, "3.0", false);
+	clock_s = 1795329292;
+	assert_int_equal(boot(&d, true)->number, 3);
+	assert_int_equal(sk_generations_get(d.g, 1)->changed_s, clock_s);
+	unload(&d);
+}
+
+static void collects(void **state)
+{
+	struct device d = { .path = *state };
+	size_t n;
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", false);
+	try_out(&d, "3", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	make_good(&d, "4", false);
+	make_good(&d, "5", true);
+	stage(&d, "6", false);
+	try_out(&d, "7", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "newest bad", NULL), 0);
+	assert_int_equal(sk_generations_collect(d.g, 2, NULL), 0);
+	reload(&d);
+	(void)sk_generations_all(d.g, &n);
+	assert_int_equal(n, 4);
+	assert_non_null(sk_generations_get(d.g, 4));
+	assert_non_null(sk_generations_get(d.g, 5));
+	assert_non_null(sk_generations_get(d.g, 6));
+	assert_non_null(sk_generations_get(d.g, 7));
+	/* Even with nothing asked for: the running one and the floor stay. */
+	assert_int_equal(sk_generations_collect(d.g, 0, NULL), 0);
+	assert_non_null(sk_generations_get(d.g, 4));
+	assert_non_null(sk_generations_get(d.g, 5));
+	unload(&d);
+}
+
+/* All collected down to an old number: the next one is still new. */
+static void numbers_never_return(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", true);
+	assert_int_equal(boot(&d, true)->number, 1);
+	try_out(&d, "3", false);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	reload(&d);
+	assert_int_equal(sk_generations_collect(d.g, 0, NULL), 0);
+	reload(&d);
+	assert_int_equal(stage(&d, "4", false), 4);
+	unload(&d);
+}
+
+static void too_many(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest release;
+	uint64_t number;
+	char version[16];
+
+	load(&d);
+	for (int i = 0; i < SK_GENERATIONS_MAX + 10; i++) {
+		(void)snprintf(version, sizeof(version), "0.%d", i);
+		make_good(&d, version, false);
+	}
+	assert_int_equal(sk_generations_collect(d.g, 1, NULL), 0);
+	for (int i = 1; i < SK_GENERATIONS_MAX; i++) {
+		(void)snprintf(version, sizeof(version), "1.%d", i);
+		stage(&d, version, false);
+	}
+	release = digest_of("x", 1);
+	assert_int_equal(sk_generations_stage(d.g, &release, "2", false, 1, &number, &err),
+			 -ENOSPC);
+	assert_string_equal(err.slug, "too-many");
+	unload(&d);
+}
+
+static void put_record(struct device *d, const char *name, const char *text)
+{
+	assert_int_equal(sk_store_put_record(d->s, name, text, strlen(text), NULL), 0);
+}
+
+/* A damaged record costs that generation only, a damaged link nothing. */
+static void damaged_records(void **state)
+{
+	struct device d = { .path = *state };
+	_cleanup_strv_ char **names = NULL;
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", false);
+	make_good(&d, "3", false);
+	put_record(&d, "generation-00000000000000000003", "skerry-generation 1\ngarbage");
+	put_record(&d, "current", "");
+	put_record(&d, "generation-x", "not ours");
+	assert_int_equal(boot(&d, true)->number, 2);
+	assert_link(&d, 2);
+	assert_int_equal(stage(&d, "4", false), 4);
+	assert_int_equal(sk_generations_collect(d.g, 2, NULL), 0);
+	assert_int_equal(sk_store_list_records(d.s, &names, NULL), 0);
+	assert_false(sk_strv_has(names, "generation-00000000000000000003"));
+	assert_true(sk_strv_has(names, "generation-x"));
+	unload(&d);
+}
+
+/* A record under another one's name is damage too. */
+static void swapped_record(void **state)
+{
+	struct device d = { .path = *state };
+	_cleanup_free_ char *text = NULL;
+
+	load(&d);
+	make_good(&d, "1", false);
+	assert_int_equal(
+		sk_store_get_record(d.s, "generation-00000000000000000001", &text, NULL, NULL), 0);
+	put_record(&d, "generation-00000000000000000009", text);
+	assert_int_equal(boot(&d, true)->number, 1);
+	assert_int_equal(stage(&d, "2", false), 10);
+	unload(&d);
+}
+
+/* The disk refuses to record: what would leave something bad running happens all the same. */
+static void disk_refuses(void **state)
+{
+	struct device d = { .path = *state };
+	const struct sk_generation *running = NULL;
+	struct sk_err err = SK_ERR_INIT;
+
+	load(&d);
+	make_good(&d, "1", false);
+	try_out(&d, "2", false);
+	d.plan = (struct fault_plan){ .code = -EIO, .stay = true };
+	assert_int_equal(sk_generations_healthy(d.g, &err), -EIO);
+	assert_string_equal(err.slug, "io");
+	assert_int_equal(sk_generations_running(d.g)->state, SK_GEN_TRYING);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", &err), -EIO);
+	assert_int_equal(sk_generations_running(d.g)->number, 1);
+	/* Not recorded, so it is tried again; and not at all when that cannot be counted. */
+	assert_int_equal(boot(&d, false)->number, 2);
+	d.plan = (struct fault_plan){ .code = -EIO, .stay = true };
+	assert_int_equal(sk_generations_boot(d.g, true, &running, &err), -EIO);
+	assert_int_equal(running->number, 1);
+	unload(&d);
+}
+
+/* Each operation of each step fails in turn: there is always one that runs, and it was good. */
+static void each_operation_fails(void **state)
+{
+	struct device d = { .path = *state };
+	bool done = false;
+
+	load(&d);
+	make_good(&d, "1", false);
+	for (unsigned i = 0; !done; i++) {
+		struct sk_digest release = digest_of("2", 1);
+		const struct sk_generation *running;
+		uint64_t number = 0;
+		int r;
+
+		d.plan = (struct fault_plan){ .fail_at = i / 2, .code = -EIO, .stay = i % 2 };
+		r = sk_generations_stage(d.g, &release, "2", false, 2, &number, NULL);
+		if (r == 0)
+			r = sk_generations_apply(d.g, number, NULL);
+		if (r == 0)
+			r = sk_generations_healthy(d.g, NULL);
+		if (r == 0)
+			r = sk_generations_collect(d.g, 1, NULL);
+		done = r == 0 && d.plan.seen <= d.plan.fail_at;
+		running = boot(&d, false);
+		assert_non_null(running);
+		if (running->state == SK_GEN_TRYING)
+			assert_int_equal(sk_generations_unhealthy(d.g, "end", NULL), 0);
+		assert_non_null(sk_generations_floor(d.g));
+		assert_true(i < 400);
+	}
+	unload(&d);
+}
+
+static void boot_identity(void **state)
+{
+	struct device d = { .path = *state };
+	_cleanup_free_ char *path = sk_asprintf("%s/boot_id", d.path);
+	struct sk_err err = SK_ERR_INIT;
+	bool changed = false;
+
+	load(&d);
+	put_file(path, "aaa\n", 4);
+	assert_int_equal(sk_boot_id_changed(d.s, path, &changed, NULL), 0);
+	assert_true(changed);
+	assert_int_equal(sk_boot_id_keep(d.s, path, NULL), 0);
+	assert_int_equal(sk_boot_id_changed(d.s, path, &changed, NULL), 0);
+	assert_false(changed);
+	put_file(path, "bbb\n", 4);
+	assert_int_equal(sk_boot_id_changed(d.s, path, &changed, NULL), 0);
+	assert_true(changed);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sk_boot_id_changed(d.s, path, &changed, NULL), 0);
+	assert_true(changed);
+	assert_int_equal(sk_boot_id_keep(d.s, path, &err), -ENOENT);
+	assert_string_equal(err.slug, "io");
+	assert_int_equal(sk_boot_id_keep(d.s, SK_BOOT_ID_PATH, NULL), 0);
+	assert_int_equal(sk_boot_id_changed(d.s, SK_BOOT_ID_PATH, &changed, NULL), 0);
+	assert_false(changed);
+	unload(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(upgrade),
+		STORE_TEST(falls_back),
+		STORE_TEST(first_one_bad),
+		STORE_TEST(boots_are_spent),
+		STORE_TEST(ephemeral_is_gone_after_reboot),
+		STORE_TEST(lasting_over_ephemeral),
+		STORE_TEST(one_at_a_time),
+		STORE_TEST(staging),
+		STORE_TEST(clock_in_1970),
+		STORE_TEST(collects),
+		STORE_TEST(numbers_never_return),
+		STORE_TEST(too_many),
+		STORE_TEST(damaged_records),
+		STORE_TEST(swapped_record),
+		STORE_TEST(disk_refuses),
+		STORE_TEST(each_operation_fails),
+		STORE_TEST(boot_identity),
+	};
+
+	return cmocka_run_group_tests_name("engine/update/generations", tests, NULL, NULL);
+}
