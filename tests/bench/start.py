@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 
+from archive import docker_archive
 from lib import SKERRY, device, emit, now_ns, sh, spread, static_program, workdir
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 40
@@ -69,26 +70,6 @@ def podman_once():
     out = sh('podman', 'run', '--rm', '--network', 'none', '--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024',
              '--pids-limit=0', 'localhost/firstlight:1', '/firstlight', stderr=subprocess.DEVNULL)
     return (int(out) - t0) / 1e6
-
-
-def docker_archive(work, rootfs):
-    """An image archive of the root folder, for `docker load` and `podman load`."""
-    import hashlib
-    import tarfile
-    layer = work / 'layer.tar'
-    with tarfile.open(layer, 'w') as t:
-        t.add(rootfs, '.')
-    diff = hashlib.sha256(layer.read_bytes()).hexdigest()
-    config = json.dumps({'architecture': 'amd64', 'os': 'linux', 'config': {'Cmd': ['/firstlight']},
-                         'rootfs': {'type': 'layers', 'diff_ids': [f'sha256:{diff}']}}).encode()
-    name = hashlib.sha256(config).hexdigest() + '.json'
-    (work / name).write_bytes(config)
-    (work / 'manifest.json').write_text(json.dumps([{'Config': name, 'RepoTags': ['firstlight:1'], 'Layers': ['layer.tar']}]))
-    out = work / 'firstlight.tar'
-    with tarfile.open(out, 'w') as t:
-        for f in (name, 'layer.tar', 'manifest.json'):
-            t.add(work / f, f)
-    return out
 
 
 def main():
