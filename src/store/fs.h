@@ -78,6 +78,8 @@ struct sk_fs_ops {
 		    void *arg);
 	int (*sync_dir)(struct sk_fs *fs, enum sk_fs_dir dir);
 	int (*space)(struct sk_fs *fs, struct sk_fs_space *ret);
+	/** fds() - folders' descriptors, for a forked child to keep; may be NULL. At most @max. */
+	size_t (*fds)(const struct sk_fs *fs, int *ret, size_t max);
 	void (*free)(struct sk_fs *fs);
 };
 

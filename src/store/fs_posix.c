@@ -218,6 +218,16 @@ static int posix_space(struct sk_fs *fs, struct sk_fs_space *ret)
 	return 0;
 }
 
+/* Not the root: a child that had it would keep the lock over the daemon's end. */
+static size_t posix_fds(const struct sk_fs *fs, int *ret, size_t max)
+{
+	const struct posix_fs *p = sk_container_of(fs, const struct posix_fs, fs);
+	size_t n = SK_MIN((size_t)SK_FS_DIRS, max);
+
+	memcpy(ret, p->dirs, n * sizeof(*ret));
+	return n;
+}
+
 static void posix_free(struct sk_fs *fs)
 {
 	struct posix_fs *p = posix_of(fs);
@@ -248,6 +258,7 @@ static const struct sk_fs_ops posix_ops = {
 	.list = posix_list,
 	.sync_dir = posix_sync_dir,
 	.space = posix_space,
+	.fds = posix_fds,
 	.free = posix_free,
 };
 

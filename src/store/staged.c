@@ -180,6 +180,26 @@ uint64_t sk_staged_rehash_bytes(const struct sk_staged *st)
 	return st->offset - st->hashed;
 }
 
+uint64_t sk_store_part_bytes(struct sk_store *s, const struct sk_digest *d)
+{
+	struct sk_store_name part = sk_store_name(d, ".part");
+	struct sk_fs_stat st;
+
+	if (s->fs->ops->stat(s->fs, SK_FS_STAGING, part.s, &st) < 0 || !st.regular)
+		return 0;
+	return st.size_bytes;
+}
+
+size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,
+			 int fds[static SK_STORE_TASK_FDS_MAX])
+{
+	size_t n = s->fs->ops->fds ? s->fs->ops->fds(s->fs, fds, SK_STORE_TASK_FDS_MAX - 1) : 0;
+
+	if (st && st->fd >= 0)
+		fds[n++] = st->fd;
+	return n;
+}
+
 /* Hashes at most @max more bytes of a resumed prefix. */
 static int catch_up(struct sk_staged *st, uint64_t max)
 {

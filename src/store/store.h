@@ -50,6 +50,17 @@ int sk_staged_commit(struct sk_staged *st, struct sk_err *err);
 uint64_t sk_staged_rehash_bytes(const struct sk_staged *st);
 void sk_staged_close(struct sk_staged *st);
 SK_DEFINE_CLEANUP(struct sk_staged, sk_staged_close);
+/** sk_store_part_bytes() - bytes that are here of an image not complete yet; 0 for none. */
+uint64_t sk_store_part_bytes(struct sk_store *s, const struct sk_digest *d);
+
+#define SK_STORE_TASK_FDS_MAX 16
+/**
+ * sk_store_task_fds() - descriptors that a forked child must keep to work on the store
+ * @st: to commit it there, or NULL. Afterwards the parent closes it: a committed one stays sealed.
+ * Return: how many were written to @fds
+ */
+size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,
+			 int fds[static SK_STORE_TASK_FDS_MAX]);
 
 /** Adds from a file of the caller, which is read from its present offset to its end. */
 int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *want, uint64_t size_bytes,
