@@ -96,6 +96,14 @@ static void write_configuration(struct writer *w)
 	w_end(w);
 }
 
+/* sk_run_write() answers with errnos, libfdt with numbers of its own. */
+static int run_result(int r)
+{
+	if (r == -ENOSPC || r == -EMSGSIZE)
+		return -FDT_ERR_NOSPACE;
+	return r < 0 ? -FDT_ERR_BADVALUE : 0;
+}
+
 static void write_skerry(struct writer *w, const struct sk_image_info *i)
 {
 	w_begin(w, "skerry");
@@ -109,7 +117,7 @@ static void write_skerry(struct writer *w, const struct sk_image_info *i)
 	w_u64(w, "created", (uint64_t)i->created_s);
 	w_begin(w, "run");
 	if (w->r == 0)
-		w->r = sk_run_write(w->fdt, &i->run);
+		w->r = run_result(sk_run_write(w->fdt, &i->run));
 	w_end(w);
 	w_end(w);
 }

@@ -4,8 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -16,6 +14,7 @@
  */
 #define CONFIG_SIZE_MAX	 (1u << 20)
 #define STRINGS_MAX	 1024 /* per list */
+#define ENV_MAX		 512
 #define STRING_SIZE_MAX	 (32u << 10)
 #define USER_SIZE_MAX	 256
 #define WORKING_DIR_MAX	 1024
@@ -26,6 +25,7 @@
 #define HEALTH_INTERVAL_MS 30000
 #define HEALTH_TIMEOUT_MS  30000
 #define HEALTH_RETRIES	   3
+#define HEALTH_MS_MIN	   100ull
 #define HEALTH_MS_MAX	   (24ull * 3600 * 1000)
 
 static void decrefp(json_t **j)
@@ -156,6 +156,8 @@ static int take_env(const json_t *config, struct sk_run *run, struct sk_err *err
 
 	if (r < 0 || !entries)
 		return r;
+	if (sk_strv_len(entries) > ENV_MAX)
+		return bad(err, "Env", "has over 512 variables");
 	run->env = calloc(sk_strv_len(entries), sizeof(*run->env));
 	if (!run->env)
 		return sk_err_oom(err);
@@ -167,26 +169,14 @@ static int take_env(const json_t *config, struct sk_run *run, struct sk_err *err
 	return 0;
 }
 
-/* "SIGTERM", "TERM", "15", "SIGRTMIN+3"; 0 when it is none of them. */
-static int signal_number(const char *s)
+/* Docker keeps "/srv/" as it was written; the words of a manifest have no slash at the end. */
+static char *copy_dir(const char *dir)
 {
-	uint32_t n;
+	size_t len = strlen(dir);
 
-	if (sk_parse_u32(s, &n) == 0)
-		return n > 0 && n < (uint32_t)_NSIG ? (int)n : 0;
-	if (sk_str_starts(s, "SIG"))
-		s += 3;
-	if (sk_streq(s, "RTMIN"))
-		return SIGRTMIN;
-	if (sk_str_starts(s, "RTMIN+") && sk_parse_u32(s + 6, &n) == 0)
-		return n <= (uint32_t)(SIGRTMAX - SIGRTMIN) ? SIGRTMIN + (int)n : 0;
-	for (int i = 1; i < SIGRTMIN; i++) {
-		const char *name = sigabbrev_np(i);
-
-		if (name && sk_streq(name, s))
-			return i;
-	}
-	return 0;
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	return strndup(dir, len);
 }
 
 static int take_words(const json_t *config, struct sk_run *run, struct sk_err *err)
@@ -205,17 +195,14 @@ static int take_words(const json_t *config, struct sk_run *run, struct sk_err *e
 		return bad(err, "User", "has control characters");
 	if (dir && (dir[0] != '/' || !printable(dir)))
 		return bad(err, "WorkingDir", "is not an absolute path");
-	if (stop) {
-		run->stop_signal = signal_number(stop);
-		if (run->stop_signal == 0)
-			return bad(err, "StopSignal", "is not a signal");
-	}
+	if (stop && sk_signal_parse(stop, &run->stop_signal) < 0)
+		return bad(err, "StopSignal", "is not a signal");
 	run->user = user ? strdup(user) : NULL;
-	run->working_dir = dir ? strdup(dir) : NULL;
+	run->working_dir = dir ? copy_dir(dir) : NULL;
 	return (user && !run->user) || (dir && !run->working_dir) ? sk_err_oom(err) : 0;
 }
 
-/* Nanoseconds to ms, rounded up; 0 or absent gives @otherwise. */
+/* Nanoseconds to ms, at least HEALTH_MS_MIN; 0 or absent gives @otherwise. */
 static int get_duration(const json_t *obj, const char *key, uint64_t otherwise, uint64_t *ret_ms,
 			struct sk_err *err)
 {
@@ -230,7 +217,7 @@ static int get_duration(const json_t *obj, const char *key, uint64_t otherwise, 
 	ns = json_integer_value(v);
 	if (ns == 0)
 		return 0;
-	*ret_ms = (uint64_t)ns / NS_PER_MS + (ns % NS_PER_MS != 0);
+	*ret_ms = SK_MAX((uint64_t)ns / NS_PER_MS, HEALTH_MS_MIN);
 	return *ret_ms > HEALTH_MS_MAX ? bad(err, key, "is over a day") : 0;
 }
 
@@ -291,8 +278,12 @@ static int take_health(const json_t *config, struct sk_health *health, struct sk
 	r = get_strv(obj, "Test", &test, err);
 	if (r < 0)
 		return r;
-	if (!test || sk_streq(test[0], "NONE"))
+	if (!test)
 		return 0;
+	if (sk_streq(test[0], "NONE")) {
+		health->disabled = true;
+		return 0;
+	}
 	r = take_health_times(obj, health, err);
 	return r < 0 ? r : take_health_test(test, health, err);
 }

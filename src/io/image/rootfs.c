@@ -27,12 +27,13 @@ struct packer {
 };
 
 static const struct packer packers[] = {
-	{ "squashfs", "lz4", { "-comp", "lz4", "-Xhc" } },
-	{ "squashfs", "zstd", { "-comp", "zstd", "-Xcompression-level", "19" } },
-	{ "squashfs", "xz", { "-comp", "xz" } },
-	{ "squashfs", "gzip", { "-comp", "gzip" } },
+	/* Small blocks, none of them shared: a start reads little, so it must unpack little. */
+	{ "squashfs", "lz4", { "-comp", "lz4", "-Xhc", "-b", "65536", "-no-fragments" } },
+	{ "squashfs", "zstd", { "-comp", "zstd", "-Xcompression-level", "19", "-b", "131072" } },
+	{ "squashfs", "xz", { "-comp", "xz", "-b", "131072" } },
+	{ "squashfs", "gzip", { "-comp", "gzip", "-b", "131072" } },
 	{ "squashfs", "none", { "-comp", "lz4", "-noI", "-noId", "-noD", "-noF", "-noX" } },
-	{ "erofs", "lz4hc", { "-zlz4hc,12" } },
+	{ "erofs", "lz4hc", { "-zlz4hc,12", "-C65536" } },
 	{ "erofs", "none", { NULL } },
 };
 
@@ -66,20 +67,22 @@ static void arg(struct args *a, const char *s)
 static void squashfs_args(struct args *a, const struct sk_rootfs_spec *spec, const struct packer *p,
 			  const char *root, const char *out, const char *time)
 {
-	static const char *const fixed[] = { "-noappend",  "-reproducible",  "-no-exports",
-					     "-no-xattrs", "-no-recovery",   "-no-progress",
-					     "-quiet",	   "-exit-on-error", "-b",
-					     "131072" };
+	static const char *const fixed[] = { "-noappend",  "-reproducible", "-no-exports",
+					     "-no-xattrs", "-no-recovery",  "-no-progress",
+					     "-quiet",	   "-exit-on-error" };
 
 	arg(a, "mksquashfs");
 	arg(a, root);
 	arg(a, out);
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		arg(a, fixed[i]);
-	arg(a, "-mkfs-time");
-	arg(a, time);
-	arg(a, "-all-time");
-	arg(a, time);
+	/* With keep_times the same comes by the environment, as a bound: see tool_env(). */
+	if (!spec->keep_times) {
+		arg(a, "-mkfs-time");
+		arg(a, time);
+		arg(a, "-all-time");
+		arg(a, time);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(p->args) && p->args[i]; i++)
 		arg(a, p->args[i]);
 	if (spec->all_root)
@@ -106,8 +109,11 @@ static void erofs_args(struct args *a, const struct sk_rootfs_spec *spec, const 
 	arg(a, root);
 }
 
-/* The caller's environment less SOURCE_DATE_EPOCH: mksquashfs refuses it beside -all-time. */
-static int tool_env(char ***ret)
+/*
+ * The caller's environment less its SOURCE_DATE_EPOCH: mksquashfs refuses that beside -all-time,
+ * and clamps time stamps to it otherwise, which is what keep_times wants.
+ */
+static int tool_env(const struct sk_rootfs_spec *spec, char ***ret)
 {
 	_cleanup_strv_ char **env = NULL;
 
@@ -116,18 +122,21 @@ static int tool_env(char ***ret)
 			return -ENOMEM;
 	if (sk_strv_add(&env, "LC_ALL=C.UTF-8") < 0)
 		return -ENOMEM;
+	if (spec->keep_times && sk_strv_addf(&env, "SOURCE_DATE_EPOCH=%" PRId64, spec->epoch_s) < 0)
+		return -ENOMEM;
 	*ret = TAKE_PTR(env);
 	return 0;
 }
 
-static int run_tool(const struct args *a, const char *package, struct sk_err *err)
+static int run_tool(const struct sk_rootfs_spec *s, const struct args *a, const char *package,
+		    struct sk_err *err)
 {
 	_cleanup_strv_ char **env = NULL;
 	struct sk_child_spec spec =
 		SK_CHILD_SPEC(.argv = a->v, .kill_with_parent = true, .no_new_privs = true);
 	int r;
 
-	if (tool_env(&env) < 0)
+	if (tool_env(s, &env) < 0)
 		return sk_err_oom(err);
 	spec.env = (const char *const *)env;
 	r = sk_child_run(&spec, 0, NULL, NULL, err);
@@ -151,11 +160,11 @@ static int pack_to(const struct sk_rootfs_spec *spec, const struct packer *p, co
 	if (sk_streq(p->type, "squashfs")) {
 		(void)snprintf(time, sizeof(time), "%" PRId64, spec->epoch_s);
 		squashfs_args(&a, spec, p, root, out, time);
-		return run_tool(&a, "squashfs-tools", err);
+		return run_tool(spec, &a, "squashfs-tools", err);
 	}
 	(void)snprintf(time, sizeof(time), "-T%" PRId64, spec->epoch_s);
 	erofs_args(&a, spec, p, root, out, time);
-	return run_tool(&a, "erofs-utils", err);
+	return run_tool(spec, &a, "erofs-utils", err);
 }
 
 static int check_spec(const struct sk_rootfs_spec *spec, const struct packer *p, struct sk_err *err)

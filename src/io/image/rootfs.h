@@ -14,6 +14,8 @@
  *               NULL for the type's default, "lz4" or "lz4hc" (the reasons: docs/reference/
  *               capsule-image.md, "File system and compression")
  * @epoch_s:     seconds since 1970 that every time stamp gets, at most UINT32_MAX
+ * @keep_times:  older time stamps are kept as they are on disk (squashfs; erofs sets all to
+ *               @epoch_s): for content whose time stamps are its own, as in an archive
  * @tmp_dir:     an existing folder for the result, on a file system with room for it
  * @all_root:    everything is owned by 0:0, whoever owns it on disk
  * @owners:      squashfs only: a file of mksquashfs pseudo definitions that say owner and mode of
@@ -24,6 +26,7 @@ struct sk_rootfs_spec {
 	const char *type;
 	const char *compression;
 	int64_t epoch_s;
+	bool keep_times;
 	const char *tmp_dir;
 	bool all_root;
 	const char *owners;
