@@ -2,10 +2,12 @@
 #include "base/log.h"
 #include "cli/cmd.h"
 #include "cli/help.h"
+#include "cli/manifest.h"
 #include "cli/simulate/simulate.h"
 
 /* In the order that help shows. Each group lives in a file of its own. */
 static const struct sk_cmd *const commands[] = {
+	&sk_cmd_manifest,
 	&sk_cmd_simulate,
 	&sk_cmd_completion,
 	&sk_cmd_man,

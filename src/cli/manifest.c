@@ -71,7 +71,10 @@ static int print_mistakes(const struct sk_source *s, struct sk_err *err)
 			(void)fprintf(stderr, "    %s\n", s->mistakes.v[i].hint);
 	}
 	return sk_err_set(err, -EINVAL, "bad-manifest", "%s has %zu mistake%s", s->path,
-			  s->mistakes.n, s->mistakes.n == 1 ? "" : "s");
+			  s->mistakes.n,
+			  s->mistakes.n == 1		    ? ""
+			  : s->mistakes.n < SK_MISTAKES_MAX ? "s"
+							    : "s or more");
 }
 
 /* Loads the file of the command's first argument; 1 when mistakes were printed as JSON. */
@@ -107,9 +110,9 @@ static int write_out(const char *path, const void *data, size_t len, struct sk_e
 	int r;
 
 	if (sk_streq(path, "-"))
-		return fwrite(data, 1, len, stdout) == len ?
-			       0 :
-			       sk_err_set(err, -EIO, "io", "cannot write to standard output");
+		return fwrite(data, 1, len, stdout) == len
+			       ? 0
+			       : sk_err_set(err, -EIO, "io", "cannot write to standard output");
 	r = sk_file_write(AT_FDCWD, path, data, len, 0644);
 	if (r < 0)
 		return sk_err_set(err, r, r == -ENOSPC ? "no-space" : "io", "cannot write %s: %s",
@@ -157,8 +160,8 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 	if (r < 0 || sk_streq(output, "-"))
 		return r;
 	if (sk_cli_json(cli))
-		sk_cli_print_json(json_pack("{s:s, s:I}", "file", output, "size_bytes",
-					    (json_int_t)s.len));
+		sk_cli_print_json(
+			json_pack("{s:s, s:I}", "file", output, "size_bytes", (json_int_t)s.len));
 	else
 		(void)printf("%s: %zu bytes\n", output, s.len);
 	return 0;
@@ -188,10 +191,10 @@ static int run_graph(struct sk_cli *cli, struct sk_err *err)
 	int r;
 
 	if (!format)
-		format = sk_cli_json(cli)		       ? "json" :
-			 output && sk_str_ends(output, ".svg") ? "svg" :
-			 output && sk_str_ends(output, ".dot") ? "dot" :
-								 "text";
+		format = sk_cli_json(cli)			 ? "json"
+			 : output && sk_str_ends(output, ".svg") ? "svg"
+			 : output && sk_str_ends(output, ".dot") ? "dot"
+								 : "text";
 	r = load(cli, &s, &m, err);
 	if (r != 0)
 		return r;
@@ -211,8 +214,9 @@ static const struct sk_cmd cmd_check = {
 	.args = "FILE",
 	.min_args = 1,
 	.max_args = 1,
-	.about = "FILE is manifest source (.dts), a Compose file (.yaml, .yml) or a compiled device "
-		 "tree (.dtb). Exit status 8 when there are mistakes.",
+	.about =
+		"FILE is manifest source (.dts), a Compose file (.yaml, .yml) or a compiled device "
+		"tree (.dtb). Exit status 8 when there are mistakes.",
 	.examples = check_examples,
 	.run = run_check,
 };
@@ -259,7 +263,8 @@ static const char *const graph_examples[] = {
 };
 
 static const struct sk_opt graph_opts[] = {
-	{ "format", 'f', "FORMAT", "text, dot, svg or json (default: by the output's name, or text)" },
+	{ "format", 'f', "FORMAT",
+	  "text, dot, svg or json (default: by the output's name, or text)" },
 	{ "output", 'o', "FILE", "where to write (default: standard output)" },
 	{ 0 },
 };

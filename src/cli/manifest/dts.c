@@ -16,13 +16,12 @@
  * dtc itself compiles; what it says is put into FILE:LINE form. Its checks are made for hardware:
  * the one that would forbid a variable called "name" is off.
  */
-#define DTC_CPU_S	20
-#define DTC_MEMORY	(1ull << 30)
-#define DTC_MESSAGES	(256u << 10)
-#define DTC_OUTPUT_MAX	(64u << 20)
-#define FATAL		"FATAL ERROR: "
-#define UNREADABLE	"FATAL ERROR: Unable to parse input tree"
-#define SYNTAX_HINT	"is a ';' missing at the end of the line before, or a quote or brace left open?"
+#define DTC_CPU_S      10
+#define DTC_MEMORY     (1ull << 30)
+#define DTC_MESSAGES   (256u << 10)
+#define DTC_OUTPUT_MAX (64u << 20)
+#define FATAL	       "FATAL ERROR: "
+#define UNREADABLE     "FATAL ERROR: Unable to parse input tree"
 
 struct dtc_line {
 	char *file;
@@ -51,6 +50,25 @@ static bool split_place(char *s, struct dtc_line *ret)
 	return false;
 }
 
+/* What dtc says so tersely that it needs a word more. */
+static const struct {
+	const char *says;
+	const char *hint;
+} hints[] = {
+	{ "syntax error",
+	  "is a ';' missing at the end of the line before, or a quote or brace left open?" },
+	{ "Properties must precede subnodes", "move this line above the nodes beside it" },
+	{ "memory exhausted", "the manifest has more nodes or properties than dtc can take" },
+};
+
+static const char *hint_for(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+		if (strstr(text, hints[i].says))
+			return hints[i].hint;
+	return NULL;
+}
+
 /* One line of dtc's messages; those that only say that there was an error before say nothing. */
 static void take_message(struct sk_source *s, char *line)
 {
@@ -66,12 +84,8 @@ static void take_message(struct sk_source *s, char *line)
 		line += strlen("Error: ");
 	if (!split_place(line, &l))
 		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", line);
-	else if (strstr(l.text, "memory exhausted"))
-		(void)sk_mistake(&s->mistakes, l.file, l.line, NULL, NULL,
-				 "more nodes or properties than dtc can take");
 	else
-		(void)sk_mistake(&s->mistakes, l.file, l.line, NULL,
-				 sk_streq(l.text, "syntax error") ? SYNTAX_HINT : NULL, "%s",
+		(void)sk_mistake(&s->mistakes, l.file, l.line, NULL, hint_for(l.text), "%s",
 				 l.text);
 }
 
@@ -87,7 +101,9 @@ static int take_messages(struct sk_source *s, int fd, const struct sk_err *why, 
 	SK_STRV_FOREACH (line, lines)
 		take_message(s, *line);
 	if (s->mistakes.n == 0)
-		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", why->text);
+		(void)sk_mistake(&s->mistakes, s->path, 0, NULL,
+				 strstr(why->text, "killed") ? "it is too large to compile" : NULL,
+				 "%s", why->text);
 	return sk_err_set(err, -EINVAL, "bad-manifest", "dtc cannot compile %s", s->path);
 }
 
@@ -116,8 +132,12 @@ static int run_dtc(const char *const *argv, int in, int messages, char **ret, si
 
 int sk_dts_compile(struct sk_source *s, int fd, struct sk_err *err)
 {
-	const char *const argv[] = { "dtc", "-q", "-I", "dts", "-O", "dtb", "-E",
-				     "no-name_properties", "--", fd < 0 ? s->path : "-", NULL };
+	const char *const argv[] = { "dtc", "-q",
+				     "-I",  "dts",
+				     "-O",  "dtb",
+				     "-E",  "no-name_properties",
+				     "--",  fd < 0 ? s->path : "-",
+				     NULL };
 	_cleanup_close_ int messages = memfd_create("dtc", MFD_CLOEXEC);
 	struct sk_err why = SK_ERR_INIT;
 	char *dtb = NULL;
@@ -182,8 +202,8 @@ static char *cut_name(char *s)
 
 static int enter(struct walk *w, const char *name)
 {
-	int n = snprintf(w->path + w->len, sizeof(w->path) - w->len, "%s%s",
-			 w->len > 1 || name[0] == '/' ? "" : "/", name);
+	int n = snprintf(w->path + w->len, sizeof(w->path) - w->len, "%s%s", w->len > 1 ? "/" : "",
+			 name);
 
 	if (n < 0 || (size_t)n >= sizeof(w->path) - w->len)
 		return -ENAMETOOLONG;
@@ -237,8 +257,10 @@ static int take_line(struct walk *w, char *line)
 
 int sk_dts_places(const char *path, struct sk_places **ret, struct sk_err *err)
 {
-	const char *const argv[] = { "dtc", "-qq", "-I", "dts", "-O", "dts", "-T", "-E",
-				     "no-name_properties", "--", path, NULL };
+	const char *const argv[] = { "dtc", "-qq", "-I",
+				     "dts", "-O",  "dts",
+				     "-T",  "-E",  "no-name_properties",
+				     "--",  path,  NULL };
 	_cleanup_(sk_places_freep) struct sk_places *places = sk_places_new();
 	const char *slash = strrchr(path, '/');
 	struct walk w = { .places = places,

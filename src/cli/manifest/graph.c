@@ -84,7 +84,8 @@ int sk_graph_of(const struct sk_manifest *m, struct sk_graph *ret, struct sk_err
 
 	if (edges > EDGES_MAX)
 		return sk_err_set(err, -EFBIG, "too-large",
-				  "the graph has %zu edges; at most %d are drawn", edges, EDGES_MAX);
+				  "the graph has %zu edges; at most %d are drawn", edges,
+				  EDGES_MAX);
 	for (size_t i = 0; ok && i < m->n_apps; i++)
 		ok = sk_map_add(apps, m->apps[i].name, (void *)(uintptr_t)(i + 1)) == 0;
 	ret->nodes = calloc(count_nodes(m) + 1, sizeof(*ret->nodes));
@@ -191,10 +192,10 @@ static int write_json(const struct sk_manifest *m, const struct sk_graph *g, str
 	for (size_t i = 0; i < g->n_nodes; i++)
 		(void)json_array_append_new(nodes, node_json(&g->nodes[i]));
 	for (size_t i = 0; i < g->n_edges; i++)
-		(void)json_array_append_new(
-			edges, json_pack("{s:s, s:I, s:I}", "kind", edge_names[g->edges[i].kind],
-					 "from", (json_int_t)g->edges[i].from, "to",
-					 (json_int_t)g->edges[i].to));
+		(void)json_array_append_new(edges, json_pack("{s:s, s:I, s:I}", "kind",
+							     edge_names[g->edges[i].kind], "from",
+							     (json_int_t)g->edges[i].from, "to",
+							     (json_int_t)g->edges[i].to));
 	all = json_pack("{s:o, s:o}", "nodes", nodes, "edges", edges);
 	text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	json_decref(all);
@@ -229,6 +230,7 @@ int sk_graph_write(const struct sk_manifest *m, const char *format, struct sk_bu
 		return r;
 	r = formats[i].write(m, &g, out);
 	if (r == -EMSGSIZE)
-		return sk_err_set(err, -EFBIG, "too-large", "the graph is too large to draw");
+		return sk_err_set(err, -EFBIG, "too-large",
+				  "the graph is too large for a picture; try --format dot");
 	return r < 0 ? sk_err_oom(err) : 0;
 }

@@ -10,16 +10,18 @@
  * the layer after its farthest predecessor, edges over several layers get a bend in each, the
  * order within a layer follows the mean of the neighbours, and each layer is a column.
  */
-#define LAYER_GAP  110
-#define ROW_GAP	   26
-#define APP_HEIGHT 52
+#define LAYER_GAP   110
+#define ROW_GAP	    26
+#define APP_HEIGHT  52
 #define PILL_HEIGHT 40
-#define CHAR_WIDTH 7.6
-#define WIDTH_MIN  96
-#define MARGIN	   32
-#define HEAD	   56
-#define SWEEPS	   8
-#define BENDS_MAX  100000
+#define CHAR_WIDTH  7.6
+#define WIDTH_MIN   96
+#define MARGIN	    32
+#define HEAD	    56
+#define SWEEPS	    8
+#define NODES_MAX   500
+#define EDGES_MAX   2000
+#define BENDS_MAX   100000
 
 /* A node of the graph, or a bend of an edge (node == BEND). */
 #define BEND SIZE_MAX
@@ -237,9 +239,9 @@ static void take_means(struct layout *l, bool from_left)
 		count[of]++;
 	}
 	for (size_t i = 0; i < l->n; i++)
-		l->v[i].mean = count[i] ? sum[i] / (double)count[i] :
-					  (double)l->v[i].rank /
-						  (double)l->column_len[l->v[i].layer];
+		l->v[i].mean =
+			count[i] ? sum[i] / (double)count[i]
+				 : (double)l->v[i].rank / (double)l->column_len[l->v[i].layer];
 }
 
 static int cmp_mean(const void *a, const void *b, void *arg)
@@ -330,8 +332,8 @@ static int draw_piece(const struct layout *l, size_t link, bool first, struct sk
 	int r = first ? sk_buf_addf(out, "M%.1f,%.1f ", x1, y1) : 0;
 
 	return r == 0 ? sk_buf_addf(out, "C%.1f,%.1f %.1f,%.1f %.1f,%.1f ", middle, y1, middle, y2,
-				    x2, y2) :
-			r;
+				    x2, y2)
+		      : r;
 }
 
 static int draw_edge(const struct layout *l, size_t e, struct sk_buf *out)
@@ -394,10 +396,11 @@ static int draw_head(const struct sk_manifest *m, const struct layout *l, struct
 		r = draw_marker("publish", "#1a73e8", out);
 	if (r == 0)
 		r = draw_marker("connect", "#188038", out);
-	return r == 0 ? sk_buf_addf(out,
-				    "</defs>\n<text class=\"head\" x=\"%d\" y=\"34\">%s %s</text>\n",
-				    MARGIN, m->project, m->version) :
-			r;
+	return r == 0 ? sk_buf_addf(
+				out,
+				"</defs>\n<text class=\"head\" x=\"%d\" y=\"34\">%s %s</text>\n",
+				MARGIN, m->project, m->version)
+		      : r;
 }
 
 static int draw(const struct sk_manifest *m, const struct layout *l, struct sk_buf *out)
@@ -417,8 +420,11 @@ static int draw(const struct sk_manifest *m, const struct layout *l, struct sk_b
 int sk_graph_svg(const struct sk_manifest *m, const struct sk_graph *g, struct sk_buf *out)
 {
 	_cleanup_(layout_done) struct layout l = { .g = g };
-	int r = place_nodes(&l);
+	int r;
 
+	if (g->n_nodes > NODES_MAX || g->n_edges > EDGES_MAX)
+		return -EMSGSIZE;
+	r = place_nodes(&l);
 	if (r == 0)
 		r = link_edges(&l);
 	if (r == 0)

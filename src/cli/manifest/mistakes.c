@@ -7,8 +7,6 @@
 #include "base/str.h"
 #include "cli/manifest/source.h"
 
-#define MISTAKES_MAX 64
-
 static void mistake_done(struct sk_mistake *m)
 {
 	free(m->file);
@@ -33,10 +31,10 @@ int sk_mistake(struct sk_mistakes *m, const char *file, unsigned line, const cha
 	int n;
 
 	if (!m->v)
-		m->v = calloc(MISTAKES_MAX, sizeof(*m->v));
+		m->v = calloc(SK_MISTAKES_MAX, sizeof(*m->v));
 	if (!m->v)
 		return -ENOMEM;
-	if (m->n == MISTAKES_MAX)
+	if (m->n == SK_MISTAKES_MAX)
 		return -EINVAL;
 	at = &m->v[m->n++];
 	at->line = line;

@@ -93,10 +93,10 @@ static json_t *volumes_json(const struct sk_app *a)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < a->n_volumes; i++)
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:b}", "name", a->volumes[i].name, "target",
-					a->volumes[i].target, "read_only",
-					(int)a->volumes[i].read_only));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:b}", "name", a->volumes[i].name,
+						      "target", a->volumes[i].target, "read_only",
+						      (int)a->volumes[i].read_only));
 	return list;
 }
 
@@ -266,8 +266,8 @@ static const char *grants_of(const struct sk_app *a, struct sk_buf *b)
 
 static void print_apps(const struct sk_manifest *m)
 {
-	static const char *const headings[] = { "APP",	   "IMAGE", "RESTART", "HEALTH CHECK",
-						"LIMITS",  "GRANTS", NULL };
+	static const char *const headings[] = { "APP",	  "IMAGE",  "RESTART", "HEALTH CHECK",
+						"LIMITS", "GRANTS", NULL };
 	_cleanup_buf_ struct sk_buf limits = SK_BUF(CELL_MAX), grants = SK_BUF(CELL_MAX);
 	struct sk_table *t = sk_table_new(headings);
 
@@ -275,8 +275,8 @@ static void print_apps(const struct sk_manifest *m)
 		const struct sk_app *a = &m->apps[i];
 
 		(void)sk_table_row(t, a->name, a->image->name, restart_names[a->restart],
-				   a->run.health.disabled ? "disabled" :
-							    health_names[a->run.health.kind],
+				   a->run.health.disabled ? "disabled"
+							  : health_names[a->run.health.kind],
 				   limits_of(a, &limits), grants_of(a, &grants), NULL);
 	}
 	(void)printf("\nApps in start order:\n");

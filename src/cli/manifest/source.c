@@ -24,8 +24,7 @@ void sk_source_done(struct sk_source *s)
 /* A mistake in the device tree, told in terms of what it was made from. */
 static int take_diag(struct sk_source *s, const struct sk_diag *d)
 {
-	const struct sk_place *at =
-		s->places ? sk_places_find(s->places, d->path, d->prop) : NULL;
+	const struct sk_place *at = s->places ? sk_places_find(s->places, d->path, d->prop) : NULL;
 	_cleanup_free_ char *own = NULL;
 	const char *hint = d->hint;
 
@@ -71,39 +70,22 @@ static int check(struct sk_source *s, struct sk_manifest **ret, struct sk_err *e
 	return r < 0 ? sk_err_prefix(err, "%s", s->path) : 0;
 }
 
-static int compile_text(struct sk_source *s, struct sk_err *err)
-{
-	_cleanup_close_ int fd = memfd_create("dts", MFD_CLOEXEC);
-	int r = fd < 0 ? -errno : sk_fd_write(fd, s->dts, strlen(s->dts));
-
-	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-		r = -errno;
-	if (r < 0)
-		return sk_err_set(err, r, "io", "cannot hand the manifest to dtc: %s",
-				  strerror(-r));
-	return sk_dts_compile(s, fd, err);
-}
-
 static int compile(struct sk_source *s, char **data, size_t len, struct sk_err *err)
 {
 	static const char magic[] = { (char)0xd0, 0x0d, (char)0xfe, (char)0xed };
-	int r;
 
 	if (len >= sizeof(magic) && memcmp(*data, magic, sizeof(magic)) == 0) {
 		s->dtb = TAKE_PTR(*data);
 		s->len = len;
 		return 0;
 	}
-	if (sk_str_ends(s->path, ".yaml") || sk_str_ends(s->path, ".yml")) {
-		r = sk_compose_to_dts(*data, len, s, err);
-		return r < 0 ? r : compile_text(s, err);
-	}
 	if (sk_str_ends(s->path, ".dts") || strstr(*data, "/dts-v1/"))
 		return sk_dts_compile(s, -1, err);
-	return sk_err_set(err, -EINVAL, "bad-manifest",
-			  "%s is neither a manifest source (.dts), nor a Compose file (.yaml), nor a "
-			  "device tree (.dtb)",
-			  s->path);
+	return sk_err_set(
+		err, -EINVAL, "bad-manifest",
+		"%s is neither a manifest source (.dts), nor a Compose file (.yaml), nor a "
+		"device tree (.dtb)",
+		s->path);
 }
 
 int sk_source_load(const char *path, struct sk_source *s, struct sk_manifest **ret,

@@ -21,9 +21,10 @@ struct sk_mistake {
 	char *text;
 	char *hint;
 };
+#define SK_MISTAKES_MAX 64
 struct sk_mistakes {
 	struct sk_mistake *v;
-	size_t n; /* at most 64 are kept */
+	size_t n; /* at most SK_MISTAKES_MAX are kept */
 };
 void sk_mistakes_done(struct sk_mistakes *m);
 /** @where and @hint may be NULL. Return: -EINVAL, or -ENOMEM. */
