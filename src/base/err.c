@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,12 +59,12 @@ static int slug_index(const char *slug)
 	return -1;
 }
 
-int sk_err_set(struct sk_err *err, int code, const char *slug, const char *fmt, ...)
+void sk_err_fill(struct sk_err *err, int code, const char *slug, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!err)
-		return code;
+		return;
 	err->code = code;
 	if (slug_index(slug) < 0)
 		slug = "internal";
@@ -73,7 +72,6 @@ int sk_err_set(struct sk_err *err, int code, const char *slug, const char *fmt, 
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	return code;
 }
 
 int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
@@ -91,11 +89,6 @@ int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
 	if (n >= 0 && (size_t)n < sizeof(err->text))
 		(void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", old);
 	return err->code;
-}
-
-int sk_err_oom(struct sk_err *err)
-{
-	return sk_err_set(err, -ENOMEM, "out-of-memory", "out of memory");
 }
 
 int sk_err_is(const struct sk_err *err, const char *slug)

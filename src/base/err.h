@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "base/macros.h"
@@ -31,14 +32,25 @@ struct sk_err {
  *
  * Return: @code, so that callers write `return sk_err_set(...)`.
  */
-int sk_err_set(struct sk_err *err, int code, const char *slug, const char *fmt, ...)
+#define sk_err_set(err, code, slug, ...)                            \
+	({                                                          \
+		int _err_code = (code);                             \
+		sk_err_fill((err), _err_code, (slug), __VA_ARGS__); \
+		_err_code;                                          \
+	})
+
+/** What sk_err_set() calls; that one is a macro so that analysers see that it returns @code. */
+void sk_err_fill(struct sk_err *err, int code, const char *slug, const char *fmt, ...)
 	SK_PRINTF(4, 5);
 
 /** sk_err_prefix() - put "<prefix>: " before the sentence; returns err->code. */
 int sk_err_prefix(struct sk_err *err, const char *fmt, ...) SK_PRINTF(2, 3);
 
 /** sk_err_oom() - the one way to report -ENOMEM; returns -ENOMEM. */
-int sk_err_oom(struct sk_err *err);
+static inline int sk_err_oom(struct sk_err *err)
+{
+	return sk_err_set(err, -ENOMEM, "out-of-memory", "out of memory");
+}
 
 /** sk_err_is() - does @err carry @slug? */
 int sk_err_is(const struct sk_err *err, const char *slug);

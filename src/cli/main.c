@@ -7,12 +7,14 @@
 
 /* In the order that help shows. Each group lives in a file of its own. */
 static const struct sk_cmd *const commands[] = {
+	/* clang-format off */
 	&sk_cmd_manifest,
 	&sk_cmd_simulate,
 	&sk_cmd_completion,
 	&sk_cmd_man,
 	&sk_cmd_version,
 	NULL,
+	/* clang-format on */
 };
 
 static const struct sk_cmd root = {

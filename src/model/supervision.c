@@ -74,6 +74,6 @@ int sk_supervision_plan(const struct sk_manifest *m, const char *failed,
 	if (r < 0)
 		return r;
 	*ret = p;
-	p = (struct sk_supervision_plan){ 0 };
+	p.start = p.stop = NULL;
 	return 0;
 }
