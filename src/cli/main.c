@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "cli/cmd.h"
 #include "cli/help.h"
+#include "cli/key.h"
 #include "cli/manifest.h"
 #include "cli/simulate/simulate.h"
 
@@ -9,6 +10,7 @@
 static const struct sk_cmd *const commands[] = {
 	/* clang-format off */
 	&sk_cmd_manifest,
+	&sk_cmd_key,
 	&sk_cmd_simulate,
 	&sk_cmd_completion,
 	&sk_cmd_man,
