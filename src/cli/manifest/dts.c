@@ -26,7 +26,7 @@
 struct dtc_line {
 	char *file;
 	unsigned line;
-	const char *text;
+	char *text;
 };
 
 /* "FILE:LINE.COLUMN-…: text" or "FILE:LINE.COLUMN-… text"; file names may hold anything. */
@@ -69,21 +69,57 @@ static const char *hint_for(const char *text)
 	return NULL;
 }
 
+/* "ERROR (check): PATH:PROPERTY: text": cut up in place; false for another shape. */
+static bool split_check(char *s, char **path, char **prop, char **text)
+{
+	char *at = strstr(s, "): /");
+
+	if (!sk_str_starts(s, "ERROR (") || !at)
+		return false;
+	*path = at + 3;
+	at = strstr(*path, ": ");
+	if (!at)
+		return false;
+	*at = '\0';
+	*text = at + 2;
+	*prop = strchr(*path, ':');
+	if (*prop)
+		*(*prop)++ = '\0';
+	return true;
+}
+
+/* A mistake that dtc's own checks found: of a Compose file, the place is in that file. */
+static void take_check(struct sk_source *s, const struct dtc_line *l, const char *path,
+		       const char *prop, const char *text)
+{
+	const struct sk_place *at = s->dts ? sk_places_find(s->places, path, prop) : NULL;
+	_cleanup_free_ char *where =
+		sk_asprintf("%s%s%s", path, prop ? ": " : "", prop ? prop : "");
+
+	if (at)
+		(void)sk_mistake(&s->mistakes, at->file, at->line, at->where ? at->where : where,
+				 NULL, "%s", text);
+	else
+		(void)sk_mistake(&s->mistakes, s->dts ? s->path : l->file, s->dts ? 0 : l->line,
+				 where, NULL, "%s", text);
+}
+
 /* One line of dtc's messages; those that only say that there was an error before say nothing. */
 static void take_message(struct sk_source *s, char *line)
 {
+	char *path, *prop, *text;
 	struct dtc_line l;
 
 	if (sk_str_starts(line, UNREADABLE) || sk_str_starts(line, "ERROR: Input tree has errors"))
 		return;
-	if (sk_str_starts(line, FATAL)) {
-		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", line + strlen(FATAL));
-		return;
-	}
 	if (sk_str_starts(line, "Error: "))
 		line += strlen("Error: ");
-	if (!split_place(line, &l))
+	if (sk_str_starts(line, FATAL))
+		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", line + strlen(FATAL));
+	else if (!split_place(line, &l))
 		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", line);
+	else if (split_check(l.text, &path, &prop, &text))
+		take_check(s, &l, path, prop, text);
 	else
 		(void)sk_mistake(&s->mistakes, l.file, l.line, NULL, hint_for(l.text), "%s",
 				 l.text);

@@ -38,14 +38,6 @@ static int take_diag(struct sk_source *s, const struct sk_diag *d)
 			  at && at->where ? at->where : own, hint, "%s", d->text);
 }
 
-static int cmp_by_line(const void *a, const void *b)
-{
-	const struct sk_mistake *x = a, *y = b;
-	int r = strcmp(x->file, y->file);
-
-	return r ? r : (x->line > y->line) - (x->line < y->line);
-}
-
 static int take_diags(struct sk_source *s, const struct sk_diags *diags, struct sk_err *err)
 {
 	int r = 0;
@@ -56,7 +48,6 @@ static int take_diags(struct sk_source *s, const struct sk_diags *diags, struct 
 		r = take_diag(s, &diags->v[i]);
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
-	qsort(s->mistakes.v, s->mistakes.n, sizeof(*s->mistakes.v), cmp_by_line);
 	return -EINVAL;
 }
 
@@ -70,14 +61,32 @@ static int check(struct sk_source *s, struct sk_manifest **ret, struct sk_err *e
 	return r < 0 ? sk_err_prefix(err, "%s", s->path) : 0;
 }
 
+static int compile_text(struct sk_source *s, struct sk_err *err)
+{
+	_cleanup_close_ int fd = memfd_create("dts", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : sk_fd_write(fd, s->dts, strlen(s->dts));
+
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0)
+		return sk_err_set(err, r, "io", "cannot hand the manifest to dtc: %s",
+				  strerror(-r));
+	return sk_dts_compile(s, fd, err);
+}
+
 static int compile(struct sk_source *s, char **data, size_t len, struct sk_err *err)
 {
 	static const char magic[] = { (char)0xd0, 0x0d, (char)0xfe, (char)0xed };
+	int r;
 
 	if (len >= sizeof(magic) && memcmp(*data, magic, sizeof(magic)) == 0) {
 		s->dtb = TAKE_PTR(*data);
 		s->len = len;
 		return 0;
+	}
+	if (sk_str_ends(s->path, ".yaml") || sk_str_ends(s->path, ".yml")) {
+		r = sk_compose_to_dts(*data, len, s, err);
+		return r < 0 ? r : compile_text(s, err);
 	}
 	if (sk_str_ends(s->path, ".dts") || strstr(*data, "/dts-v1/"))
 		return sk_dts_compile(s, -1, err);
@@ -86,6 +95,14 @@ static int compile(struct sk_source *s, char **data, size_t len, struct sk_err *
 		"%s is neither a manifest source (.dts), nor a Compose file (.yaml), nor a "
 		"device tree (.dtb)",
 		s->path);
+}
+
+static int cmp_by_line(const void *a, const void *b)
+{
+	const struct sk_mistake *x = a, *y = b;
+	int r = strcmp(x->file, y->file);
+
+	return r ? r : (x->line > y->line) - (x->line < y->line);
 }
 
 int sk_source_load(const char *path, struct sk_source *s, struct sk_manifest **ret,
@@ -104,5 +121,9 @@ int sk_source_load(const char *path, struct sk_source *s, struct sk_manifest **r
 		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s: %s",
 				  path, strerror(-r));
 	r = compile(s, &data, len, err);
-	return r < 0 ? r : check(s, ret, err);
+	if (r == 0)
+		r = check(s, ret, err);
+	if (s->mistakes.n > 1)
+		qsort(s->mistakes.v, s->mistakes.n, sizeof(*s->mistakes.v), cmp_by_line);
+	return r;
 }
