@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/help.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/str.h"
 
-static void print_path(const struct sk_cmd *const *path, size_t depth, const char *sep, FILE *out)
+void sk_help_print_path(const struct sk_cmd *const *path, size_t depth, const char *sep, FILE *out)
 {
 	for (size_t i = 0; i <= depth; i++)
 		(void)fprintf(out, "%s%s", i ? sep : "", path[i]->name);
 }
 
-static int opt_label(const struct sk_opt *o, char *buf, size_t size)
+int sk_help_opt_label(const struct sk_opt *o, char *buf, size_t size)
 {
 	char letter[8] = "    ";
 
@@ -28,7 +27,7 @@ static void print_opts(const struct sk_opt *o, FILE *out)
 	char label[128];
 
 	for (; o && o->name; o++) {
-		(void)opt_label(o, label, sizeof(label));
+		(void)sk_help_opt_label(o, label, sizeof(label));
 		(void)fprintf(out, "  %-28s %s\n", label, o->help);
 	}
 }
@@ -58,7 +57,7 @@ void sk_help_print(const struct sk_cmd *const *path, size_t depth, FILE *out)
 	const struct sk_cmd *cmd = path[depth];
 
 	(void)fprintf(out, "Usage: ");
-	print_path(path, depth, " ", out);
+	sk_help_print_path(path, depth, " ", out);
 	(void)fprintf(out, "%s%s%s\n\n%s\n", cmd->sub ? " COMMAND" : " [OPTIONS]",
 		      cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
 	if (cmd->about)
@@ -72,16 +71,15 @@ void sk_help_print(const struct sk_cmd *const *path, size_t depth, FILE *out)
 		print_examples(cmd, out);
 }
 
-/* Calls @each for every visible command below @path[depth], itself included. */
-static void walk(const struct sk_cmd **path, size_t depth,
-		 void (*each)(const struct sk_cmd *const *path, size_t depth))
+void sk_help_walk(const struct sk_cmd **path, size_t depth,
+		  void (*each)(const struct sk_cmd *const *path, size_t depth))
 {
 	each(path, depth);
 	for (const struct sk_cmd *const *s = path[depth]->sub; s && *s; s++) {
 		if ((*s)->hidden)
 			continue;
 		path[depth + 1] = *s;
-		walk(path, depth + 1, each);
+		sk_help_walk(path, depth + 1, each);
 	}
 }
 
@@ -91,7 +89,7 @@ static void complete_one(const struct sk_cmd *const *path, size_t depth)
 	const struct sk_cmd *cmd = path[depth];
 
 	(void)printf("\t\"");
-	print_path(path, depth, " ", stdout);
+	sk_help_print_path(path, depth, " ", stdout);
 	(void)printf("\") words=\"");
 	for (const struct sk_cmd *const *s = cmd->sub; s && *s; s++)
 		if (!(*s)->hidden)
@@ -121,7 +119,7 @@ static int run_completion(struct sk_cli *cli, struct sk_err *err)
 		"\t[[ ${#COMPREPLY[@]} -eq 0 || $cur == */* ]] && COMPREPLY+=($(compgen -f -- \"$cur\"))\n"
 		"\treturn 0\n}\n"
 		"_skerry_words()\n{\n\tcase \"$1\" in\n");
-	walk(path, 0, complete_one);
+	sk_help_walk(path, 0, complete_one);
 	(void)printf("\t*) words=\"\" ;;\n\tesac\n\treturn 0\n}\n"
 		     "complete -o filenames -F _skerry skerry\n");
 	return 0;
@@ -134,86 +132,6 @@ const struct sk_cmd sk_cmd_completion = {
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_completion,
-};
-
-/* roff: a backslash and a leading dot or quote are special; a minus is an option's, not a hyphen. */
-static void roff(const char *s)
-{
-	bool line_start = true;
-
-	for (; *s; s++) {
-		if (line_start && (*s == '.' || *s == '\''))
-			(void)printf("\\&");
-		if (*s == '\\')
-			(void)printf("\\e");
-		else if (*s == '-')
-			(void)printf("\\-");
-		else
-			(void)putchar(*s);
-		line_start = *s == '\n';
-	}
-}
-
-static void man_opts(const struct sk_opt *o)
-{
-	char label[128];
-
-	for (; o && o->name; o++) {
-		(void)opt_label(o, label, sizeof(label));
-		(void)printf(".TP\n\\fB");
-		roff(label + strspn(label, " "));
-		(void)printf("\\fR\n");
-		roff(o->help);
-		(void)printf("\n");
-	}
-}
-
-static void man_one(const struct sk_cmd *const *path, size_t depth)
-{
-	const struct sk_cmd *cmd = path[depth];
-
-	if (depth == 0)
-		return;
-	(void)printf(".SS \"");
-	print_path(path, depth, " ", stdout);
-	(void)printf("%s%s\"\n", cmd->args ? " " : "", cmd->args ? cmd->args : "");
-	roff(cmd->summary);
-	(void)printf("\n");
-	if (cmd->about) {
-		(void)printf(".PP\n");
-		roff(cmd->about);
-		(void)printf("\n");
-	}
-	man_opts(cmd->opts);
-}
-
-static int run_man(struct sk_cli *cli, struct sk_err *err)
-{
-	const struct sk_cmd *path[8] = { sk_cli_root(cli) };
-
-	(void)printf(".TH SKERRY 1 \"\" \"skerry " SK_VERSION "\" \"Skerry\"\n"
-		     ".SH NAME\nskerry \\- ");
-	roff(path[0]->summary);
-	(void)printf(
-		"\n.SH SYNOPSIS\n.B skerry\n.I COMMAND\n[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n"
-		".SH DESCRIPTION\n");
-	roff(path[0]->about);
-	(void)printf("\n.SH OPTIONS\nEvery command takes these:\n");
-	man_opts(sk_cli_common_opts);
-	(void)printf(".SH COMMANDS\n");
-	walk(path, 0, man_one);
-	(void)printf(
-		".SH EXIT STATUS\n0 success, 1 failure, 2 wrong usage, 3 not found, 4 refused, "
-		"5 conflict with the present state, 6 no space or over a limit, 7 peer "
-		"unreachable, 8 malformed input.\n");
-	return 0;
-}
-
-const struct sk_cmd sk_cmd_man = {
-	.name = "man",
-	.summary = "print the manual page (roff)",
-	.hidden = true,
-	.run = run_man,
 };
 
 static int run_version(struct sk_cli *cli, struct sk_err *err)

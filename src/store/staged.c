@@ -106,6 +106,12 @@ static int open_part(struct sk_staged *st)
 	struct sk_fs_stat stat;
 	int r;
 
+	/* A seal that failed half-way and could not be removed then: not to be written to any more. */
+	if (fs->ops->stat(fs, SK_FS_STAGING, st->part.s, &stat) == 0 && stat.sealed) {
+		r = fs->ops->unlink(fs, SK_FS_STAGING, st->part.s);
+		if (r < 0)
+			return r;
+	}
 	st->fd = fs->ops->open(fs, SK_FS_STAGING, st->part.s, SK_FS_WRITE);
 	if (st->fd < 0)
 		return st->fd;
@@ -271,14 +277,19 @@ static int list_sealed(struct sk_store *s, const struct sk_store_name *part,
 	struct sk_store_name name = sk_store_name(d, "");
 	int r = fs->ops->rename(fs, SK_FS_STAGING, part->s, SK_FS_IMAGES, name.s);
 
-	if (r == 0)
-		r = fs->ops->sync_dir(fs, SK_FS_IMAGES);
-	if (r == 0)
-		r = fs->ops->sync_dir(fs, SK_FS_STAGING);
-	if (r == 0)
-		/* The damaged copy was kept to look at; a whole one is here again. */
-		(void)fs->ops->unlink(fs, SK_FS_QUARANTINE, name.s);
-	return r;
+	if (r < 0)
+		return r;
+	r = fs->ops->sync_dir(fs, SK_FS_IMAGES);
+	if (r < 0) {
+		/* What may be gone after the next power cut must not be taken for stored. */
+		(void)fs->ops->unlink(fs, SK_FS_IMAGES, name.s);
+		return r;
+	}
+	/* The name in staging is dealt with at the next start if this is lost. */
+	(void)fs->ops->sync_dir(fs, SK_FS_STAGING);
+	/* The damaged copy was kept to look at; a whole one is here again. */
+	(void)fs->ops->unlink(fs, SK_FS_QUARANTINE, name.s);
+	return 0;
 }
 
 /*

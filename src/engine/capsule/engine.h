@@ -18,6 +18,7 @@
  */
 struct sk_engine;
 struct sk_capsule;
+struct sk_runtime_ops;
 
 struct sk_engine_config {
 	const char *run_dir;	/* "/run/skerry": mounts, sockets, pid files; gone after a boot */
@@ -29,6 +30,8 @@ struct sk_engine_config {
 	uint32_t uid_base;	/* first host uid of the capsules' user namespaces; 65536 each */
 	uint64_t
 		log_max_bytes; /* per capsule and file before it is rotated; one old file is kept */
+	bool limits_best_effort; /* start without a limit that this machine cannot enforce */
+	const struct sk_runtime_ops *ops; /* NULL for containers; tests bring their own */
 };
 
 enum sk_capsule_state {

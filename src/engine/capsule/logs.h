@@ -26,7 +26,8 @@ struct sk_log_query {
 /**
  * sk_logs_open() - read a capsule's log, over rotations, from oldest to newest
  * @line: non-zero return pauses (call sk_logs_resume()); @end: called once at the end, when following only once the
- * capsule has exited and all was read. Both from the loop.
+ * capsule has exited and all was read. Both from the loop. The reader may be closed inside @end, but not
+ * inside @line.
  */
 struct sk_logs;
 int sk_logs_open(struct sk_capsule *c, const struct sk_log_query *query,

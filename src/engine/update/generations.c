@@ -17,11 +17,13 @@
 
 /**
  * struct sk_generations - @all in the order of their numbers
- * @link: as it is on disk
+ * @unsaved: the disk did not take the record of the same index; it must before anything else moves
+ * @link:    as it is on disk
  */
 struct sk_generations {
 	struct sk_store *store;
 	struct sk_generation all[SK_GENERATIONS_MAX];
+	bool unsaved[SK_GENERATIONS_MAX];
 	size_t n;
 	struct sk_gen_link link;
 };
@@ -101,7 +103,8 @@ static void follow_link(struct sk_generations *g)
 static void forget_at(struct sk_generations *g, size_t i)
 {
 	memmove(&g->all[i], &g->all[i + 1], (g->n - i - 1) * sizeof(g->all[0]));
-	g->n--;
+	memmove(&g->unsaved[i], &g->unsaved[i + 1], (g->n - i - 1) * sizeof(g->unsaved[0]));
+	g->unsaved[--g->n] = false;
 }
 
 enum on_failure {
@@ -109,28 +112,45 @@ enum on_failure {
 	LEAVE, /* it happens: the other way round something bad would go on running */
 };
 
+/*
+ * Records again what the disk refused: otherwise a generation that is bad would still stand there
+ * as the one to try, and come before a later decision.
+ */
+static int save_unsaved(struct sk_generations *g, struct sk_err *err)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		int r = g->unsaved[i] ? save(g, &g->all[i], err) : 0;
+
+		if (r < 0)
+			return r;
+		g->unsaved[i] = false;
+	}
+	return 0;
+}
+
 /* One move of one generation: recorded first, then true. */
 static int move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const char *reason,
 		enum on_failure on_failure, struct sk_err *err)
 {
 	struct sk_generation next = g->all[i];
 	unsigned actions = 0;
-	int r = 0;
+	int r;
 
 	if (sk_gen_step(&next, ev, reason, now_s(), &actions) < 0)
 		return sk_err_set(err, -EINVAL, "bad-state", "generation %llu is %s: no %s now",
 				  (unsigned long long)next.number, sk_gen_state_name(next.state),
 				  sk_gen_event_name(ev));
-	if (actions & SK_GEN_ACT_SAVE)
+	r = on_failure == STAY ? save_unsaved(g, err) : 0;
+	if (r == 0 && actions & SK_GEN_ACT_SAVE)
 		r = save(g, &next, err);
-	if (actions & SK_GEN_ACT_FORGET)
+	if (r == 0 && actions & SK_GEN_ACT_FORGET)
 		r = sk_store_del_record(g->store, name_of(next.number).s, err);
 	if (r < 0 && on_failure == STAY)
 		return r;
+	g->all[i] = next;
+	g->unsaved[i] = r < 0;
 	if (actions & SK_GEN_ACT_FORGET)
 		forget_at(g, i);
-	else
-		g->all[i] = next;
 	if (actions & SK_GEN_ACT_LINK)
 		follow_link(g);
 	return r;

@@ -127,7 +127,7 @@ json_t *sk_update_status_json(struct sk_update *u)
 	const struct sk_generation *good = sk_generations_good(u->gens);
 
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I}}", "skerry", SK_VERSION,
-			 "compatible", sk_json_strv(u->compatible), "running",
+			 "compatible", sk_json_strv(u->compatible), "generation",
 			 running_json(run, u->target), "good", running_json(good, u->good),
 			 "update", sk_update_news_json(u), "capsules", capsules_json(u), "clock",
 			 clock_json(u), "missing", missing_json(u), "store", "free_bytes",

@@ -286,17 +286,6 @@ int sk_cms_peek(const void *der, size_t len, size_t content_max, void **ret, siz
 	return copy_out(l.content.at, l.content.len, ret, ret_len, err);
 }
 
-static const EVP_MD *hash_for(EVP_PKEY *key)
-{
-	int bits = EVP_PKEY_get_bits(key);
-
-	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && bits > 384)
-		return EVP_sha512();
-	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && bits > 256)
-		return EVP_sha384();
-	return EVP_sha256();
-}
-
 static CMS_ContentInfo *build(const void *content, size_t len, const struct sk_signer *signer)
 {
 	const unsigned int flags = CMS_BINARY | CMS_PARTIAL | CMS_NOSMIMECAP;
@@ -307,7 +296,7 @@ static CMS_ContentInfo *build(const void *content, size_t len, const struct sk_s
 	if (!in)
 		return NULL;
 	cms = CMS_sign(NULL, NULL, NULL, NULL, flags);
-	if (!cms || !CMS_add1_signer(cms, signer->cert, key, hash_for(key), flags))
+	if (!cms || !CMS_add1_signer(cms, signer->cert, key, sk_hash_for(key), flags))
 		return NULL;
 	for (int i = 0; i < sk_X509_num(signer->chain); i++)
 		if (CMS_add1_cert(cms, sk_X509_value(signer->chain, i)) != 1)

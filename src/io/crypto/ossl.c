@@ -150,6 +150,17 @@ bool sk_signature_strong(int signature_nid)
 	       (hash == NID_sha256 || hash == NID_sha384 || hash == NID_sha512);
 }
 
+const EVP_MD *sk_hash_for(EVP_PKEY *key)
+{
+	int bits = EVP_PKEY_get_bits(key);
+
+	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && bits > 384)
+		return EVP_sha512();
+	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && bits > 256)
+		return EVP_sha384();
+	return EVP_sha256();
+}
+
 int sk_cert_signs_releases(X509 *cert, struct sk_err *err)
 {
 	_cleanup_free_ char *name = sk_x509_name(X509_get_subject_name(cert));

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "io/crypto/keys.h"
+#include "io/crypto/pki.h"
 
 SK_DEFINE_CLEANUP(BIO, BIO_free_all);
 SK_DEFINE_CLEANUP(X509, X509_free);
@@ -56,7 +57,7 @@ int sk_x509_read_all(const void *pem, size_t len, int max, STACK_OF(X509) * *ret
  */
 bool sk_key_strong(EVP_PKEY *key);
 
-/** sk_hash_strong() - may this signature algorithm's hash be relied on? SHA-256, -384, -512 */
+/** sk_signature_strong() - may this signature algorithm's hash be relied on? SHA-256, -384, -512 */
 bool sk_signature_strong(int signature_nid);
 
 /** sk_cert_signs_releases() - purpose of a signer's certificate. -EKEYREJECTED, "untrusted" */
@@ -72,6 +73,15 @@ struct sk_signer {
 	X509 *cert;
 	STACK_OF(X509) * chain; /* intermediates, may be empty */
 };
+
+struct sk_cert {
+	X509 *x509;
+};
+/** sk_cert_wrap() - @steals is freed on failure too. */
+int sk_cert_wrap(X509 *steals, struct sk_cert **ret, struct sk_err *err);
+
+/** sk_hash_for() - SHA-256, or a longer one when the key is stronger. */
+const EVP_MD *sk_hash_for(EVP_PKEY *key);
 
 /**
  * sk_trust_check() - a signer's certificate against the roots, the revocations and the clock

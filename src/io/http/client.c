@@ -70,6 +70,17 @@ int sk_http_client_set_bearer(struct sk_http_client *c, const char *token)
 	return 0;
 }
 
+int sk_http_client_share_bearer(struct sk_http_client *c, const struct sk_http_client *from)
+{
+	char *line = NULL;
+
+	if (copy_string(from->bearer, &line) < 0)
+		return -ENOMEM;
+	free(c->bearer);
+	c->bearer = line;
+	return 0;
+}
+
 int sk_http_client_new(const struct sk_http_client_config *config, struct sk_http_client **ret,
 		       struct sk_err *err)
 {

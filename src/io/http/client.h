@@ -38,6 +38,8 @@ int sk_http_client_new(const struct sk_http_client_config *config, struct sk_htt
 void sk_http_client_free(struct sk_http_client *c);
 SK_DEFINE_CLEANUP(struct sk_http_client, sk_http_client_free);
 int sk_http_client_set_bearer(struct sk_http_client *c, const char *token);
+/** sk_http_client_share_bearer() - the token that @from has now. */
+int sk_http_client_share_bearer(struct sk_http_client *c, const struct sk_http_client *from);
 
 /**
  * struct sk_http_call - one request and its answer

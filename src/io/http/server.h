@@ -113,7 +113,12 @@ int sk_http_add_header(struct sk_http_req *req, const char *name, const char *va
  * Later: sk_http_suspend() in a handler, then any of the reply functions from the loop (or any
  * thread). If the peer goes away first, @gone is called (once, maybe from a server thread) and the
  * request must not be touched afterwards. A suspended request not answered by @timeout_ms is
- * answered 204 by the server itself (UINT64_MAX: no time-out).
+ * answered 204 by the server itself (UINT64_MAX: no time-out); @gone is called then too, so that the
+ * program forgets the request.
+ *
+ * Suspend before others learn of the request. With threads, a reply and the peer's leaving may cross:
+ * have @gone look the request up under the program's own lock before it touches @arg.
+ * Return: 0, or a failure (the server stops) that the handler returns in its turn.
  */
 int sk_http_suspend(struct sk_http_req *req, uint64_t timeout_ms,
 		    void (*gone)(struct sk_http_req *req, void *arg), void *arg);

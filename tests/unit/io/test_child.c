@@ -109,11 +109,12 @@ static void only_given_descriptors(void **state)
 	_cleanup_close_ int a = open("/dev/null", O_RDONLY), b = open("/dev/zero", O_RDONLY);
 	int fds[] = { b, a };
 	struct sk_child_spec spec = SK_CHILD_SPEC(
-			.argv = SH("readlink /proc/$$/fd/3 /proc/$$/fd/4; ls /proc/$$/fd | wc -l"),
+			.argv = SH("readlink /proc/$$/fd/3 /proc/$$/fd/4; exec ls /proc/self/fd"),
 			.fds = fds, .n_fds = 2);
 	_cleanup_free_ char *out = run_ok(&spec);
 
-	assert_string_equal(out, "/dev/zero\n/dev/null\n5\n");
+	/* 5 is the folder that ls reads. */
+	assert_string_equal(out, "/dev/zero\n/dev/null\n0\n1\n2\n3\n4\n5\n");
 }
 
 /* Sources that are each other's targets must not overwrite one another. */

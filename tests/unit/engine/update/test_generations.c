@@ -416,6 +416,26 @@ static void disk_refuses(void **state)
 	unload(&d);
 }
 
+/* What the disk refused is recorded before anything else is tried, or the old would win. */
+static void refused_verdict_is_caught_up(void **state)
+{
+	struct device d = { .path = *state };
+	uint64_t older;
+
+	load(&d);
+	make_good(&d, "1", false);
+	older = stage(&d, "2", false);
+	assert_int_equal(try_out(&d, "3", false), 3);
+	d.plan = (struct fault_plan){ .code = -EIO, .stay = true };
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), -EIO);
+	assert_int_equal(sk_generations_apply(d.g, older, NULL), -EIO);
+	d.plan = (struct fault_plan){ .fail_at = ~0u };
+	assert_int_equal(sk_generations_apply(d.g, older, NULL), 0);
+	assert_int_equal(boot(&d, false)->number, older);
+	assert_int_equal(sk_generations_get(d.g, 3)->state, SK_GEN_BAD);
+	unload(&d);
+}
+
 /* Each operation of each step fails in turn: there is always one that runs, and it was good. */
 static void each_operation_fails(void **state)
 {
@@ -495,6 +515,7 @@ int main(void)
 		STORE_TEST(damaged_records),
 		STORE_TEST(swapped_record),
 		STORE_TEST(disk_refuses),
+		STORE_TEST(refused_verdict_is_caught_up),
 		STORE_TEST(each_operation_fails),
 		STORE_TEST(boot_identity),
 	};

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/link.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "agent/device.h"
+#include "agent/hub.h"
+#include "agent/inventory.h"
+#include "agent/job.h"
+#include "agent/retry.h"
+#include "agent/transfer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "io/json.h"
+
+#define POLL_GRACE_MS	    20000
+#define PENDING_WAIT_MAX_MS 30000
+#define LOG_MAX		    (512u << 10)
+#define LOG_TAIL_MAX	    10000
+
+struct link {
+	const struct sk_agent_config *config;
+	struct sk_hub_link hub;
+	struct sk_device_link device;
+	struct sk_retry retry;
+	struct sk_job job;
+	bool working; /* @job is under way */
+	struct sk_digest inventory_sent;
+	uint64_t inventory_at_ms;
+};
+
+static void wait_ms(uint64_t ms)
+{
+	struct timespec t = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
+
+static void back_off(struct link *l, const struct sk_err *why, int code)
+{
+	uint32_t random = 0;
+	uint64_t ms;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (uint32_t)sk_mono_us();
+	ms = sk_retry_next(&l->retry, random);
+	/* Somebody is about to press a button for it. */
+	if (code == -EINPROGRESS)
+		ms = SK_MIN(ms, (uint64_t)PENDING_WAIT_MAX_MS);
+	sk_info("%s; again in %" PRIu64 " ms", why->text, ms);
+	/* What the last try allocated is not needed while it waits. */
+	(void)malloc_trim(0);
+	wait_ms(ms);
+}
+
+static int send_inventory(struct link *l, bool always, struct sk_err *err)
+{
+	_cleanup_json_ json_t *j = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct sk_digest d;
+	int r;
+
+	if (!always && l->inventory_at_ms > sk_mono_ms())
+		return 0;
+	l->inventory_at_ms = sk_mono_ms() + l->config->inventory_ms;
+	j = sk_inventory_collect(l->config, &l->device);
+	text = j ? json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	if (!text || sk_digest_of(text, strlen(text), &d) < 0)
+		return sk_err_oom(err);
+	if (!always && sk_digest_equal(&d, &l->inventory_sent))
+		return 0;
+	r = sk_hub_json(&l->hub, "PUT", "/device/v1/inventory", j, 0, NULL, err);
+	if (r == 0)
+		l->inventory_sent = d;
+	return r;
+}
+
+/* Images of the running release that skerryd found damaged: fetched again, without any job. */
+static void mend_images(struct link *l)
+{
+	_cleanup_json_ json_t *status = NULL;
+	json_t *missing, *j;
+	size_t i;
+
+	if (sk_device_get(&l->device, "/status", &status, NULL) < 0)
+		return;
+	missing = json_object_get(status, "missing");
+	json_array_foreach (missing, i, j) {
+		struct sk_device_image image;
+		struct sk_err err = SK_ERR_INIT;
+		bool refused;
+
+		if (sk_device_image_parse(j, &image, &err) < 0)
+			return;
+		sk_notice("image %s is damaged; fetching it again", SK_DIGEST_STR(&image.digest));
+		if (sk_transfer_image(&l->hub, &l->device, &image.digest, NULL, NULL, &refused,
+				      &err) < 0)
+			sk_warning("image %s: %s", SK_DIGEST_STR(&image.digest), err.text);
+	}
+}
+
+static int fetch_log(struct link *l, const char *capsule, uint64_t tail, char **ret,
+		     struct sk_err *err)
+{
+	char path[64 + SK_NAME_MAX];
+	_cleanup_http_call_ struct sk_http_call call =
+		SK_HTTP_CALL(.method = "GET", .path = path, .answer_max = LOG_MAX);
+	int r;
+
+	if (!sk_name_ok(capsule))
+		return sk_err_set(err, -EINVAL, "bad-request", "\"%s\" names no capsule", capsule);
+	(void)snprintf(path, sizeof(path), "/skerry/v1/capsules/%s/logs?tail=%" PRIu64, capsule,
+		       SK_MIN(tail, (uint64_t)LOG_TAIL_MAX));
+	r = sk_http_call(l->device.client, &call, err);
+	if (r < 0)
+		return r;
+	*ret = sk_buf_take(&call.answer, NULL);
+	return *ret ? 0 : sk_err_oom(err);
+}
+
+/* JSON is UTF-8 without NULs; a capsule writes what it likes. */
+static json_t *text_json(const char *text)
+{
+	json_t *j = json_string(text);
+	char *clean;
+
+	if (j)
+		return j;
+	clean = strdup(text);
+	if (!clean)
+		return NULL;
+	for (char *c = clean; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	j = json_string(clean);
+	free(clean);
+	return j;
+}
+
+static int do_logs(struct link *l, const json_t *work, struct sk_err *err)
+{
+	_cleanup_json_ json_t *body = NULL;
+	_cleanup_free_ char *text = NULL;
+	const char *id = NULL, *capsule = NULL;
+	struct sk_err why = SK_ERR_INIT;
+	uint64_t tail = 200;
+	json_t *text_value;
+
+	(void)sk_json_get_str(work, "id", &id, NULL);
+	(void)sk_json_get_str(work, "capsule", &capsule, NULL);
+	(void)sk_json_get_u64(work, "tail", &tail, NULL);
+	if (!capsule || fetch_log(l, capsule, tail, &text, &why) < 0)
+		text = sk_asprintf("(no log: %s)\n", capsule ? why.text : "no capsule was named");
+	text_value = text ? text_json(text) : NULL;
+	body = json_pack("{s:s, s:s, s:o}", "capsule", capsule ?: "", "job", id ?: "", "text",
+			 text_value);
+	if (!body)
+		return sk_err_oom(err);
+	return sk_hub_json(&l->hub, "POST", "/device/v1/logs", body, 0, NULL, err);
+}
+
+/* Work that is done in one go is reported as done, or as failed for good. */
+static int report_simple(struct link *l, const json_t *work, bool good, const char *reason,
+			 struct sk_err *err)
+{
+	char path[64 + SK_JOB_ID_MAX];
+	_cleanup_json_ json_t *body = NULL;
+	const char *id = NULL;
+
+	(void)sk_json_get_str(work, "id", &id, NULL);
+	if (!id || !sk_name_ok(id))
+		return sk_err_set(err, -EREMOTEIO, "bad-request", "the hub's job has no id");
+	(void)snprintf(path, sizeof(path), "/device/v1/jobs/%s/report", id);
+	body = json_pack("{s:s, s:s}", "step", good ? "done" : "failed", "reason", reason);
+	if (!body)
+		return sk_err_oom(err);
+	return sk_hub_json(&l->hub, "POST", path, body, 0, NULL, err);
+}
+
+static int run_job(struct link *l, struct sk_err *err)
+{
+	int r = sk_job_run(&l->job, l->config->state_dir, &l->hub, &l->device, err);
+
+	if (r < 0)
+		return r;
+	l->working = false;
+	l->inventory_at_ms = 0; /* another generation may run now */
+	return 0;
+}
+
+static int take_work(struct link *l, const json_t *work, struct sk_err *err)
+{
+	const char *kind = NULL;
+	int r = sk_json_need_str(work, "kind", 32, &kind, err);
+
+	if (r < 0)
+		return sk_err_set(err, -EREMOTEIO, "bad-request", "the hub's job has no kind");
+	if (sk_streq(kind, "release")) {
+		r = sk_job_begin(l->config->state_dir, work, &l->device, &l->job, err);
+		l->working = r == 0;
+		return r < 0 ? r : run_job(l, err);
+	}
+	if (sk_streq(kind, "logs"))
+		r = do_logs(l, work, err);
+	else if (sk_streq(kind, "inventory"))
+		r = send_inventory(l, true, err);
+	else
+		return report_simple(l, work, false, "this device does not know such a job", err);
+	return r < 0 ? r : report_simple(l, work, true, "", err);
+}
+
+static int poll_work(struct link *l, struct sk_err *err)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	char path[64];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/device/v1/work?wait=%" PRIu64,
+		       l->config->poll_ms / 1000);
+	r = sk_hub_json(&l->hub, "GET", path, NULL, l->config->poll_ms + POLL_GRACE_MS, &answer,
+			err);
+	if (r < 0 || !answer)
+		return r;
+	return take_work(l, json_object_get(answer, "job"), err);
+}
+
+static int one_round(struct link *l, struct sk_err *err)
+{
+	int r = sk_hub_session(&l->hub, err);
+
+	if (r == 0 && l->working)
+		r = run_job(l, err);
+	if (r == 0)
+		r = send_inventory(l, false, err);
+	if (r < 0)
+		return r;
+	mend_images(l);
+	return poll_work(l, err);
+}
+
+int sk_agent_link_run(const struct sk_agent_config *config, const struct sk_identity *identity,
+		      struct sk_err *err)
+{
+	struct link l = { .config = config,
+			  .retry = { config->retry_min_ms, config->retry_max_ms, 0 } };
+	int r = sk_hub_link_init(&l.hub, config, identity, err);
+
+	if (r == 0)
+		r = sk_device_link_init(&l.device, config->socket, err);
+	if (r == 0)
+		r = sk_job_load(config->state_dir, &l.job, err);
+	l.working = r > 0;
+	while (r >= 0) {
+		struct sk_err why = SK_ERR_INIT;
+		int code = one_round(&l, &why);
+
+		if (code < 0)
+			back_off(&l, &why, code);
+		else
+			sk_retry_reset(&l.retry);
+	}
+	sk_device_link_done(&l.device);
+	sk_hub_link_done(&l.hub);
+	return r;
+}

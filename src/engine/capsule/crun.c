@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Containers: crun makes them, one conmon each stays beside and outlives this daemon. conmon's own
+ * end tells that of the container: by then logs are written and the exit code stands in its file.
+ *
+ * A capsule's folder (dir): config.json, rootfs/ …; from conmon: conmon.pid, pid, exit, ctl, attach.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/capsule/bundle.h"
+#include "engine/capsule/crun_priv.h"
+#include "engine/capsule/rootfs.h"
+#include "engine/capsule/runtime.h"
+#include "io/json.h"
+
+#define CREATE_TIMEOUT_MS 60000
+#define START_TIMEOUT_MS  30000
+#define DELETE_TIMEOUT_MS 30000
+#define CONMON_END_MS	  3000 /* for conmon to follow its container */
+#define SYNC_MAX	  65536
+#define LOST_EXIT_CODE	  137 /* the monitor was killed, so the container was: as by SIGKILL */
+
+static void drop_source(sd_event_source **s)
+{
+	*s = sd_event_source_disable_unref(*s);
+}
+
+static void drop_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+static int crun_attach(struct sk_runtime_unit *u)
+{
+	struct crun_unit *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->u = u;
+	c->sync_fd = c->conmon_fd = c->pid_fd = -1;
+	c->sync.max = SYNC_MAX;
+	u->priv = c;
+	return 0;
+}
+
+/* Back to nothing known, as after attach. */
+static void reset(struct crun_unit *c)
+{
+	drop_source(&c->sync_source);
+	drop_source(&c->conmon_source);
+	drop_source(&c->timer);
+	drop_fd(&c->sync_fd);
+	drop_fd(&c->conmon_fd);
+	drop_fd(&c->pid_fd);
+	sk_buf_done(&c->sync);
+	c->launched = c->synced = c->starting = c->ended = c->cleaning = c->deleted = false;
+	c->u->pid = 0;
+}
+
+static void crun_detach(struct sk_runtime_unit *u)
+{
+	struct crun_unit *c = u->priv;
+
+	if (!c)
+		return;
+	reset(c);
+	sk_child_free(c->child);
+	free(c);
+	u->priv = NULL;
+}
+
+char *crun_path(const struct crun_unit *c, const char *name, char buf[static PATH_MAX])
+{
+	(void)snprintf(buf, PATH_MAX, "%s/%s", c->u->dir, name);
+	return buf;
+}
+
+int crun_read_number(const struct crun_unit *c, const char *name, long *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX], *end;
+	int r = sk_file_read(AT_FDCWD, crun_path(c, name, path), 64, &text, NULL);
+
+	if (r < 0)
+		return r;
+	errno = 0;
+	*ret = strtol(text, &end, 10);
+	return errno || end == text || *ret < 0 || *ret > INT_MAX ? -EINVAL : 0;
+}
+
+static void cgroup_path(const struct crun_unit *c, char buf[static PATH_MAX])
+{
+	(void)snprintf(buf, PATH_MAX, "/skerry/%s", c->u->id);
+}
+
+static void kill_pidfd(int fd, int sig)
+{
+	if (fd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0);
+}
+
+static void report_end(struct crun_unit *c)
+{
+	const struct sk_runtime_env *env = c->u->env;
+	char path[PATH_MAX];
+	long code;
+
+	/* Without an exit file the monitor itself was killed; nobody would tell of the container
+	 * any more, or write its log. */
+	if (crun_read_number(c, "exit", &code) < 0) {
+		kill_pidfd(c->pid_fd, SIGKILL);
+		code = LOST_EXIT_CODE;
+	}
+	cgroup_path(c, path);
+	c->u->events->died(c->u->arg, (int)code,
+			   sk_cgroup_oom_killed(SK_CGROUP_ROOT, &env->cgroup, path));
+}
+
+static void finish_clean(struct crun_unit *c);
+
+static int on_conmon_end(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	struct crun_unit *c = arg;
+	siginfo_t si;
+
+	/* It is a child of ours only where this process adopts orphans. */
+	(void)waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG);
+	drop_source(&c->conmon_source);
+	c->ended = true;
+	if (c->cleaning) {
+		if (c->deleted)
+			finish_clean(c);
+	} else if (!c->starting && c->synced) {
+		report_end(c);
+	}
+	return 0;
+}
+
+int crun_watch(struct crun_unit *c, pid_t conmon, pid_t pid)
+{
+	int r;
+
+	c->conmon_fd = (int)syscall(SYS_pidfd_open, conmon, 0);
+	c->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	c->u->pid = pid;
+	c->synced = true;
+	if (c->conmon_fd < 0)
+		return -errno;
+	r = sd_event_add_io(c->u->env->event, &c->conmon_source, c->conmon_fd, EPOLLIN,
+			    on_conmon_end, c);
+	return r < 0 ? r : 0;
+}
+
+/* Creating: both have to come, conmon's first process ends and the result arrives. */
+static void created(struct crun_unit *c, const struct sk_err *err)
+{
+	drop_source(&c->sync_source);
+	drop_source(&c->timer);
+	drop_fd(&c->sync_fd);
+	c->launched = false;
+	c->u->events->created(c->u->arg, err);
+}
+
+/* {"data": pid} or {"data": -1, "message": "why"} */
+static int parse_sync(struct crun_unit *c, pid_t *ret_pid, struct sk_err *err)
+{
+	_cleanup_json_ json_t *o = NULL;
+	const char *why = NULL;
+	json_int_t data;
+
+	if (!c->sync.data || sk_json_parse(c->sync.data, c->sync.len, &o, NULL) < 0)
+		return sk_err_set(err, -EIO, "child-failed", "the monitor ended without a word");
+	data = json_integer_value(json_object_get(o, "data"));
+	if (data > 0 && data <= INT_MAX) {
+		*ret_pid = (pid_t)data;
+		return 0;
+	}
+	(void)sk_json_get_str(o, "message", &why, NULL);
+	return sk_err_set(err, -EIO, "child-failed", "the container cannot be made: %s",
+			  why && *why ? why : "no reason given");
+}
+
+static void both_came(struct crun_unit *c)
+{
+	struct sk_err err = SK_ERR_INIT;
+	long conmon;
+	pid_t pid;
+	int r;
+
+	r = parse_sync(c, &pid, &err);
+	if (r == 0) {
+		r = crun_read_number(c, "conmon.pid", &conmon);
+		if (r == 0)
+			r = crun_watch(c, (pid_t)conmon, pid);
+		if (r < 0)
+			(void)sk_err_set(&err, r, "child-failed", "the monitor is gone: %s",
+					 strerror(-r));
+	}
+	created(c, r < 0 ? &err : NULL);
+}
+
+static int on_sync(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	struct crun_unit *c = arg;
+	char chunk[4096];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0 && sk_buf_add(&c->sync, chunk, (size_t)n) == 0 && !memchr(chunk, '\n', (size_t)n))
+		return 0;
+	drop_source(&c->sync_source);
+	drop_fd(&c->sync_fd);
+	if (!c->child)
+		both_came(c);
+	return 0;
+}
+
+static void on_launched(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct crun_unit *c = arg;
+
+	sk_child_free(TAKE_PTR(c->child));
+	if (!c->launched)
+		return;
+	if (status != 0) {
+		struct sk_err err;
+
+		(void)sk_err_set(&err, -EIO, "child-failed", "the monitor did not start: %s",
+				 *err_tail ? err_tail : "no reason given");
+		created(c, &err);
+	} else if (c->sync_fd < 0) {
+		both_came(c);
+	}
+}
+
+static int on_create_timeout(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct sk_err err;
+
+	(void)sk_err_set(&err, -ETIMEDOUT, "timeout", "the container was not made within %d s",
+			 CREATE_TIMEOUT_MS / 1000);
+	created(arg, &err);
+	return 0;
+}
+
+static int conmon_args(const struct crun_unit *c, char ***ret)
+{
+	const struct sk_runtime_unit *u = c->u;
+	_cleanup_strv_ char **v = NULL;
+	const char *const fixed[] = {
+		u->env->conmon,
+		"--api-version",
+		"1",
+		"-c",
+		u->id,
+		"-u",
+		u->id,
+		"-n",
+		u->app->name,
+		"-r",
+		u->env->crun,
+		"-b",
+		u->dir,
+		"--persist-dir",
+		u->dir,
+		"--full-attach",
+		"--no-new-keyring",
+		"--no-sync-log",
+		"--runtime-arg",
+		"--cgroup-manager=cgroupfs",
+		"--runtime-arg",
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++)
+		r = sk_strv_add(&v, fixed[i]);
+	r = r ?: sk_strv_addf(&v, "--root=%s/crun", u->env->run_dir);
+	r = r ?: sk_strv_add(&v, "-P") ?: sk_strv_addf(&v, "%s/conmon.pid", u->dir);
+	r = r ?: sk_strv_add(&v, "-p") ?: sk_strv_addf(&v, "%s/pid", u->dir);
+	r = r ?: sk_strv_add(&v, "-l") ?: sk_strv_addf(&v, "k8s-file:%s", u->log_path);
+	/* The daemon rotates long before; this bounds the file while no daemon runs. */
+	r = r ?: sk_strv_add(&v, "--log-size-max") ?:
+		 sk_strv_addf(&v, "%llu", (unsigned long long)u->env->log_max_bytes * 4);
+	if (r == 0 && u->tty)
+		r = sk_strv_add(&v, "-t");
+	if (r == 0 && u->open_stdin)
+		r = sk_strv_add(&v, "-i");
+	if (r == 0)
+		*ret = TAKE_PTR(v);
+	return r;
+}
+
+static int launch(struct crun_unit *c, int sync_w, struct sk_err *err)
+{
+	_cleanup_strv_ char **args = NULL;
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *path_env = sk_asprintf("PATH=%s", path ? path : "/usr/bin:/bin");
+	const char *env[] = { path_env, "_OCI_SYNCPIPE=3", NULL };
+	struct sk_child_spec spec = SK_CHILD_SPEC(.fds = &sync_w, .n_fds = 1, .env = env);
+
+	if (!path_env || conmon_args(c, &args) < 0)
+		return sk_err_oom(err);
+	spec.argv = (const char *const *)args;
+	return sk_child_watch(c->u->env->event, &spec, 0, 0, on_launched, c, &c->child, err);
+}
+
+static int crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
+{
+	struct crun_unit *c = u->priv;
+	_cleanup_close_ int sync_w = -1;
+	int p[2], r;
+
+	reset(c);
+	r = sk_bundle_make(u, err);
+	if (r < 0)
+		return r;
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return sk_err_set(err, -errno, "child-failed", "cannot make a pipe: %s",
+				  strerror(errno));
+	c->sync_fd = p[0];
+	sync_w = p[1];
+	r = sd_event_add_io(u->env->event, &c->sync_source, c->sync_fd, EPOLLIN, on_sync, c);
+	if (r >= 0)
+		r = sd_event_add_time_relative(u->env->event, &c->timer, CLOCK_MONOTONIC,
+					       CREATE_TIMEOUT_MS * 1000ull, 0, on_create_timeout,
+					       c);
+	if (r < 0)
+		return sk_err_set(err, r, "internal", "event loop: %s", strerror(-r));
+	r = launch(c, sync_w, err);
+	c->launched = r == 0;
+	return r;
+}
+
+/* crun with the engine's own state folder */
+static int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t timeout_ms,
+		      sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
+{
+	_cleanup_strv_ char **v = NULL;
+	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = NULL);
+	int r;
+
+	r = sk_strv_add(&v, c->u->env->crun);
+	r = r ?: sk_strv_addf(&v, "--root=%s/crun", c->u->env->run_dir);
+	r = r ?: sk_strv_add(&v, "--cgroup-manager=cgroupfs");
+	for (; r == 0 && *more; more++)
+		r = sk_strv_add(&v, *more);
+	if (r < 0)
+		return sk_err_oom(err);
+	spec.argv = (const char *const *)v;
+	return sk_child_watch(c->u->env->event, &spec, out_max, timeout_ms, done, arg, ret, err);
+}
+
+static void on_started(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct crun_unit *c = arg;
+	struct sk_err err = SK_ERR_INIT;
+
+	sk_child_free(TAKE_PTR(c->child));
+	c->starting = false;
+	if (status != 0)
+		(void)sk_err_set(&err, -EIO, "child-failed", "the container does not start: %s",
+				 *err_tail ? err_tail : "no reason given");
+	c->u->events->started(c->u->arg, status != 0 ? &err : NULL);
+	/* It may have ended before its start was confirmed; that is told in this order. */
+	if (status == 0 && c->ended && !c->cleaning)
+		report_end(c);
+}
+
+static int crun_start(struct sk_runtime_unit *u, struct sk_err *err)
+{
+	struct crun_unit *c = u->priv;
+	char start[] = "start";
+	char *const args[] = { start, (char *)u->id, NULL };
+	int r = crun_spawn(c, args, 0, START_TIMEOUT_MS, on_started, c, &c->child, err);
+
+	c->starting = r == 0;
+	return r;
+}
+
+static int crun_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
+{
+	struct crun_unit *c = u->priv;
+
+	if (c->pid_fd < 0)
+		return sk_err_set(err, -ESRCH, "bad-state", "nothing runs in %s", u->app->name);
+	if (syscall(SYS_pidfd_send_signal, c->pid_fd, sig, NULL, 0) < 0 && errno != ESRCH)
+		return sk_err_set(err, -errno, errno == EINVAL ? "bad-value" : "io",
+				  "cannot send signal %d to %s: %s", sig, u->app->name,
+				  strerror(errno));
+	return 0;
+}
+
+static void finish_clean(struct crun_unit *c)
+{
+	const char *dir = c->u->dir;
+	char path[PATH_MAX];
+	int r;
+
+	cgroup_path(c, path);
+	sk_cgroup_kill(SK_CGROUP_ROOT, &c->u->env->cgroup, path);
+	reset(c);
+	r = sk_rootfs_umount(dir);
+	/* Never remove through what is still mounted. */
+	if (r == 0)
+		r = sk_rm_rf(AT_FDCWD, dir);
+	if (r < 0)
+		sk_warning("%s: rests stay in %s: %s", c->u->app->name, dir, strerror(-r));
+	c->u->events->cleaned(c->u->arg);
+}
+
+static int on_conmon_late(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct crun_unit *c = arg;
+
+	drop_source(&c->timer);
+	sk_warning("%s: its monitor does not end by itself", c->u->app->name);
+	kill_pidfd(c->conmon_fd, SIGKILL);
+	return 0;
+}
+
+static void on_deleted(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct crun_unit *c = arg;
+
+	sk_child_free(TAKE_PTR(c->child));
+	c->deleted = true;
+	if (status != 0)
+		sk_debug("%s: delete: %s", c->u->app->name, err_tail);
+	kill_pidfd(c->pid_fd, SIGKILL);
+	if (c->conmon_source && !c->ended) {
+		/* conmon ends once it has seen its container end. */
+		if (sd_event_add_time_relative(c->u->env->event, &c->timer, CLOCK_MONOTONIC,
+					       CONMON_END_MS * 1000ull, 0, on_conmon_late, c) >= 0)
+			return;
+		kill_pidfd(c->conmon_fd, SIGKILL);
+	}
+	finish_clean(c);
+}
+
+static int on_nothing_to_delete(sd_event_source *s, void *arg)
+{
+	struct crun_unit *c = arg;
+
+	drop_source(&c->defer);
+	on_deleted(c, 0, "", "");
+	return 0;
+}
+
+static void crun_clean(struct sk_runtime_unit *u)
+{
+	struct crun_unit *c = u->priv;
+	char del[] = "delete", force[] = "--force";
+	char *const args[] = { del, force, (char *)u->id, NULL };
+	struct sk_err err;
+
+	c->launched = false;
+	drop_source(&c->sync_source);
+	drop_source(&c->timer);
+	drop_fd(&c->sync_fd);
+	sk_child_free(TAKE_PTR(c->child));
+	c->starting = false;
+	c->cleaning = true;
+	/* A creation that was broken off could still come to an end behind our back. */
+	if (!c->synced)
+		crun_kill_stragglers(c);
+	if (crun_spawn(c, args, 0, DELETE_TIMEOUT_MS, on_deleted, c, &c->child, &err) == 0)
+		return;
+	sk_warning("%s: cannot delete the container: %s", u->app->name, err.text);
+	(void)sd_event_add_defer(u->env->event, &c->defer, on_nothing_to_delete, c);
+}
+
+static int crun_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
+		     sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
+{
+	_cleanup_strv_ char **v = NULL;
+	int r;
+
+	r = sk_strv_add(&v, "exec");
+	r = r ?: sk_strv_add(&v, u->id);
+	for (; r == 0 && *argv; argv++)
+		r = sk_strv_add(&v, *argv);
+	if (r < 0)
+		return sk_err_oom(err);
+	return crun_spawn(u->priv, v, 4096, timeout_ms, done, arg, ret, err);
+}
+
+static void crun_reopen_log(struct sk_runtime_unit *u)
+{
+	static const char reopen[] = "2 0 0\n";
+	struct crun_unit *c = u->priv;
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+
+	fd = open(crun_path(c, "ctl", path), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || write(fd, reopen, sizeof(reopen) - 1) < 0)
+		sk_debug("%s: monitor does not take messages: %s", u->app->name, strerror(errno));
+}
+
+const struct sk_runtime_ops sk_runtime_crun = {
+	.name = "container",
+	.attach = crun_attach,
+	.detach = crun_detach,
+	.prepare = crun_prepare,
+	.start = crun_start,
+	.signal = crun_signal,
+	.clean = crun_clean,
+	.recover = crun_recover,
+	.exec = crun_exec,
+	.reopen_log = crun_reopen_log,
+};

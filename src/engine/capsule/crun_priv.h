@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+
+#include "base/buf.h"
+#include "engine/capsule/runtime.h"
+
+/* Shared by crun.c and crun_recover.c only. */
+
+/**
+ * struct crun_unit - a container
+ * @child:     crun or conmon's first process, whichever is under way
+ * @launched:  being created, the result has not been told yet
+ * @synced:    conmon has told the container's pid
+ * @starting:  crun start is under way
+ * @ended:     conmon has ended
+ * @cleaning, @deleted: being cleaned; crun delete is through
+ */
+struct crun_unit {
+	struct sk_runtime_unit *u;
+	struct sk_child *child;
+	int sync_fd, conmon_fd, pid_fd;
+	sd_event_source *sync_source, *conmon_source, *timer, *defer;
+	struct sk_buf sync;
+	bool launched, synced, starting, ended, cleaning, deleted;
+};
+
+char *crun_path(const struct crun_unit *c, const char *name, char buf[static PATH_MAX]);
+/** A small whole number that a file of the capsule's folder holds. 0 or -errno */
+int crun_read_number(const struct crun_unit *c, const char *name, long *ret);
+/** Watch a living container from now on. */
+int crun_watch(struct crun_unit *c, pid_t conmon, pid_t pid);
+/** SIGKILL to every process that was started for this capsule and names it. */
+void crun_kill_stragglers(const struct crun_unit *c);
+enum sk_runtime_found crun_recover(struct sk_runtime_unit *u, int *ret_code);

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Finding everything again: after the daemon was killed at any instruction, and after a boot.
+ * Loaded records decide what is wanted, the runtime tells what is there, the state table does the
+ * rest. What belongs to no record is cleaned away.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/capsule/capsule.h"
+
+#define LOST_EXIT_CODE 137 /* nobody saw how it ended */
+
+static bool is_id(const char *name)
+{
+	struct sk_digest d;
+
+	return strlen(name) == SK_CAPSULE_ID_LEN && sk_digest_parse(name, &d) == 0;
+}
+
+/* Names in @dir for which @ok says yes, with @suffix taken off. */
+static int list_ids(const char *dir, const char *suffix, char ***ret)
+{
+	_cleanup_strv_ char **v = NULL;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (e = readdir(d))) {
+		size_t len = strlen(e->d_name), cut = strlen(suffix);
+
+		if (len <= cut || !sk_str_ends(e->d_name, suffix))
+			continue;
+		e->d_name[len - cut] = '\0';
+		if (is_id(e->d_name))
+			r = sk_strv_add(&v, e->d_name);
+	}
+	(void)closedir(d);
+	if (r == 0)
+		*ret = TAKE_PTR(v);
+	return r;
+}
+
+/* What a generation's capsule does after a boot is for the update machine to say. */
+static void after_boot(struct sk_capsule *c)
+{
+	bool again = c->generation == 0 && c->goal == SK_CAP_WANT_RUNNING &&
+		     c->app.restart != SK_RESTART_NO;
+
+	if (c->goal != SK_CAP_WANT_GONE)
+		c->goal = again ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED;
+	c->then_run = false;
+	c->backoff = (struct sk_backoff){ 0 };
+	c->started_mono_ms = 0;
+	c->restarts = 0;
+}
+
+/* It was running when the daemon was last there to see, and it is not now. */
+static void ended_unseen(struct sk_capsule *c, int code)
+{
+	bool ran = c->started_s != 0 && c->finished_s == 0;
+
+	c->exit_code = ran ? code : c->exit_code;
+	c->state = ran ? SK_CAP_RUNNING : SK_CAP_CLEANING;
+}
+
+static void adopt(struct sk_capsule *c, bool same_boot)
+{
+	int code = LOST_EXIT_CODE;
+	enum sk_runtime_found found = c->unit.ops->recover(&c->unit, &code);
+
+	if (!same_boot)
+		after_boot(c);
+	c->after = SK_CAP_EV_CLEANED;
+	switch (found) {
+	case SK_RUNTIME_PREPARED:
+		c->state = SK_CAP_PREPARED;
+		break;
+	case SK_RUNTIME_RUNNING:
+		c->state = SK_CAP_RUNNING;
+		if (!c->started_s || c->finished_s)
+			c->started_s = sk_wall_s();
+		c->finished_s = 0;
+		sk_info("%s: found running (pid %d)", c->app.name, (int)c->unit.pid);
+		break;
+	case SK_RUNTIME_ENDED:
+	case SK_RUNTIME_RESTS:
+		ended_unseen(c, code);
+		break;
+	case SK_RUNTIME_NOTHING:
+		c->state = c->was_failed && c->goal == SK_CAP_WANT_STOPPED ? SK_CAP_FAILED
+			   : c->started_s				   ? SK_CAP_EXITED
+									   : SK_CAP_NEW;
+		if (c->started_s && !c->finished_s)
+			c->finished_s = sk_wall_s();
+		break;
+	}
+}
+
+static int load_one(struct sk_engine *e, const char *id, struct sk_err *err)
+{
+	struct sk_capsule *c = NULL;
+	bool same_boot = false;
+	struct sk_err why;
+	int r = sk_record_load(e, id, &c, &same_boot, &why);
+
+	if (r == -ENOMEM)
+		return sk_err_oom(err);
+	if (r == -ENOENT) {
+		/* Made, or removed, as the daemon was killed: a folder and nothing more. */
+		_cleanup_free_ char *path = sk_asprintf("%s/%s", e->state_dir, id);
+
+		return path ? sk_rm_rf(AT_FDCWD, path) : sk_err_oom(err);
+	}
+	if (r < 0) {
+		/* One damaged record must not keep all others from running. */
+		sk_error("the record of capsule %.12s cannot be used: %s", id, why.text);
+		return 0;
+	}
+	for (size_t i = 0; i < e->n; i++)
+		if (e->v[i]->slot == c->slot) {
+			sk_error("capsule %s: its slot is taken by %s; it is left out", c->app.name,
+				 e->v[i]->app.name);
+			sk_capsule_free(c);
+			return 0;
+		}
+	if (sk_engine_set_paths(c) < 0 || sk_capsule_attach(c) < 0 || sk_engine_add(e, c) < 0) {
+		sk_capsule_free(c);
+		return sk_err_oom(err);
+	}
+	adopt(c, same_boot);
+	return 0;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct sk_capsule *x = *(struct sk_capsule *const *)a,
+				*y = *(struct sk_capsule *const *)b;
+
+	if (x->created_s != y->created_s)
+		return x->created_s < y->created_s ? -1 : 1;
+	return (int)x->slot - (int)y->slot;
+}
+
+static bool known(const struct sk_engine *e, const char *id)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (sk_streq(e->v[i]->id, id))
+			return true;
+	return false;
+}
+
+/*
+ * Folders and records in memory of capsules that have no record on disk: either one that was
+ * made a moment before the kill, whose record in memory is whole, or rests of a removed one.
+ */
+static int load_strays(struct sk_engine *e, struct sk_err *err)
+{
+	_cleanup_free_ char *dir = sk_asprintf("%s/records", e->run_dir);
+	_cleanup_strv_ char **ids = NULL;
+	int r = dir ? list_ids(dir, ".json", &ids) : -ENOMEM;
+
+	SK_STRV_FOREACH (id, ids)
+		if (r == 0 && !known(e, *id))
+			r = load_one(e, *id, err);
+	return r;
+}
+
+/* A container that no record knows. */
+struct sk_rest {
+	struct sk_rest *next;
+	struct sk_engine *e;
+	struct sk_runtime_unit unit;
+	struct sk_app app;
+	char id[SK_CAPSULE_ID_LEN + 1], name[8];
+	char *dir;
+};
+
+static void rest_free(struct sk_rest *rest)
+{
+	rest->unit.ops->detach(&rest->unit);
+	free(rest->dir);
+	free(rest);
+}
+
+static void rest_told(void *arg, const struct sk_err *err)
+{
+}
+
+static void rest_died(void *arg, int exit_code, bool oom_killed)
+{
+}
+
+static void rest_cleaned(void *arg)
+{
+	struct sk_rest *rest = arg, **at = &rest->e->rests;
+
+	while (*at != rest)
+		at = &(*at)->next;
+	*at = rest->next;
+	rest_free(rest);
+}
+
+void sk_recover_done(struct sk_engine *e)
+{
+	while (e->rests) {
+		struct sk_rest *rest = e->rests;
+
+		e->rests = rest->next;
+		rest_free(rest);
+	}
+}
+
+/* Kill it and give back what it holds. */
+static int clean_rest(struct sk_engine *e, const char *id)
+{
+	static const struct sk_runtime_events events = { rest_told, rest_told, rest_died,
+							 rest_cleaned };
+	struct sk_rest *rest = calloc(1, sizeof(*rest));
+
+	if (!rest)
+		return -ENOMEM;
+	(void)snprintf(rest->id, sizeof(rest->id), "%s", id);
+	(void)snprintf(rest->name, sizeof(rest->name), "rest");
+	rest->e = e;
+	rest->dir = sk_asprintf("%s/capsules/%s", e->run_dir, id);
+	rest->app.name = rest->name;
+	rest->unit = (struct sk_runtime_unit){ .ops = e->ops,
+					       .env = &e->env,
+					       .events = &events,
+					       .arg = rest,
+					       .id = rest->id,
+					       .dir = rest->dir,
+					       .app = &rest->app };
+	if (!rest->dir || rest->unit.ops->attach(&rest->unit) < 0) {
+		free(rest->dir);
+		free(rest);
+		return -ENOMEM;
+	}
+	rest->next = e->rests;
+	e->rests = rest;
+	sk_warning("capsule %.12s is in no record; its rests are removed", id);
+	rest->unit.ops->clean(&rest->unit);
+	return 0;
+}
+
+static int clean_rests(struct sk_engine *e)
+{
+	_cleanup_free_ char *dir = sk_asprintf("%s/capsules", e->run_dir);
+	_cleanup_strv_ char **ids = NULL, **gone = NULL;
+	int r = dir ? list_ids(dir, "", &ids) : -ENOMEM;
+
+	SK_STRV_FOREACH (id, ids)
+		if (r == 0 && !known(e, *id))
+			r = clean_rest(e, *id);
+	r = r < 0 ? r : list_ids(e->state_dir, ".gone", &gone);
+	SK_STRV_FOREACH (id, gone) {
+		_cleanup_free_ char *path = sk_asprintf("%s/%s.gone", e->state_dir, *id);
+
+		if (path)
+			(void)sk_rm_rf(AT_FDCWD, path);
+	}
+	return r;
+}
+
+static void go_on_one(struct sk_capsule *c)
+{
+	if (c->state == SK_CAP_CLEANING) {
+		c->unit.ops->clean(&c->unit);
+	} else if (c->state == SK_CAP_RUNNING && c->unit.pid == 0) {
+		sk_capsule_ended(c, c->exit_code, false);
+	} else {
+		sk_capsule_advance(c);
+		if (c->state == SK_CAP_RUNNING)
+			sk_health_start(c);
+	}
+}
+
+/* Only now the machine moves: everything that is there has been found. */
+static int go_on(struct sk_engine *e)
+{
+	size_t n = e->n;
+	_cleanup_free_ struct sk_capsule **v = calloc(n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	/* The list may grow shorter meanwhile, but nothing is freed before the loop runs. */
+	for (size_t i = 0; i < n; i++)
+		v[i] = e->v[i];
+	for (size_t i = 0; i < n; i++)
+		go_on_one(v[i]);
+	return 0;
+}
+
+int sk_engine_recover(struct sk_engine *e, struct sk_err *err)
+{
+	_cleanup_strv_ char **ids = NULL;
+	int r = list_ids(e->state_dir, "", &ids);
+
+	SK_STRV_FOREACH (id, ids)
+		if (r == 0)
+			r = load_one(e, *id, err);
+	r = r < 0 ? r : load_strays(e, err);
+	r = r < 0 ? r : clean_rests(e);
+	if (r < 0)
+		return sk_err_set(err, r, "io", "cannot read the capsules' records: %s",
+				  strerror(-r));
+	if (e->n > 1)
+		qsort(e->v, e->n, sizeof(*e->v), by_age);
+	sk_log_clear(e);
+	return go_on(e) < 0 ? sk_err_oom(err) : 0;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Supervision: when an app fails, those that depend on it are stopped, last started first, then it
+ * comes back, then they do, in start order. One step at a time; each step waits for the one before.
+ */
+#include "model/supervision.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/capsule/capsule.h"
+
+struct sk_recovery {
+	struct sk_recovery *next;
+	struct sk_supervision_plan plan;
+	size_t stopped, started;
+	char **was_up; /* names of those that are to come back */
+	bool restart;
+};
+
+static void recovery_free(struct sk_recovery *r)
+{
+	sk_supervision_plan_done(&r->plan);
+	sk_strv_free(r->was_up);
+	free(r);
+}
+
+static void free_rules(struct sk_engine *e)
+{
+	for (size_t i = 0; i < e->n_supervision; i++) {
+		free(e->supervision[i].app);
+		sk_strv_free(e->supervision[i].dependants);
+	}
+	free(e->supervision);
+	for (size_t i = 0; i < e->n_supervised; i++)
+		free(e->supervised[i].name);
+	free(e->supervised);
+	e->supervision = NULL;
+	e->supervised = NULL;
+	e->n_supervision = e->n_supervised = 0;
+}
+
+void sk_supervise_done(struct sk_engine *e)
+{
+	while (e->recoveries) {
+		struct sk_recovery *r = e->recoveries;
+
+		e->recoveries = r->next;
+		recovery_free(r);
+	}
+	free_rules(e);
+}
+
+static int copy_rules(struct sk_engine *e, const struct sk_manifest *m)
+{
+	e->supervision = calloc(m->n_supervision + 1, sizeof(*e->supervision));
+	e->supervised = calloc(m->n_apps + 1, sizeof(*e->supervised));
+	if (!e->supervision || !e->supervised)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->n_supervision; i++) {
+		struct sk_supervision *s = &e->supervision[e->n_supervision++];
+
+		s->app = strdup(m->supervision[i].app);
+		s->dependants = sk_strv_copy(m->supervision[i].dependants);
+		if (!s->app || (!s->dependants && m->supervision[i].dependants))
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < m->n_apps; i++) {
+		e->supervised[e->n_supervised].name = strdup(m->apps[i].name);
+		if (!e->supervised[e->n_supervised++].name)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int sk_engine_set_supervision(struct sk_engine *e, const struct sk_manifest *m)
+{
+	int r = 0;
+
+	/* A recovery by the old rules is not finished by the new ones. */
+	sk_supervise_done(e);
+	if (m)
+		r = copy_rules(e, m);
+	if (r < 0)
+		free_rules(e);
+	for (size_t i = 0; i < e->n; i++)
+		e->v[i]->held = false;
+	return r;
+}
+
+static void add_recovery(struct sk_engine *e, struct sk_recovery *r)
+{
+	struct sk_recovery **at = &e->recoveries;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = r;
+}
+
+/* The same app failed again before all of its dependants were back: they are still to come. */
+static char **take_earlier(struct sk_engine *e, const char *name)
+{
+	for (struct sk_recovery **at = &e->recoveries; *at; at = &(*at)->next) {
+		struct sk_recovery *r = *at;
+		char **was_up;
+
+		if (!sk_streq(r->plan.start[0], name))
+			continue;
+		was_up = TAKE_PTR(r->was_up);
+		*at = r->next;
+		recovery_free(r);
+		return was_up;
+	}
+	return NULL;
+}
+
+void sk_supervise_failed(struct sk_capsule *c, bool restart)
+{
+	struct sk_engine *e = c->e;
+	const struct sk_manifest m = { .apps = e->supervised,
+				       .n_apps = e->n_supervised,
+				       .supervision = e->supervision,
+				       .n_supervision = e->n_supervision };
+	struct sk_recovery *r;
+
+	if (c->generation == 0 || e->n_supervision == 0)
+		return;
+	r = calloc(1, sizeof(*r));
+	if (!r || sk_supervision_plan(&m, c->app.name, &r->plan) < 0) {
+		free(r);
+		sk_error("out of memory: the dependants of %s are left alone", c->app.name);
+		return;
+	}
+	r->was_up = take_earlier(e, c->app.name);
+	r->restart = restart;
+	if (!r->plan.stop) {
+		recovery_free(r);
+		return;
+	}
+	c->held = true;
+	sk_notice("%s failed: its dependants are stopped%s", c->app.name,
+		  restart ? " and started again" : "");
+	add_recovery(e, r);
+}
+
+/* Return: true when this step is done */
+static bool stop_one(struct sk_engine *e, struct sk_recovery *r, const char *name)
+{
+	struct sk_capsule *c = sk_engine_app(e, name);
+
+	if (!c || c->goal == SK_CAP_WANT_GONE)
+		return true;
+	if (c->goal == SK_CAP_WANT_RUNNING) {
+		if (!sk_strv_has(r->was_up, name) && sk_strv_add(&r->was_up, name) < 0)
+			sk_error("out of memory: %s will not be started again", name);
+		(void)sk_capsule_stop(c, UINT64_MAX, NULL, NULL, NULL);
+	}
+	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
+}
+
+/* Return: 1 when this step is done, 0 when not yet, -1 when the rest makes no sense any more */
+static int start_root(struct sk_engine *e, const char *name)
+{
+	struct sk_capsule *c = sk_engine_app(e, name);
+
+	if (!c || c->goal != SK_CAP_WANT_RUNNING)
+		return -1;
+	if (c->held) {
+		c->held = false;
+		sk_capsule_advance(c);
+	}
+	return c->state == SK_CAP_RUNNING;
+}
+
+static int start_one(struct sk_engine *e, struct sk_recovery *r, const char *name)
+{
+	struct sk_capsule *c = sk_engine_app(e, name);
+	bool told = !sk_strv_has(r->was_up, name);
+
+	if (!c || told)
+		return 1;
+	if (c->goal == SK_CAP_WANT_STOPPED && c->state != SK_CAP_FAILED) {
+		(void)sk_capsule_start(c, NULL, NULL, NULL);
+		/* When it cannot be started its goal is to be stopped again: go on without it. */
+		return c->goal == SK_CAP_WANT_RUNNING ? 0 : 1;
+	}
+	return c->state == SK_CAP_RUNNING || c->goal != SK_CAP_WANT_RUNNING;
+}
+
+/* As far as it goes now. Return: true when all is done */
+static bool recovery_step(struct sk_engine *e, struct sk_recovery *r)
+{
+	for (; r->plan.stop[r->stopped]; r->stopped++)
+		if (!stop_one(e, r, r->plan.stop[r->stopped]))
+			return false;
+	if (!r->restart)
+		return true;
+	for (; r->plan.start[r->started]; r->started++) {
+		const char *name = r->plan.start[r->started];
+		int done = r->started == 0 ? start_root(e, name) : start_one(e, r, name);
+
+		if (done < 0)
+			return true;
+		if (done == 0)
+			return false;
+	}
+	return true;
+}
+
+void sk_supervise_step(struct sk_engine *e)
+{
+	struct sk_recovery **at = &e->recoveries;
+
+	/* What a step does to a capsule comes back here. */
+	if (e->recovering)
+		return;
+	e->recovering = true;
+	while (*at) {
+		struct sk_recovery *r = *at;
+
+		if (!recovery_step(e, r)) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		recovery_free(r);
+	}
+	e->recovering = false;
+}

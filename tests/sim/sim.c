@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "world.h"
+
+/*
+ * Seeded simulation of store, generations and update machine. Prints a TAP line.
+ *   --steps N       in all (1000000)
+ *   --seed N        of the first world; each world is one seed
+ *   --world N       steps of one world (2000)
+ *   --mutation N    a disk that is wrong on purpose: passes only if that is noticed
+ */
+static struct options {
+	uint64_t steps, seed, world;
+	unsigned mutation;
+} opt = { .steps = 1000000, .seed = 1, .world = 2000 };
+
+static struct sim_world world;
+static uint64_t seed_now;
+
+static const char *mutation_name(unsigned m)
+{
+	static const char *const names[SIM_MUTATIONS] = {
+		"none",
+		"fsync of files dropped",
+		"fsync of folders dropped",
+		"fsync of images/ dropped",
+		"fsync of records/ dropped",
+		"fsync of releases/ dropped",
+		"records replaced in place",
+	};
+
+	return m < SIM_MUTATIONS ? names[m] : "?";
+}
+
+void sim_violation(const char *fmt, ...)
+{
+	bool expected = opt.mutation != SIM_NO_MUTATION;
+	va_list ap;
+
+	(void)printf("# seed %llu step %llu: ", (unsigned long long)seed_now,
+		     (unsigned long long)world.steps);
+	va_start(ap, fmt);
+	(void)vprintf(fmt, ap);
+	va_end(ap);
+	(void)printf("\n# replay: --seed %llu --steps %llu --mutation %u\n",
+		     (unsigned long long)seed_now, (unsigned long long)world.steps, opt.mutation);
+	(void)printf("%sok 1 - %s\n", expected ? "" : "not ",
+		     expected ? mutation_name(opt.mutation) : "simulation");
+	(void)fflush(stdout);
+	/* _Exit: the world is in the middle of something, its memory is no leak. */
+	_Exit(expected ? 0 : 1);
+}
+
+static int parse(int argc, char **argv)
+{
+	for (int i = 1; i + 1 < argc; i += 2) {
+		uint64_t v;
+
+		if (sk_parse_u64(argv[i + 1], &v) < 0)
+			return -1;
+		if (sk_streq(argv[i], "--steps"))
+			opt.steps = v;
+		else if (sk_streq(argv[i], "--seed"))
+			opt.seed = v;
+		else if (sk_streq(argv[i], "--world") && v > 0)
+			opt.world = v;
+		else if (sk_streq(argv[i], "--mutation") && v < SIM_MUTATIONS)
+			opt.mutation = (unsigned)v;
+		else
+			return -1;
+	}
+	return argc % 2 ? 0 : -1;
+}
+
+static void add_counts(struct sim_counts *sum, const struct sim_counts *c)
+{
+	sum->kills += c->kills;
+	sum->cuts += c->cuts;
+	sum->commits += c->commits;
+	sum->refused += c->refused;
+	sum->good += c->good;
+	sum->bad += c->bad;
+	sum->full += c->full;
+	sum->collected += c->collected;
+	sum->rebooted += c->rebooted;
+}
+
+static void print_counts(const struct sim_counts *c, uint64_t steps)
+{
+	(void)printf("# %llu steps from seed %llu: %llu power cuts, %llu kills, %llu reboots, "
+		     "%llu images stored, %llu refused, %llu times full, %llu good, %llu bad, "
+		     "%llu collected\n",
+		     (unsigned long long)steps, (unsigned long long)opt.seed,
+		     (unsigned long long)c->cuts, (unsigned long long)c->kills,
+		     (unsigned long long)c->rebooted, (unsigned long long)c->commits,
+		     (unsigned long long)c->refused, (unsigned long long)c->full,
+		     (unsigned long long)c->good, (unsigned long long)c->bad,
+		     (unsigned long long)c->collected);
+}
+
+/* A run in which little happened proves little. */
+static bool enough(const struct sim_counts *c, uint64_t steps)
+{
+	return steps < 100000 ||
+	       (c->cuts > steps / 500 && c->kills > steps / 1000 && c->commits > steps / 500 &&
+		c->refused > steps / 10000 && c->good > steps / 2000 && c->bad > steps / 2000 &&
+		c->full > steps / 10000 && c->collected > steps / 2000);
+}
+
+int main(int argc, char **argv)
+{
+	struct sim_counts sum = { 0 };
+	uint64_t done = 0;
+
+	if (parse(argc, argv) < 0) {
+		(void)fputs("usage: sim [--steps N] [--seed N] [--world N] [--mutation N]\n",
+			    stderr);
+		return 2;
+	}
+	(void)printf("1..1\n");
+	for (seed_now = opt.seed; done < opt.steps; seed_now++) {
+		uint64_t steps = SK_MIN(opt.world, opt.steps - done);
+
+		sim_world_init(&world, seed_now, (enum sim_mutation)opt.mutation);
+		while (world.steps < steps)
+			sim_world_step(&world);
+		add_counts(&sum, &world.counts);
+		sim_world_done(&world);
+		done += steps;
+	}
+	print_counts(&sum, done);
+	if (opt.mutation != SIM_NO_MUTATION || !enough(&sum, done)) {
+		(void)printf("not ok 1 - %s\n",
+			     opt.mutation ? mutation_name(opt.mutation) : "too little happened");
+		return 1;
+	}
+	(void)printf("ok 1 - simulation\n");
+	return 0;
+}

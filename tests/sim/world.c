@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+#define BOOT_RECORD "boot-id"
+
+size_t sim_release_text(const struct sim_release *r, char buf[static 128])
+{
+	int n = snprintf(buf, 128, "release %s %u %u %u\n", r->version, r->images[0], r->images[1],
+			 r->images[2]);
+
+	return (size_t)n;
+}
+
+static void make_contents(struct sim_world *w)
+{
+	for (unsigned i = 0; i < IMAGES; i++) {
+		struct sim_image *image = &w->images[i];
+
+		image->size =
+			1 + rng_below(&w->rng, rng_one_in(&w->rng, 3) ? IMAGE_SIZE_MAX : 1500);
+		for (size_t b = 0; b < image->size; b++)
+			image->bytes[b] = (unsigned char)rng_next(&w->rng);
+		(void)sk_digest_of(image->bytes, image->size, &image->digest);
+	}
+	for (unsigned i = 0; i < RELEASES; i++) {
+		struct sim_release *r = &w->releases[i];
+		char text[128];
+
+		(void)snprintf(r->version, sizeof(r->version), "1.%u", i);
+		for (unsigned k = 0; k < RELEASE_IMAGES; k++)
+			r->images[k] = (unsigned)rng_below(&w->rng, IMAGES);
+		r->verified = !rng_one_in(&w->rng, 5);
+		r->ephemeral = rng_one_in(&w->rng, 4);
+		r->boots_max = (uint32_t)rng_below(&w->rng, 4);
+		(void)sk_digest_of(text, sim_release_text(r, text), &r->id);
+	}
+}
+
+/* From here until the next start, one of these may happen at any operation. */
+static void plan_end(struct sim_world *w, uint64_t one_in)
+{
+	if (!rng_one_in(&w->rng, one_in))
+		return;
+	w->end = rng_one_in(&w->rng, 3) ? SIM_KILL : SIM_POWER_CUT;
+	sim_disk_end_after(w->disk, 1 + rng_below(&w->rng, 60), w->end);
+}
+
+static void close_all(struct sim_world *w)
+{
+	sim_close_uploads(w);
+	if (w->gens)
+		sk_generations_close(w->gens);
+	if (w->store)
+		sk_store_close(w->store);
+	w->gens = NULL;
+	w->store = NULL;
+}
+
+static void after_power_cut(struct sim_world *w)
+{
+	w->boot_count++;
+	w->rebooted = true;
+	for (unsigned i = 0; i < IMAGES; i++)
+		w->images[i].tainted = true;
+}
+
+/* The daemon and perhaps the machine are gone. */
+static void fall_dead(struct sim_world *w)
+{
+	close_all(w);
+	if (sim_disk_dead(w->disk)) {
+		if (w->end == SIM_POWER_CUT)
+			after_power_cut(w);
+		w->counts.kills += w->end == SIM_KILL;
+		w->counts.cuts += w->end == SIM_POWER_CUT;
+	}
+	sim_disk_revive(w->disk);
+	if (rng_one_in(&w->rng, 2))
+		sim_disk_fill(w->disk, 0);
+}
+
+static bool is_new_boot(struct sim_world *w)
+{
+	_cleanup_free_ char *kept = NULL,
+			    *now = sk_asprintf("%llu", (unsigned long long)w->boot_count);
+	int r = sk_store_get_record(w->store, BOOT_RECORD, &kept, NULL, NULL);
+
+	return r < 0 || !sk_streq(kept, now);
+}
+
+static int keep_boot(struct sim_world *w)
+{
+	char now[32];
+	int n = snprintf(now, sizeof(now), "%llu", (unsigned long long)w->boot_count);
+
+	return sk_store_put_record(w->store, BOOT_RECORD, now, (size_t)n, NULL);
+}
+
+static void mark_unsure(struct sim_world *w, uint64_t number)
+{
+	for (size_t i = 0; i < w->n_known; i++)
+		if (number == 0 || w->known[i].gen.number == number)
+			w->known[i].unsure = true;
+}
+
+/* What the daemon does first. 0 when it runs; else it ended again. */
+static int start(struct sim_world *w)
+{
+	const struct sk_generation *running = NULL;
+	struct sk_err err = SK_ERR_INIT;
+	bool new_boot;
+	int r = sk_store_open_fs(sim_disk_mount(w->disk), &w->store, &err);
+
+	if (r == 0)
+		r = sk_generations_open(w->store, &w->gens, &err);
+	if (r < 0) {
+		SIM_CHECK(sim_disk_dead(w->disk) || sim_disk_glitched(w->disk),
+			  "the store does not open: %s", err.text);
+		return r;
+	}
+	new_boot = is_new_boot(w);
+	SIM_CHECK(new_boot || !w->rebooted || sim_disk_dead(w->disk),
+		  "the restart of the machine went unnoticed");
+	r = sk_generations_boot(w->gens, new_boot, &running, &err);
+	if (sim_disk_dead(w->disk)) {
+		w->doing = w->doing == ACT_NONE ? ACT_BOOT : w->doing;
+		/* Any part of it may have been recorded. */
+		mark_unsure(w, 0);
+		return -EIO;
+	}
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	sim_check_start(w, new_boot, running);
+	for (size_t i = 0; i < w->n_known; i++)
+		w->known[i].unsure = r < 0;
+	sim_learn(w);
+	if (r < 0)
+		mark_unsure(w, 0);
+	if (r == 0) {
+		w->rebooted = false;
+		(void)keep_boot(w);
+	}
+	w->doing = ACT_NONE;
+	return sim_disk_dead(w->disk) ? -EIO : 0;
+}
+
+static void drive(struct sim_world *w, enum sk_upd_event ev);
+
+static void restart_once(struct sim_world *w)
+{
+	const struct sk_generation *running;
+
+	do {
+		fall_dead(w);
+		w->glitchy = false;
+		(void)sim_disk_glitched(w->disk);
+		plan_end(w, 5);
+	} while (start(w) < 0);
+	w->upd = SK_UPD_IDLE;
+	running = sk_generations_running(w->gens);
+	drive(w, running && running->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);
+}
+
+static void restart(struct sim_world *w)
+{
+	do
+		restart_once(w);
+	while (sim_disk_dead(w->disk));
+}
+
+/* Begins an action on generations, ends it: afterwards what it did is known, or it is unsure. */
+static void begin(struct sim_world *w, enum sim_action action, uint64_t number)
+{
+	w->doing = action;
+	w->doing_number = number;
+}
+
+static void end(struct sim_world *w, int r)
+{
+	if (sim_disk_dead(w->disk))
+		return;
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	sim_learn(w);
+	if (r < 0)
+		mark_unsure(w, w->doing_number);
+	sim_check_running(w);
+	w->doing = ACT_NONE;
+}
+
+static uint64_t trying_number(const struct sim_world *w)
+{
+	const struct sk_generation *g = sk_generations_running(w->gens);
+
+	return g && g->state == SK_GEN_TRYING ? g->number : 0;
+}
+
+static int record_verdict(struct sim_world *w, bool good)
+{
+	uint64_t number = trying_number(w);
+	int r;
+
+	if (number == 0)
+		return -EINVAL;
+	begin(w, good ? ACT_HEALTHY : ACT_UNHEALTHY, number);
+	r = good ? sk_generations_healthy(w->gens, NULL)
+		 : sk_generations_unhealthy(w->gens, "it did not come up", NULL);
+	w->counts.good += good && r == 0;
+	w->counts.bad += !good && r == 0;
+	end(w, r);
+	return r;
+}
+
+static bool keep(void *arg, const struct sk_digest *d)
+{
+	struct sim_world *w = arg;
+	size_t n;
+	const struct sk_generation *all = sk_generations_all(w->gens, &n);
+
+	for (unsigned k = 0; k < RELEASES; k++) {
+		struct sim_release *rel = &w->releases[k];
+		bool used = rel->wanted;
+
+		for (size_t i = 0; i < n; i++)
+			used = used || sk_digest_equal(&all[i].release, &rel->id);
+		if (used && sk_digest_equal(&rel->id, d))
+			return true;
+		for (unsigned i = 0; used && i < RELEASE_IMAGES; i++)
+			if (sk_digest_equal(&w->images[rel->images[i]].digest, d))
+				return true;
+	}
+	return false;
+}
+
+static void collect(struct sim_world *w)
+{
+	int r;
+
+	begin(w, ACT_COLLECT, 0);
+	r = sk_generations_collect(w->gens, (unsigned)rng_below(&w->rng, 4), NULL);
+	if (r == 0)
+		r = sk_store_collect(w->store, keep, w, NULL, NULL);
+	if (sim_disk_dead(w->disk))
+		return;
+	if (r == 0)
+		sim_check_collected(w);
+	w->counts.collected += r == 0;
+	for (unsigned i = 0; i < IMAGES; i++)
+		w->images[i].stored = sk_store_has(w->store, &w->images[i].digest);
+	for (unsigned i = 0; i < RELEASES; i++)
+		w->releases[i].stored = w->releases[i].stored && keep(w, &w->releases[i].id);
+	end(w, r);
+}
+
+/* Carries out the actions of the update machine that reach the disk, in its order. */
+static void carry_out(struct sim_world *w, unsigned actions)
+{
+	if (actions & SK_UPD_ACT_RECORD_GOOD && record_verdict(w, true) < 0 &&
+	    !sim_disk_dead(w->disk) && trying_number(w))
+		(void)record_verdict(w, false);
+	if (!sim_disk_dead(w->disk) && actions & SK_UPD_ACT_RECORD_BAD)
+		(void)record_verdict(w, false);
+	if (!sim_disk_dead(w->disk) && actions & SK_UPD_ACT_COLLECT && rng_one_in(&w->rng, 2))
+		collect(w);
+}
+
+static void drive(struct sim_world *w, enum sk_upd_event ev)
+{
+	enum sk_upd_state to;
+	unsigned actions;
+
+	if (sk_upd_next(w->upd, ev, &to, &actions) < 0)
+		return;
+	w->upd = to;
+	carry_out(w, actions);
+}
+
+static void advance(struct sim_world *w)
+{
+	static const enum sk_upd_event events[] = {
+		SK_UPD_EV_DONE, SK_UPD_EV_DONE,	  SK_UPD_EV_DONE,   SK_UPD_EV_FAILED,
+		SK_UPD_EV_DONE, SK_UPD_EV_DONE,	  SK_UPD_EV_FAILED, SK_UPD_EV_WELL,
+		SK_UPD_EV_WELL, SK_UPD_EV_UNWELL,
+	};
+
+	enum sk_upd_event ev;
+	enum sk_upd_state to;
+	unsigned actions;
+
+	/* One that means something now; in idle there is none. */
+	for (int tries = 0; tries < 10; tries++) {
+		ev = events[rng_below(&w->rng, ARRAY_SIZE(events))];
+		if (sk_upd_next(w->upd, ev, &to, &actions) == 0) {
+			drive(w, ev);
+			return;
+		}
+	}
+}
+
+static void intake(struct sim_world *w)
+{
+	struct sim_release *rel = &w->releases[rng_below(&w->rng, RELEASES)];
+	char text[128];
+	size_t len = sim_release_text(rel, text);
+
+	/* The signature check is elsewhere; here what it refuses is never put down. */
+	if (!rel->verified)
+		return;
+	rel->wanted = true;
+	if (sk_store_put_release(w->store, &rel->id, text, len, NULL) == 0)
+		rel->stored = true;
+}
+
+static bool complete(const struct sim_world *w, const struct sim_release *rel)
+{
+	for (unsigned i = 0; i < RELEASE_IMAGES; i++)
+		if (!sk_store_has(w->store, &w->images[rel->images[i]].digest))
+			return false;
+	return rel->stored;
+}
+
+static void stage(struct sim_world *w)
+{
+	struct sim_release *rel = &w->releases[rng_below(&w->rng, RELEASES)];
+	const struct sk_gen_new what = {
+		.release = &rel->id,
+		.project = "sim",
+		.version = rel->version,
+		.ephemeral = rel->ephemeral,
+		.boots_max = rel->boots_max,
+	};
+	uint64_t number = 0, last = w->last_number;
+	int r;
+
+	if (!complete(w, rel))
+		return;
+	begin(w, ACT_STAGE, 0);
+	r = sk_generations_add(w->gens, &what, &number, NULL);
+	if (r == 0) {
+		struct sim_known *k = sim_known_of(w, number);
+
+		SIM_CHECK(k || number > last, "number %llu is used twice",
+			  (unsigned long long)number);
+		SIM_CHECK(!k || k->gen.state == SK_GEN_STAGED || k->unsure,
+			  "number %llu is given out again", (unsigned long long)number);
+		w->last_number = SK_MAX(last, number);
+		rel->wanted = false;
+	}
+	end(w, r);
+}
+
+static uint64_t pick(struct sim_world *w, enum sk_gen_state state)
+{
+	size_t n, start_at;
+	const struct sk_generation *all = sk_generations_all(w->gens, &n);
+
+	start_at = rng_below(&w->rng, n);
+	for (size_t i = 0; i < n; i++)
+		if (all[(start_at + i) % n].state == state)
+			return all[(start_at + i) % n].number;
+	return 0;
+}
+
+/* A missing image would be fetched again first; that is what the daemon checks here too. */
+static bool runnable(struct sim_world *w, uint64_t number)
+{
+	const struct sk_generation *g = sk_generations_get(w->gens, number);
+	struct sim_release *rel = g ? sim_release_of(w, &g->release) : NULL;
+
+	return rel && complete(w, rel);
+}
+
+static void apply(struct sim_world *w)
+{
+	uint64_t number = pick(w, SK_GEN_STAGED), trying = trying_number(w);
+	enum sk_upd_state to;
+	unsigned actions;
+	int r;
+
+	if (number == 0 || !runnable(w, number) ||
+	    sk_upd_next(w->upd, SK_UPD_EV_APPLY, &to, &actions) < 0)
+		return;
+	begin(w, ACT_APPLY, number);
+	r = sk_generations_apply(w->gens, number, NULL);
+	SIM_CHECK(r < 0 || trying == 0, "two generations are tried at once");
+	end(w, r);
+	if (r < 0)
+		return;
+	w->upd = to;
+	carry_out(w, actions & ~(unsigned)SK_UPD_ACT_RECORD_TRYING);
+}
+
+static void cancel(struct sim_world *w)
+{
+	uint64_t number = pick(w, SK_GEN_STAGED);
+	int r;
+
+	if (number == 0)
+		return;
+	begin(w, ACT_CANCEL, number);
+	r = sk_generations_cancel(w->gens, number, "no longer wanted", NULL);
+	end(w, r);
+}
+
+static void rot(struct sim_world *w)
+{
+	struct sim_image *image = &w->images[rng_below(&w->rng, IMAGES)];
+	int r;
+
+	if (!sk_store_has(w->store, &image->digest) ||
+	    !sim_disk_rot(w->disk, SK_FS_IMAGES, SK_DIGEST_STR(&image->digest)))
+		return;
+	image->stored = false;
+	image->damaged = true;
+	/* The system must see it before it is started from again: the checks look at all images. */
+	do {
+		r = sk_store_verify_image(w->store, &image->digest, NULL);
+		SIM_CHECK(r != 0, "damage was not found");
+	} while (r == -EIO && !sim_disk_dead(w->disk));
+}
+
+static void shut_down(struct sim_world *w)
+{
+	sim_disk_end_after(w->disk, 0, SIM_KILL);
+	close_all(w);
+	if (rng_one_in(&w->rng, 2)) {
+		sim_disk_sync(w->disk);
+		w->boot_count++;
+		w->rebooted = true;
+		w->counts.rebooted++;
+	}
+	restart(w);
+}
+
+static void fill_disk(struct sim_world *w)
+{
+	uint64_t level = rng_below(&w->rng, 3);
+
+	sim_disk_fill(w->disk, level == 0   ? w->capacity - rng_below(&w->rng, 4096)
+			       : level == 1 ? rng_below(&w->rng, w->capacity)
+					    : 0);
+}
+
+void sim_world_step(struct sim_world *w)
+{
+	static const struct {
+		unsigned weight;
+		void (*act)(struct sim_world *w);
+	} table[] = {
+		{ 40, sim_upload }, { 24, advance },  { 10, intake }, { 10, stage },
+		{ 10, apply },	    { 2, cancel },    { 2, collect }, { 1, rot },
+		{ 1, shut_down },   { 1, fill_disk },
+	};
+	unsigned dice = (unsigned)rng_below(&w->rng, 101);
+
+	w->steps++;
+	plan_end(w, 40);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (dice < table[i].weight) {
+			table[i].act(w);
+			break;
+		}
+		dice -= table[i].weight;
+	}
+	if (sim_disk_dead(w->disk))
+		restart(w);
+}
+
+void sim_world_init(struct sim_world *w, uint64_t seed, enum sim_mutation mutation)
+{
+	memset(w, 0, sizeof(*w));
+	w->rng.state = seed;
+	w->capacity = 48 * 1024u << rng_below(&w->rng, 3);
+	/* Some are large enough for the ballast. */
+	if (rng_one_in(&w->rng, 8))
+		w->capacity = 5u << 20;
+	w->disk = sim_disk_new(&w->rng, w->capacity, mutation);
+	make_contents(w);
+	if (rng_one_in(&w->rng, 4))
+		sim_disk_glitches(w->disk, 400 + rng_below(&w->rng, 4000));
+	w->boot_count = 1;
+	w->rebooted = true;
+	restart(w);
+}
+
+void sim_world_done(struct sim_world *w)
+{
+	close_all(w);
+	sim_disk_free(w->disk);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "disk.h"
+#include "engine/update/generations.h"
+#include "model/update.h"
+
+#define IMAGES	       12
+#define IMAGE_SIZE_MAX 6000
+#define RELEASES       24
+#define RELEASE_IMAGES 3
+#define UPLOADS	       2
+
+/** struct sim_image - @stored: the store said so, and it was neither removed nor damaged since */
+struct sim_image {
+	struct sk_digest digest;
+	size_t size;
+	bool stored;
+	bool damaged; /* found so; legitimately missing until it was fetched again */
+	bool tainted; /* what is in its part may be wrong */
+	unsigned char bytes[IMAGE_SIZE_MAX];
+};
+
+/** struct sim_release - @verified: its signature is right. One that is not must never run. */
+struct sim_release {
+	struct sk_digest id;
+	char version[16];
+	unsigned images[RELEASE_IMAGES];
+	bool verified, ephemeral, stored, wanted;
+	uint32_t boots_max;
+};
+
+/** What was going on when the machine or the daemon ended. */
+enum sim_action {
+	ACT_NONE,
+	ACT_STAGE,
+	ACT_APPLY,
+	ACT_HEALTHY,
+	ACT_UNHEALTHY,
+	ACT_CANCEL,
+	ACT_COLLECT,
+	ACT_BOOT,
+	ACT_OTHER,
+};
+
+/** struct sim_known - what was acknowledged about one generation */
+struct sim_known {
+	struct sk_generation gen;
+	bool unsure; /* a step on it failed: the disk may say the one or the other */
+	uint32_t boots_seen;
+};
+
+/** struct sim_world - a device, what it does, and what it must therefore still know */
+struct sim_world {
+	struct rng rng;
+	struct sim_disk *disk;
+	struct sk_store *store;
+	struct sk_generations *gens;
+	enum sk_upd_state upd;
+	struct sim_image images[IMAGES];
+	struct sim_release releases[RELEASES];
+	struct {
+		struct sk_staged *st;
+		unsigned image;
+	} uploads[UPLOADS];
+	struct sim_known known[SK_GENERATIONS_MAX];
+	size_t n_known;
+	uint64_t capacity, last_number, floor, boot_count;
+	enum sim_action doing;
+	uint64_t doing_number; /* 0 for any */
+	enum sim_end end;      /* planned */
+	bool glitchy, rebooted;
+	uint64_t steps;
+	struct sim_counts {
+		uint64_t kills, cuts, commits, refused, good, bad, full, collected, rebooted;
+	} counts;
+};
+
+void sim_world_init(struct sim_world *w, uint64_t seed, enum sim_mutation mutation);
+void sim_world_done(struct sim_world *w);
+/** sim_world_step() - one random thing happens; checks what must hold. */
+void sim_world_step(struct sim_world *w);
+
+/* Between the files of this folder. */
+void sim_check_start(struct sim_world *w, bool new_boot, const struct sk_generation *running);
+void sim_check_running(struct sim_world *w);
+void sim_learn(struct sim_world *w);
+void sim_check_collected(struct sim_world *w);
+struct sim_known *sim_known_of(struct sim_world *w, uint64_t number);
+struct sim_release *sim_release_of(struct sim_world *w, const struct sk_digest *id);
+void sim_upload(struct sim_world *w);
+void sim_close_uploads(struct sim_world *w);
+size_t sim_release_text(const struct sim_release *r, char buf[static 128]);
+
+#define SIM_CHECK(cond, ...)                        \
+	do {                                        \
+		if (!(cond))                        \
+			sim_violation(__VA_ARGS__); \
+	} while (0)
