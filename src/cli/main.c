@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "cli/capsule.h"
 #include "cli/cmd.h"
+#include "cli/device.h"
 #include "cli/help.h"
 #include "cli/key.h"
 #include "cli/manifest.h"
@@ -9,9 +11,13 @@
 /* In the order that help shows. Each group lives in a file of its own. */
 static const struct sk_cmd *const commands[] = {
 	/* clang-format off */
+	&sk_cmd_capsule,
 	&sk_cmd_manifest,
 	&sk_cmd_key,
 	&sk_cmd_simulate,
+	&sk_cmd_status,
+	&sk_cmd_generation,
+	&sk_cmd_store,
 	&sk_cmd_completion,
 	&sk_cmd_man,
 	&sk_cmd_version,

@@ -167,6 +167,9 @@ int sk_update_route_upload(struct sk_http_req *req, void *arg, struct sk_err *er
 bool sk_update_uploading(const struct sk_update *u, const struct sk_digest *d);
 void sk_update_uploads_done(struct sk_update *u);
 
+/* logs.c */
+int sk_update_route_logs(struct sk_http_req *req, void *arg, struct sk_err *err);
+
 /* verify.c */
 int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *err);
 

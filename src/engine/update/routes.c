@@ -164,6 +164,8 @@ const struct sk_http_route sk_update_routes[] = {
 	  sk_update_upload_body, SK_UPDATE_ROUTE_AGENT },
 	{ "GET", "/skerry/v1/update", sk_update_route_news, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ "PUT", "/skerry/v1/trust/crl", put_crl, CRL_MAX, .flags = SK_UPDATE_ROUTE_AGENT },
+	{ "GET", "/skerry/v1/capsules/{name}/logs", sk_update_route_logs,
+	  .flags = SK_UPDATE_ROUTE_AGENT },
 	{ "POST", "/skerry/v1/store/verify", sk_update_route_verify, 64 },
 	{ 0 },
 };

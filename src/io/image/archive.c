@@ -153,12 +153,13 @@ static int unpack_root(struct work *w, int fd, struct sk_err *err)
 
 /* @layered: docker-archive or OCI layout; else a plain root tar. */
 static int unpack(int fd, const char *dir, uint64_t max, const char *arch, bool layered,
-		  struct sk_unpacked *ret, struct sk_err *err)
+		  bool (*keep)(const char *path), struct sk_unpacked *ret, struct sk_err *err)
 {
 	_cleanup_(sk_unpacked_done) struct sk_unpacked u = { 0 };
 	_cleanup_(work_done) struct work w = { 0 };
 	int r = work_open(&w, dir, max, err);
 
+	w.budget.keep = keep;
 	if (r == 0)
 		r = layered ? unpack_image(&w, fd, arch, &u, err) : unpack_root(&w, fd, err);
 	if (r == 0)
@@ -177,17 +178,18 @@ static int unpack(int fd, const char *dir, uint64_t max, const char *arch, bool 
 int sk_archive_unpack(int archive_fd, const char *work_dir, uint64_t unpacked_max,
 		      struct sk_unpacked *ret, struct sk_err *err)
 {
-	return unpack(archive_fd, work_dir, unpacked_max, NULL, true, ret, err);
+	return unpack(archive_fd, work_dir, unpacked_max, NULL, true, NULL, ret, err);
 }
 
 int sk_archive_unpack_arch(int archive_fd, const char *work_dir, uint64_t unpacked_max,
 			   const char *arch, struct sk_unpacked *ret, struct sk_err *err)
 {
-	return unpack(archive_fd, work_dir, unpacked_max, arch, true, ret, err);
+	return unpack(archive_fd, work_dir, unpacked_max, arch, true, NULL, ret, err);
 }
 
 int sk_archive_unpack_root(int archive_fd, const char *work_dir, uint64_t unpacked_max,
-			   struct sk_unpacked *ret, struct sk_err *err)
+			   bool (*keep)(const char *path), struct sk_unpacked *ret,
+			   struct sk_err *err)
 {
-	return unpack(archive_fd, work_dir, unpacked_max, NULL, false, ret, err);
+	return unpack(archive_fd, work_dir, unpacked_max, NULL, false, keep, ret, err);
 }

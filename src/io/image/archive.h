@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,42 @@ int sk_archive_unpack(int archive_fd, const char *work_dir, uint64_t unpacked_ma
 int sk_archive_unpack_arch(int archive_fd, const char *work_dir, uint64_t unpacked_max,
 			   const char *arch, struct sk_unpacked *ret, struct sk_err *err);
 
-/** sk_archive_unpack_root() - the same for a tar that is a root file system; no config, no tags. */
+/**
+ * sk_archive_unpack_root() - the same for a tar that is a root file system; no config, no tags
+ * @keep: NULL, or false for a path ("usr/share/man/man1") that is to be left out
+ */
 int sk_archive_unpack_root(int archive_fd, const char *work_dir, uint64_t unpacked_max,
-			   struct sk_unpacked *ret, struct sk_err *err);
+			   bool (*keep)(const char *path), struct sk_unpacked *ret,
+			   struct sk_err *err);
+
+/** struct sk_copy - a file or folder of this machine that goes into an unpacked root */
+struct sk_copy {
+	const char *source;
+	const char *target; /* absolute path inside */
+};
+
+/**
+ * sk_archive_copy_in() - add files to the "rootfs" of @work_dir
+ * @owners: sk_unpacked.owners, which is appended to; NULL when run by root
+ * They belong to root, with mode 0755 when the source's owner may execute them, else 0644, and
+ * have the time stamp @epoch_s, so that only their content counts. Symlinks stay symlinks.
+ * Return: 0, "not-found", "bad-value" (neither file, folder nor symlink), "bad-archive" (a symlink
+ * of the image leads the target out of it), "io", "no-space"
+ */
+int sk_archive_copy_in(const char *work_dir, const struct sk_copy *copy, const char *owners,
+		       int64_t epoch_s, struct sk_err *err);
+
+/**
+ * sk_archive_add_places() - what a capsule's start mounts over, where the image lacks it
+ * The folders /dev, /proc, /run, /sys, /tmp and empty files /etc/hosts and /etc/resolv.conf: with
+ * them the read-only root needs no layer on top. Arguments as for sk_archive_copy_in().
+ */
+int sk_archive_add_places(const char *work_dir, const char *owners, int64_t epoch_s,
+			  struct sk_err *err);
+
+/** sk_archive_write_places() - the same for @root, as it is, as pseudo definitions in file @owners. */
+int sk_archive_write_places(const char *root, const char *owners, struct sk_err *err);
+
+/** sk_archive_add_text() - a small file, unless there is something of that name already. */
+int sk_archive_add_text(const char *work_dir, const char *path, const char *text,
+			const char *owners, int64_t epoch_s, struct sk_err *err);

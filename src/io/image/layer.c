@@ -132,6 +132,8 @@ static int check_entry(struct sk_tree *tree, struct archive_entry *e, const char
 	r = sk_tree_path(archive_entry_pathname(e), path, err);
 	if (r < 0)
 		return sk_err_prefix(err, "%s", what), r;
+	if (b->keep && !b->keep(path))
+		return 0;
 	r = spend(b, e, what, path, err);
 	if (r == 0)
 		r = check_owner(e, what, path, err);
@@ -212,7 +214,7 @@ static int write_entry(struct sk_tree *tree, struct sk_tar *tar, struct archive_
 	char path[PATH_MAX];
 	int r = sk_tree_path(archive_entry_pathname(e), path, err);
 
-	if (r < 0 || has_whiteout(path))
+	if (r < 0 || has_whiteout(path) || (b->keep && !b->keep(path)))
 		return r;
 	if (archive_entry_hardlink(e))
 		return write_link(tree, path, archive_entry_hardlink(e), err);

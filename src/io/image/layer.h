@@ -10,6 +10,7 @@
 
 /**
  * struct sk_unpack_budget - what is still allowed, over all layers of an image
+ * @keep: may be NULL; false for a path that is to be left out
  * @left_out_devices, @left_out_xattrs: counted, to be told
  */
 struct sk_unpack_budget {
@@ -17,6 +18,7 @@ struct sk_unpack_budget {
 	uint64_t entries;
 	uint64_t name_bytes;
 	uint64_t unpacked;
+	bool (*keep)(const char *path);
 	unsigned left_out_devices, left_out_xattrs;
 };
 

@@ -190,7 +190,7 @@ void sk_spool_free(struct sk_spool *s)
 	if (!s)
 		return;
 	sk_closep(&s->dir_fd);
-	sk_map_free(s->members);
+	sk_map_freep(&s->members);
 	free(s);
 }
 

@@ -147,7 +147,7 @@ void sk_tar_free(struct sk_tar *t)
 		return;
 	archive_read_free(t->tar);
 	archive_read_free(t->raw);
-	sk_hasher_free(t->hasher);
+	sk_hasher_freep(&t->hasher);
 	if (t->utf8) {
 		(void)uselocale(t->before);
 		freelocale(t->utf8);

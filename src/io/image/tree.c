@@ -57,7 +57,7 @@ void sk_tree_free(struct sk_tree *t)
 	if (!t)
 		return;
 	sk_closep(&t->root_fd);
-	sk_map_free(t->owners);
+	sk_map_freep(&t->owners);
 	free(t);
 }
 

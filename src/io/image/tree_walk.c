@@ -115,9 +115,9 @@ static void print_owner(FILE *out, const char *path, const struct sk_tree_meta *
 static int print_entry(struct walk *w, int dirfd, const char *name, const struct stat *st)
 {
 	const struct sk_tree_meta *m = sk_map_get(w->tree->owners, w->path);
-	const struct sk_tree_meta parent_made = { .mode = 0755 };
 
-	print_owner(w->out, w->path, m ? m : &parent_made);
+	if (m)
+		print_owner(w->out, w->path, m);
 	return 0;
 }
 
@@ -127,10 +127,11 @@ int sk_tree_write_owners(struct sk_tree *t, const char *file, struct sk_err *err
 	struct walk w = { .each = print_entry, .tree = t };
 	int r;
 
-	w.out = fopen(file, "we");
+	w.out = fopen(file, "ae");
 	if (!w.out)
 		return sk_tree_failed(err, -errno, file);
-	print_owner(w.out, "/", root ? root : &(struct sk_tree_meta){ .mode = 0755 });
+	if (root)
+		print_owner(w.out, "/", root);
 	r = walk_all(&w);
 	if (ferror(w.out) && r == 0)
 		r = -EIO;

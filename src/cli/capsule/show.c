@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "cli/capsule.h"
+#include "cli/capsule/capsule.h"
+#include "io/json.h"
+
+/* An image file, opened and understood. */
+struct image {
+	int fd;
+	uint64_t size;
+	struct sk_digest digest;
+	struct sk_image_info *info;
+};
+
+static void image_done(struct image *i)
+{
+	sk_closep(&i->fd);
+	sk_image_info_free(i->info);
+}
+
+static int read_all_at(int fd, void *buf, size_t len, off_t at)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)buf + done, len - done, at + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int read_tree(const struct image *i, const char *path, void **ret, size_t *ret_len,
+		     struct sk_err *err)
+{
+	char head[SK_IMAGE_ALIGN];
+	size_t n = SK_MIN(i->size, (uint64_t)sizeof(head));
+	int r = read_all_at(i->fd, head, n, 0);
+
+	if (r == 0)
+		r = sk_image_tree_size(head, n, ret_len, err);
+	else
+		return sk_err_set(err, r, "io", "%s: %s", path, strerror(-r));
+	if (r < 0)
+		return r;
+	if (*ret_len > i->size)
+		return sk_err_set(err, -EBADMSG, "bad-image", "the image is cut off");
+	*ret = malloc(*ret_len);
+	if (!*ret)
+		return sk_err_oom(err);
+	r = read_all_at(i->fd, *ret, *ret_len, 0);
+	return r < 0 ? sk_err_set(err, r, "io", "%s: %s", path, strerror(-r)) : 0;
+}
+
+static int image_open(const char *path, struct image *i, struct sk_err *err)
+{
+	_cleanup_free_ void *tree = NULL;
+	struct stat st;
+	size_t len = 0;
+	int r;
+
+	i->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (i->fd < 0 || fstat(i->fd, &st) < 0)
+		return sk_err_set(err, -errno, errno == ENOENT ? "not-found" : "io", "%s: %s", path,
+				  strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return sk_err_set(err, -EINVAL, "bad-image", "%s is not a file", path);
+	i->size = (uint64_t)st.st_size;
+	r = read_tree(i, path, &tree, &len, err);
+	if (r == 0)
+		r = sk_image_parse(tree, len, i->size, &i->info, err);
+	if (r < 0)
+		return sk_err_prefix(err, "%s", path);
+	r = sk_digest_of_fd(i->fd, 0, i->size, &i->digest);
+	return r < 0 ? sk_err_set(err, r, "io", "%s: %s", path, strerror(-r)) : 0;
+}
+
+static const char *type_name(const struct image *i)
+{
+	return i->info->type == SK_ROOTFS_EROFS ? "erofs" : "squashfs";
+}
+
+/* Words that are not given are left out. Steals @value. */
+static void set(json_t *obj, const char *key, json_t *value)
+{
+	if (value)
+		(void)json_object_set_new(obj, key, value);
+}
+
+static json_t *strv_json(char *const *v)
+{
+	json_t *list = v && *v ? json_array() : NULL;
+
+	/* What stands in an image need not be UTF-8; then the word is left out. */
+	SK_STRV_FOREACH (s, v) {
+		json_t *one = json_string(*s);
+
+		(void)json_array_append_new(list, one ? one : json_string("?"));
+	}
+	return list;
+}
+
+static json_t *health_json(const struct sk_health *h)
+{
+	json_t *o;
+
+	if (h->kind == SK_HEALTH_NONE)
+		return NULL;
+	o = json_object();
+	set(o, "command", strv_json(h->command));
+	set(o, "http", h->http_path ? json_string(h->http_path) : NULL);
+	set(o, "port", h->port ? json_integer(h->port) : NULL);
+	set(o, "interval_ms", json_integer((json_int_t)h->interval_ms));
+	set(o, "timeout_ms", json_integer((json_int_t)h->timeout_ms));
+	set(o, "start_period_ms", json_integer((json_int_t)h->start_period_ms));
+	set(o, "retries", json_integer(h->retries));
+	return o;
+}
+
+static json_t *run_json(const struct sk_run *run)
+{
+	json_t *o = json_object(), *env = run->n_env > 0 ? json_object() : NULL;
+	char signal[16];
+
+	for (size_t i = 0; i < run->n_env; i++)
+		set(env, run->env[i].name, json_string(run->env[i].value));
+	set(o, "command", strv_json(run->command));
+	set(o, "arguments", strv_json(run->arguments));
+	set(o, "environment", env);
+	set(o, "user", run->user ? json_string(run->user) : NULL);
+	set(o, "working_dir", run->working_dir ? json_string(run->working_dir) : NULL);
+	set(o, "stop_signal",
+	    run->stop_signal ? json_string(sk_signal_name(signal, run->stop_signal)) : NULL);
+	set(o, "stop_grace_ms",
+	    run->stop_grace_ms ? json_integer((json_int_t)run->stop_grace_ms) : NULL);
+	set(o, "health", health_json(&run->health));
+	return o;
+}
+
+static void show_json(const struct image *i)
+{
+	const struct sk_image_info *info = i->info;
+	json_t *o = json_object();
+
+	set(o, "name", json_string(info->name));
+	set(o, "version", info->version ? json_string(info->version) : NULL);
+	set(o, "arch", json_string(info->arch));
+	set(o, "kind", json_string(info->kind == SK_KIND_VM ? "vm" : "container"));
+	set(o, "created_s", json_integer((json_int_t)info->created_s));
+	set(o, "digest", json_string(SK_DIGEST_STR(&i->digest)));
+	set(o, "size_bytes", json_integer((json_int_t)i->size));
+	set(o, "rootfs",
+	    json_pack("{s:s, s:s, s:I, s:I}", "type", type_name(i), "digest",
+		      SK_DIGEST_STR(&info->rootfs_digest), "offset_bytes",
+		      (json_int_t)info->rootfs_offset, "size_bytes",
+		      (json_int_t)info->rootfs_size));
+	set(o, "run", run_json(&info->run));
+	sk_cli_print_json(o);
+}
+
+/* Control characters of a hostile image must not reach a terminal. */
+static void clean(char *s)
+{
+	for (; s && *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+}
+
+static void row(struct sk_table *t, const char *what, const char *value)
+{
+	_cleanup_free_ char *copy = value ? strdup(value) : NULL;
+
+	clean(copy);
+	if (copy)
+		(void)sk_table_row(t, what, copy, NULL);
+}
+
+static void row_strv(struct sk_table *t, const char *what, char *const *v)
+{
+	_cleanup_free_ char *joined = v ? sk_strv_join(v, " ") : NULL;
+
+	row(t, what, joined);
+}
+
+static void rows_of_health(struct sk_table *t, const struct sk_health *h)
+{
+	_cleanup_free_ char *http = NULL;
+
+	if (h->kind == SK_HEALTH_COMMAND)
+		row_strv(t, "health command", h->command);
+	if (h->kind == SK_HEALTH_HTTP) {
+		http = sk_asprintf("port %u, GET %s", h->port, h->http_path);
+		row(t, "health", http);
+	}
+	if (h->kind == SK_HEALTH_TCP) {
+		http = sk_asprintf("port %u", h->port);
+		row(t, "health", http);
+	}
+}
+
+static void rows_of_run(struct sk_table *t, const struct sk_run *run)
+{
+	char signal[16];
+
+	row_strv(t, "command", run->command);
+	row_strv(t, "arguments", run->arguments);
+	for (size_t i = 0; i < run->n_env; i++) {
+		_cleanup_free_ char *v = sk_asprintf("%s=%s", run->env[i].name, run->env[i].value);
+
+		row(t, i == 0 ? "environment" : "", v);
+	}
+	row(t, "user", run->user);
+	row(t, "working folder", run->working_dir);
+	row(t, "stop signal", run->stop_signal ? sk_signal_name(signal, run->stop_signal) : NULL);
+	rows_of_health(t, &run->health);
+}
+
+static int show_table(const struct image *i, struct sk_err *err)
+{
+	static const char *const headings[] = { "IMAGE", "", NULL };
+	struct sk_table *t = sk_table_new(headings);
+	char size[32], when[32];
+	_cleanup_free_ char *rootfs = NULL;
+
+	if (!t)
+		return sk_err_oom(err);
+	row(t, "name", i->info->name);
+	row(t, "version", i->info->version);
+	row(t, "architecture", i->info->arch);
+	row(t, "time stamp", sk_time_format(when, i->info->created_s));
+	row(t, "digest", SK_DIGEST_STR(&i->digest));
+	row(t, "size", sk_format_size(size, i->size));
+	rootfs = sk_asprintf("%s, %s at offset %" PRIu64, type_name(i),
+			     sk_format_size(size, i->info->rootfs_size), i->info->rootfs_offset);
+	row(t, "root", rootfs);
+	row(t, "root digest", SK_DIGEST_STR(&i->info->rootfs_digest));
+	rows_of_run(t, &i->info->run);
+	sk_table_print(t);
+	return 0;
+}
+
+static int run_show(struct sk_cli *cli, struct sk_err *err)
+{
+	_cleanup_(image_done) struct image i = { .fd = -1 };
+	int r = image_open(sk_cli_arg(cli, 0), &i, err);
+
+	if (r < 0)
+		return r;
+	if (!sk_cli_json(cli))
+		return show_table(&i, err);
+	show_json(&i);
+	return 0;
+}
+
+static int verify_one(const char *path, struct image *i, struct sk_err *err)
+{
+	struct sk_digest got;
+	int r = image_open(path, i, err);
+
+	if (r < 0)
+		return r;
+	r = sk_digest_of_fd(i->fd, i->info->rootfs_offset, i->info->rootfs_size, &got);
+	if (r < 0)
+		return sk_err_set(err, r, "io", "%s: %s", path, strerror(-r));
+	if (!sk_digest_equal(&got, &i->info->rootfs_digest))
+		return sk_err_set(
+			err, -EBADMSG, "digest-mismatch",
+			"%s is damaged: its root file system has SHA-256 %s, its tree says "
+			"%s",
+			path, SK_DIGEST_STR(&got), SK_DIGEST_STR(&i->info->rootfs_digest));
+	return 0;
+}
+
+static int run_verify(struct sk_cli *cli, struct sk_err *err)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	for (int n = 0; n < sk_cli_argc(cli); n++) {
+		_cleanup_(image_done) struct image i = { .fd = -1 };
+		const char *path = sk_cli_arg(cli, n);
+		int r = verify_one(path, &i, err);
+
+		if (r < 0)
+			return r;
+		if (!sk_cli_json(cli))
+			(void)printf("%s: good, sha256:%s\n", path, SK_DIGEST_STR(&i.digest));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "file", path,
+							    "digest", SK_DIGEST_STR(&i.digest),
+							    "size_bytes", (json_int_t)i.size));
+	}
+	if (sk_cli_json(cli))
+		sk_cli_print_json(json_incref(list));
+	return 0;
+}
+
+static const char *const show_examples[] = {
+	"skerry capsule show nginx.itb\twhat is inside, and how it runs",
+	NULL,
+};
+
+const struct sk_cmd sk_cmd_capsule_show = {
+	.name = "show",
+	.summary = "say what a capsule image is",
+	.args = "IMAGE",
+	.min_args = 1,
+	.max_args = 1,
+	.about =
+		"Name, version, architecture, root file system, run configuration, and the SHA-256 of "
+		"the whole file, which is its name on a device.",
+	.examples = show_examples,
+	.run = run_show,
+};
+
+const struct sk_cmd sk_cmd_capsule_verify = {
+	.name = "verify",
+	.summary = "check that capsule images are whole",
+	.args = "IMAGE...",
+	.min_args = 1,
+	.max_args = -1,
+	.about =
+		"Reads each image as a device does and compares its root file system with the SHA-256 "
+		"in its tree. Who made an image is not told by the image: that is the release's "
+		"signature.",
+	.run = run_verify,
+};
+
+static const struct sk_cmd *const subs[] = {
+	&sk_cmd_capsule_build,
+	&sk_cmd_capsule_show,
+	&sk_cmd_capsule_verify,
+	NULL,
+};
+
+const struct sk_cmd sk_cmd_capsule = {
+	.name = "capsule",
+	.summary = "make and look at capsule images",
+	.sub = subs,
+};

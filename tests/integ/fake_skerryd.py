@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""skerryd's update API on a UNIX socket, as far as the agent uses it: for its tests alone.
+
+A "release file" here is JSON: {"version", "images": [[digest, size]]}; its id is its SHA-256.
+"""
+import hashlib
+import http.server
+import json
+import os
+import re
+import socketserver
+import threading
+import time
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        pass
+
+    def address_string(self):
+        return 'unix'
+
+    def answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def error(self, status, slug, text):
+        self.answer(status, {'error': slug, 'message': text})
+
+    def do_GET(self):
+        d = self.server.daemon
+        path = self.path.removeprefix('/skerry/v1')
+        if path == '/status':
+            missing = [d.image(i) for i in d.wanted if i in d.damaged]
+            return self.answer(200, {'skerry': 'fake', 'missing': missing, 'capsules': {'total': 0}})
+        if path == '/generations':
+            return self.answer(200, d.generations)
+        if m := re.fullmatch(r'/releases/(\w+)', path):
+            if m[1] not in d.releases:
+                return self.error(404, 'not-found', 'no such release')
+            return self.answer(200, d.release(m[1]))
+        if m := re.fullmatch(r'/images/(\w+)', path):
+            if m[1] not in d.wanted:
+                return self.error(404, 'not-found', 'no such image')
+            return self.answer(200, d.image(m[1]))
+        if m := re.fullmatch(r'/capsules/([\w.-]+)/logs\?tail=(\d+)', path):
+            return self.answer(200, f'log of {m[1]}')
+        if m := re.fullmatch(r'/update\?since=(\d+)&wait=(\d+)', path):
+            end = time.monotonic() + 0.5
+            while d.seq == int(m[1]) and time.monotonic() < end:
+                time.sleep(0.01)
+            return self.answer(200, {'seq': d.seq, 'step': d.step})
+        return self.error(404, 'not-found', path)
+
+    def do_POST(self):
+        d = self.server.daemon
+        data = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        path = self.path.removeprefix('/skerry/v1')
+        if path == '/releases':
+            if d.refuse:
+                return self.error(403, *d.refuse)
+            id = hashlib.sha256(data).hexdigest()
+            d.releases[id] = json.loads(data)
+            d.wanted.update({digest: size for digest, size in d.releases[id]['images']})
+            return self.answer(200, d.release(id))
+        if m := re.fullmatch(r'/releases/(\w+)/apply', path):
+            return self.answer(202, {'generation': d.apply(m[1])})
+        return self.error(404, 'not-found', path)
+
+    def do_PUT(self):
+        d = self.server.daemon
+        m = re.fullmatch(r'/skerry/v1/images/(\w+)\?offset=(\d+)', self.path)
+        digest, offset = m[1], int(m[2])
+        part = d.parts.setdefault(digest, bytearray())
+        if offset != len(part):
+            self.close_connection = True
+            return self.error(409, 'bad-state', f'{len(part)} bytes are here')
+        if self.headers.get('Expect'):
+            self.send_response_only(100)
+            self.end_headers()
+        left = int(self.headers['Content-Length'])
+        while left > 0:
+            chunk = self.rfile.read1(min(left, 65536))
+            if not chunk:
+                self.close_connection = True
+                return
+            part += chunk
+            left -= len(chunk)
+        if len(part) < d.wanted[digest]:
+            return self.answer(200, {'offset': len(part), 'complete': False})
+        if hashlib.sha256(part).hexdigest() != digest:
+            d.parts[digest] = bytearray()
+            return self.error(400, 'digest-mismatch', 'arrived damaged')
+        d.have.add(digest)
+        d.damaged.discard(digest)
+        d.arrived.append(digest)
+        return self.answer(200, {'offset': len(part), 'complete': True})
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+    def get_request(self):
+        request, _ = super().get_request()
+        return request, ('unix', 0)
+
+
+class FakeSkerryd:
+    def __init__(self, path):
+        self.path = str(path)
+        self.releases, self.wanted, self.parts, self.have, self.damaged = {}, {}, {}, set(), set()
+        self.generations, self.seq, self.step, self.refuse, self.arrived = [], 1, 'idle', None, []
+        self.verdict, self.applied = ('good', ''), 0
+        self.start()
+
+    def start(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.server = Server(self.path, Handler)
+        self.server.daemon = self
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def image(self, digest):
+        have = digest in self.have and digest not in self.damaged
+        size = self.wanted[digest]
+        offset = size if have else len(self.parts.get(digest, b''))
+        return {'digest': digest, 'size_bytes': size, 'have': have, 'offset': offset}
+
+    def release(self, id):
+        return {'id': id, 'project': 'p', 'version': self.releases[id]['version'],
+                'images': [dict(self.image(d), name='x.itb') for d, _ in self.releases[id]['images']]}
+
+    def apply(self, id):
+        self.applied += 1
+        number = len(self.generations) + 1
+        g = {'generation': number, 'release': id, 'version': '1', 'state': 'trying'}
+        self.generations.append(g)
+
+        def later():
+            for step in ('stopping', 'starting', 'settling'):
+                self.step, self.seq = step, self.seq + 1
+                time.sleep(0.15)
+            g['state'], g['reason'] = self.verdict
+            self.step, self.seq = self.verdict[0], self.seq + 1
+        threading.Thread(target=later, daemon=True).start()
+        return number
