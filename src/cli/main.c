@@ -4,6 +4,7 @@
 #include "cli/cmd.h"
 #include "cli/device.h"
 #include "cli/help.h"
+#include "cli/hub.h"
 #include "cli/key.h"
 #include "cli/manifest.h"
 #include "cli/simulate/simulate.h"
@@ -15,6 +16,7 @@ static const struct sk_cmd *const commands[] = {
 	&sk_cmd_manifest,
 	&sk_cmd_key,
 	&sk_cmd_simulate,
+	&sk_cmd_hub,
 	&sk_cmd_status,
 	&sk_cmd_generation,
 	&sk_cmd_store,

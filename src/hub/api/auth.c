@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "hub/api/call.h"
+#include "hub/db/devices.h"
+#include "hub/db/tokens.h"
+#include "hub/domain/secret.h"
+
+static void principal_free(void *arg)
+{
+	struct sk_principal *p = arg;
+
+	if (p->upload)
+		sk_upload_free(p->upload);
+	free(p);
+}
+
+int64_t sk_principal_device(const struct sk_http_req *req)
+{
+	const struct sk_principal *p = sk_http_user(req);
+
+	return p ? p->device : 0;
+}
+
+static int refuse(struct sk_http_req *req, struct sk_err *err)
+{
+	(void)sk_http_add_header(req, "WWW-Authenticate", "Bearer");
+	return sk_err_set(err, -EACCES, "unauthorized",
+			  "log in first: the token is missing, unknown or expired");
+}
+
+static int check_device(struct sk_hub *hub, struct sk_conn *c, const struct sk_digest *hash,
+			struct sk_principal *p, struct sk_err *err)
+{
+	struct sk_session s;
+	int64_t now = sk_wall_s();
+	int r = sk_session_check(c, hash, now, &s, err);
+
+	if (r <= 0)
+		return r;
+	p->is_device = true;
+	p->org = s.org;
+	p->device = s.device;
+	p->deployment = s.deployment;
+	sk_seen_mark(hub->seen, s.device, now);
+	return 1;
+}
+
+static int check_user(struct sk_conn *c, const struct sk_digest *hash, unsigned flags,
+		      struct sk_principal *p, struct sk_err *err)
+{
+	struct sk_token_owner t;
+	int r = sk_token_check(c, hash, sk_wall_s(), &t, err);
+
+	if (r <= 0)
+		return r;
+	if (t.temporary && !(flags & SK_HUB_TEMPORARY))
+		return sk_err_set(err, -EPERM, "forbidden",
+				  "this password was for the first login only: set your own "
+				  "(skerry hub user password)");
+	if ((flags & SK_HUB_OWNER) && !t.owner)
+		return sk_err_set(err, -EPERM, "forbidden",
+				  "%s may only look: this needs the role owner", t.name);
+	p->org = t.org;
+	p->user = t.user;
+	p->token = t.token;
+	p->owner = t.owner;
+	(void)snprintf(p->name, sizeof(p->name), "%s", t.name);
+	return 1;
+}
+
+int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	const char *header = sk_http_header(req, "Authorization");
+	struct sk_principal *p;
+	struct sk_digest hash;
+	struct sk_conn *c;
+	int r;
+
+	if (flags & SK_HUB_PUBLIC)
+		return 0;
+	if (!header || strncasecmp(header, "Bearer ", 7) != 0 ||
+	    sk_secret_hash(header + 7, &hash) < 0)
+		return refuse(req, err);
+	r = sk_db_read(hub->db, &c, err);
+	if (r < 0)
+		return r;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return sk_err_oom(err);
+	p->epoch = sk_waiters_epoch(hub->waiters);
+	r = flags & SK_HUB_DEVICE ? check_device(hub, c, &hash, p, err)
+				  : check_user(c, &hash, flags, p, err);
+	if (r <= 0) {
+		free(p);
+		return r < 0 ? r : refuse(req, err);
+	}
+	sk_http_set_user(req, p, principal_free);
+	return 0;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/api/call.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "hub/db/audit.h"
+#include "io/json.h"
+
+#define LIMIT_MAX 500
+
+void sk_call_object(struct sk_call *call, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(call->object, sizeof(call->object), fmt, ap);
+	va_end(ap);
+}
+
+static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw,
+		 struct sk_err *err)
+{
+	size_t len = 0;
+
+	*call = (struct sk_call){ .hub = arg, .req = req, .who = sk_http_user(req) };
+	if (call->who && call->who->is_device)
+		(void)snprintf(call->by, sizeof(call->by), "device");
+	else if (call->who)
+		(void)snprintf(call->by, sizeof(call->by), "user:%s", call->who->name);
+	if (!raw)
+		(void)sk_http_body(req, &len);
+	if (len > 0) {
+		int r = sk_http_body_json(req, &call->body, err);
+
+		if (r < 0)
+			return r;
+	} else {
+		call->body = json_object();
+	}
+	if (!json_is_object(call->body))
+		return sk_err_set(err, -EINVAL, "bad-request", "the body is not a JSON object");
+	return 0;
+}
+
+static void done(struct sk_call *call)
+{
+	json_decref(call->body);
+	json_decref(call->answer);
+}
+
+static int answer(struct sk_call *call, struct sk_err *err)
+{
+	int r;
+
+	if (call->answer)
+		r = sk_http_reply_json(call->req, call->status ? call->status : 200,
+				       TAKE_PTR(call->answer));
+	else
+		r = sk_http_reply_empty(call->req, call->status ? call->status : 204);
+	return r < 0 ? sk_err_oom(err) : 0;
+}
+
+int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_err *err)
+{
+	_cleanup_(done) struct sk_call call = { 0 };
+	int r = start(&call, req, arg, false, err);
+
+	if (r == 0)
+		r = sk_db_read(call.hub->db, &call.db, err);
+	if (r == 0)
+		r = fn(&call, err);
+	return r < 0 ? r : answer(&call, err);
+}
+
+static int audit(struct sk_call *call, const char *outcome, struct sk_err *err)
+{
+	struct sk_audit a = {
+		.org = call->audit_org ? call->audit_org
+		       : call->who     ? call->who->org
+				       : 0,
+		.actor = call->by,
+		.action = call->action,
+		.object = call->object[0] ? call->object : NULL,
+		.peer = sk_http_peer(call->req),
+		.outcome = outcome,
+	};
+
+	if (!call->action || a.org == 0)
+		return 0;
+	return sk_audit_add(call->db, &a, err);
+}
+
+/* What was refused is worth a line too; it must not cost the caller the real reason. */
+static void audit_failure(struct sk_call *call, const struct sk_err *err)
+{
+	struct sk_err ignored = SK_ERR_INIT;
+
+	if (!call->action || sk_db_begin(call->hub->db, &call->db, &ignored) < 0)
+		return;
+	if (audit(call, err->slug, &ignored) < 0)
+		sk_db_rollback(call->db);
+	else
+		(void)sk_db_commit(call->db, &ignored);
+}
+
+static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
+{
+	int r = sk_db_begin(call->hub->db, &call->db, err);
+
+	if (r < 0)
+		return r;
+	r = fn(call, err);
+	if (r >= 0)
+		r = audit(call, "ok", err);
+	if (r < 0) {
+		sk_db_rollback(call->db);
+		return r;
+	}
+	return sk_db_commit(call->db, err);
+}
+
+/* The change is on disk; none of this may fail it any more. */
+static void afterwards(struct sk_call *call)
+{
+	struct sk_err err = SK_ERR_INIT;
+
+	if (call->drop_device)
+		sk_waiters_drop(call->hub->waiters, call->drop_device);
+	if (call->wake_deployment || call->wake_device)
+		sk_hub_wake(call->hub, call->wake_deployment, call->wake_device);
+	if (call->end_poll)
+		(void)sk_waiters_answer(call->hub->waiters, call->wake_device, NULL);
+	if (call->removed_file[0] &&
+	    sk_hub_collect(call->hub, call->who->org, call->removed_file, &err) < 0)
+		sk_warning("cleaning up after %s: %s", call->action, err.text);
+}
+
+static int call_change(struct sk_http_req *req, void *arg, bool raw, const char *action,
+		       sk_call_fn fn, struct sk_err *err)
+{
+	_cleanup_(done) struct sk_call call = { 0 };
+	int r = start(&call, req, arg, raw, err);
+
+	call.action = action;
+	if (r == 0)
+		r = change(&call, fn, err);
+	if (r < 0) {
+		audit_failure(&call, err);
+		return r;
+	}
+	afterwards(&call);
+	return answer(&call, err);
+}
+
+int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
+		   struct sk_err *err)
+{
+	return call_change(req, arg, false, action, fn, err);
+}
+
+int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
+		       struct sk_err *err)
+{
+	return call_change(req, arg, true, action, fn, err);
+}
+
+int sk_call_list(struct sk_call *call, const char *name, json_t *list, int64_t next,
+		 struct sk_err *err)
+{
+	call->answer = json_pack("{s:o}", name, list);
+	if (!call->answer)
+		return sk_err_oom(err);
+	if (next > 0 && json_object_set_new(call->answer, "next", json_integer(next)))
+		return sk_err_oom(err);
+	return 0;
+}
+
+int sk_call_none(const char *what, const char *name, struct sk_err *err)
+{
+	return sk_err_set(err, -ENOENT, "not-found", "there is no %s \"%s\"", what, name);
+}
+
+int sk_call_name(const struct sk_call *call, const char *key, const char **ret, struct sk_err *err)
+{
+	int r = sk_json_need_str(call->body, key, SK_NAME_MAX, ret, err);
+
+	if (r == 0 && !sk_name_ok(*ret))
+		return sk_err_set(err, -EINVAL, "bad-name",
+				  "%s: first a letter or digit, then letters, digits, '.', '_', "
+				  "'-'",
+				  key);
+	return r;
+}
+
+int sk_call_query_u64(struct sk_call *call, const char *key, uint64_t *ret, struct sk_err *err)
+{
+	const char *s = sk_http_query(call->req, key);
+
+	*ret = 0;
+	if (!s)
+		return 0;
+	if (sk_parse_u64(s, ret) < 0 || *ret > INT64_MAX)
+		return sk_err_set(err, -EINVAL, "bad-request", "%s is not a number", key);
+	return 0;
+}
+
+int sk_call_limit(struct sk_call *call, int *ret, struct sk_err *err)
+{
+	uint64_t n;
+	int r = sk_call_query_u64(call, "limit", &n, err);
+
+	*ret = n == 0 ? LIMIT_MAX : (int)SK_MIN(n, (uint64_t)LIMIT_MAX);
+	return r;
+}
+
+int sk_call_expiry(const struct sk_call *call, uint64_t default_s, uint64_t max_s, int64_t *ret_s,
+		   struct sk_err *err)
+{
+	uint64_t s = default_s;
+	int r = sk_json_get_u64(call->body, "expires_in_s", &s, err);
+
+	if (r < 0)
+		return r;
+	if (s == 0 || s > max_s)
+		return sk_err_set(err, -EINVAL, "bad-value", "expires_in_s: 1 to %" PRIu64, max_s);
+	*ret_s = sk_wall_s() + (int64_t)s;
+	return 0;
+}
+
+int64_t sk_call_next(json_t *list, int limit)
+{
+	int64_t last = 0;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (list, i, row) {
+		last = json_integer_value(json_object_get(row, "row"));
+		(void)json_object_del(row, "row");
+	}
+	return json_array_size(list) == (size_t)limit ? last : 0;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/images.h"
+#include "model/manifest.h"
+
+/* An image can be sent once a release names it: its digest and size are known then. */
+static int find(struct sk_call *call, struct sk_blob_key *key, struct sk_image_row *row,
+		struct sk_err *err)
+{
+	const char *hex = sk_http_param(call->req, "digest");
+	int r = sk_digest_parse(hex, &key->digest);
+
+	key->org = call->who->org;
+	sk_call_object(call, "%s", hex);
+	if (r == 0)
+		r = sk_image_find(call->db, key->org, SK_DIGEST_STR(&key->digest), row, err);
+	else
+		r = 0;
+	if (r == 0)
+		return sk_err_set(err, -ENOENT, "not-found",
+				  "no release names an image %s: upload the release first", hex);
+	return SK_MIN(r, 0);
+}
+
+static int do_show(struct sk_call *call, struct sk_err *err)
+{
+	struct sk_image_row row;
+	struct sk_blob_key key;
+	uint64_t offset = 0;
+	bool have = false;
+	int r = find(call, &key, &row, err);
+
+	if (r == 0)
+		r = sk_blob_stat(call->hub->images, &key, &have, &offset, err);
+	if (r < 0)
+		return r;
+	call->answer = json_pack("{s:s, s:I, s:b, s:I}", "digest", SK_DIGEST_STR(&key.digest),
+				 "size_bytes", (json_int_t)row.size_bytes, "have",
+				 (int)row.complete, "offset", (json_int_t)offset);
+	return call->answer ? 0 : sk_err_oom(err);
+}
+
+static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_show, err);
+}
+
+static int begin(struct sk_http_req *req, struct sk_hub *hub, struct sk_err *err)
+{
+	struct sk_principal *p = sk_http_user(req);
+	struct sk_call call = { .hub = hub, .req = req, .who = p };
+	struct sk_image_row row;
+	struct sk_blob_key key;
+	uint64_t offset = 0;
+	int r = sk_db_read(hub->db, &call.db, err);
+
+	if (r == 0)
+		r = find(&call, &key, &row, err);
+	if (r == 0)
+		r = sk_call_query_u64(&call, "offset", &offset, err);
+	if (r == 0 && row.complete)
+		return sk_err_set(err, -EEXIST, "already-exists", "the hub has this image already");
+	if (r == 0)
+		r = sk_upload_begin(hub->images, &key, row.size_bytes, offset, &p->upload, err);
+	return r;
+}
+
+/* The body as it comes; the last call, without data, finishes the upload. */
+static int on_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
+		   struct sk_err *err)
+{
+	struct sk_principal *p = sk_http_user(req);
+	int r = p->upload ? 0 : begin(req, arg, err);
+
+	if (r == 0 && len > 0)
+		return sk_upload_write(p->upload, data, len, err);
+	if (r == 0)
+		r = sk_upload_end(p->upload, &p->upload_complete, &p->upload_offset, err);
+	return r;
+}
+
+static int do_put(struct sk_call *call, struct sk_err *err)
+{
+	struct sk_image_row row;
+	struct sk_blob_key key;
+	int r = find(call, &key, &row, err);
+
+	if (r == 0 && call->who->upload_complete)
+		r = sk_image_set_complete(call->db, key.org, SK_DIGEST_STR(&key.digest), true, err);
+	else if (r == 0)
+		call->action = NULL; /* a part is no event */
+	call->answer = json_pack("{s:I, s:b}", "offset", (json_int_t)call->who->upload_offset,
+				 "complete", (int)call->who->upload_complete);
+	return r;
+}
+
+static int put(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_principal *p = sk_http_user(req);
+
+	if (p->upload) {
+		sk_upload_free(p->upload);
+		p->upload = NULL;
+	}
+	return sk_call_change_raw(req, arg, "image.upload", do_put, err);
+}
+
+const struct sk_http_route sk_hub_image_routes[] = {
+	{ "GET", "/api/v1/images/{digest}", show, 0, NULL, 0 },
+	{ "PUT", "/api/v1/images/{digest}", put, SK_IMAGE_SIZE_MAX, on_body, SK_HUB_OWNER },
+	{ 0 },
+};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/orgs.h"
+#include "hub/db/tokens.h"
+#include "hub/db/users.h"
+#include "hub/domain/password.h"
+#include "hub/domain/secret.h"
+#include "io/json.h"
+
+#define LOGIN_VALID_S (12 * 3600)
+
+/* Failed logins in 15 minutes: of one user from one address, from one address, of one user. */
+#define FAILED_PAIR_MAX 5
+#define FAILED_PEER_MAX 30
+#define FAILED_USER_MAX 100
+
+/** A login under way. */
+struct attempt {
+	const char *org, *user, *password;
+	char pair[256], peer[96], name[160]; /* keys of the limiter */
+};
+
+static int read_attempt(struct sk_http_req *req, const json_t *body, struct attempt *a,
+			struct sk_err *err)
+{
+	static const char *const known[] = { "organisation", "user", "password", NULL };
+	const char *peer = sk_http_peer(req);
+	int r = sk_json_only(body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(body, "organisation", SK_NAME_MAX, &a->org, err);
+	if (r == 0)
+		r = sk_json_need_str(body, "user", SK_NAME_MAX, &a->user, err);
+	if (r == 0)
+		r = sk_json_need_str(body, "password", SK_PASSWORD_MAX, &a->password, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(a->pair, sizeof(a->pair), "b/%s/%s/%s", a->org, a->user, peer);
+	(void)snprintf(a->peer, sizeof(a->peer), "p/%s", peer);
+	(void)snprintf(a->name, sizeof(a->name), "u/%s/%s", a->org, a->user);
+	return 0;
+}
+
+/* Counted before the password is looked at, so that many at once do not slip through together. */
+static int count(struct sk_hub *hub, const struct attempt *a, struct sk_err *err)
+{
+	uint64_t now = sk_mono_ms();
+	unsigned pair = sk_limiter_hit(hub->logins, a->pair, now);
+	unsigned peer = sk_limiter_hit(hub->logins, a->peer, now);
+	unsigned name = sk_limiter_hit(hub->logins, a->name, now);
+
+	if (pair > FAILED_PAIR_MAX || peer > FAILED_PEER_MAX || name > FAILED_USER_MAX)
+		return sk_err_set(err, -EAGAIN, "too-many",
+				  "too many failed logins: wait a quarter of an hour");
+	return 0;
+}
+
+/* A success takes its own count back, no more: one good account must not clear the way for others. */
+static void forget(struct sk_hub *hub, const struct attempt *a)
+{
+	uint64_t now = sk_mono_ms();
+
+	sk_limiter_forget(hub->logins, a->pair);
+	sk_limiter_forgive(hub->logins, a->peer, now);
+	sk_limiter_forgive(hub->logins, a->name, now);
+}
+
+static int check(struct sk_hub *hub, const struct attempt *a, struct sk_user *user, int64_t *org,
+		 struct sk_err *err)
+{
+	struct sk_conn *c;
+	int r = sk_db_read(hub->db, &c, err);
+	int found = 0;
+
+	if (r == 0)
+		r = sk_org_find(c, a->org, org, err);
+	if (r > 0)
+		r = found = sk_user_find(c, *org, a->user, user, err);
+	if (r < 0)
+		return r;
+	if (!sk_password_check(a->password, found > 0 ? user->password : NULL))
+		return sk_err_set(err, -EACCES, "unauthorized",
+				  "wrong organisation, user or password");
+	return 0;
+}
+
+/* What the transaction needs to know of the check that was done before it (hashing takes long). */
+struct outcome {
+	struct sk_user user;
+	int64_t org;
+	struct sk_err err;
+	int r;
+};
+
+static int record(struct sk_call *call, const struct outcome *o, struct sk_err *err)
+{
+	char secret[SK_SECRET_MAX];
+	int64_t expires_s = sk_wall_s() + LOGIN_VALID_S;
+	struct sk_digest hash;
+	int r = sk_secret_new("sku_", secret, &hash, err);
+
+	if (r == 0)
+		r = sk_token_add(call->db, o->org, o->user.id, "login", "login", &hash, expires_s,
+				 NULL, err);
+	if (r < 0)
+		return r;
+	call->answer = json_pack("{s:s, s:I, s:s, s:b}", "token", secret, "expires_s",
+				 (json_int_t)expires_s, "role", o->user.owner ? "owner" : "user",
+				 "password_temporary", (int)o->user.temporary);
+	return call->answer ? 0 : sk_err_oom(err);
+}
+
+static int do_login(struct sk_call *call, struct sk_err *err)
+{
+	const struct outcome *o = sk_http_user(call->req);
+	const char *user = json_string_value(json_object_get(call->body, "user"));
+
+	call->who = NULL;
+	call->audit_org = o->org;
+	(void)snprintf(call->by, sizeof(call->by), "user:%s",
+		       user && sk_name_ok(user) ? user : "?");
+	if (o->r < 0) {
+		*err = o->err;
+		return o->r;
+	}
+	return record(call, o, err);
+}
+
+static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	_cleanup_json_ json_t *body = NULL;
+	struct outcome *o = calloc(1, sizeof(*o));
+	struct attempt a = { 0 };
+	int r = o ? sk_http_body_json(req, &body, err) : sk_err_oom(err);
+
+	if (r == 0)
+		r = read_attempt(req, body, &a, err);
+	if (r == 0)
+		r = count(arg, &a, err);
+	if (r < 0) {
+		free(o);
+		return r;
+	}
+	o->r = check(arg, &a, &o->user, &o->org, &o->err);
+	if (o->r == 0)
+		forget(arg, &a);
+	sk_http_set_user(req, o, free);
+	return sk_call_change(req, arg, "login", do_login, err);
+}
+
+static int do_logout(struct sk_call *call, struct sk_err *err)
+{
+	return sk_token_del_id(call->db, call->who->org, call->who->token, err);
+}
+
+static int logout(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "logout", do_logout, err);
+}
+
+static int do_me(struct sk_call *call, struct sk_err *err)
+{
+	json_t *org = NULL;
+	int r = sk_user_show(call->db, call->who->org, call->who->name, &call->answer, err);
+
+	if (r == 0)
+		r = sk_org_show(call->db, call->who->org, &org, err);
+	if (r == 0)
+		(void)json_object_set(call->answer, "organisation", json_object_get(org, "name"));
+	json_decref(org);
+	return r;
+}
+
+static int me(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_me, err);
+}
+
+/* A stolen token must not be a way to guess the password behind it. */
+static int limit(struct sk_call *call, struct sk_err *err)
+{
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "w/%lld", (long long)call->who->user);
+	if (sk_limiter_hit(call->hub->logins, key, sk_mono_ms()) > 2 * FAILED_PAIR_MAX)
+		return sk_err_set(err, -EAGAIN, "too-many",
+				  "too many attempts: wait a quarter of an hour");
+	return 0;
+}
+
+static int do_password(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "old", "new", NULL };
+	const char *old, *new;
+	char hash[SK_PASSWORD_HASH_MAX];
+	struct sk_user user;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(call->body, "old", SK_PASSWORD_MAX, &old, err);
+	if (r == 0)
+		r = sk_json_need_str(call->body, "new", SK_PASSWORD_MAX, &new, err);
+	if (r == 0)
+		r = sk_user_find(call->db, call->who->org, call->who->name, &user, err);
+	if (r < 0)
+		return r;
+	if (limit(call, err) < 0)
+		return err->code;
+	if (!sk_password_check(old, user.password))
+		return sk_err_set(err, -EPERM, "forbidden", "the old password is wrong");
+	if (sk_streq(old, new))
+		return sk_err_set(err, -EINVAL, "bad-value", "the new password is the old one");
+	r = sk_password_hash(new, hash, err);
+	if (r == 0)
+		r = sk_user_set_password(call->db, call->who->org, call->who->name, hash, false,
+					 call->who->token, err);
+	return r < 0 ? r : 0;
+}
+
+static int password(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "user.password", do_password, err);
+}
+
+static int health(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	struct sk_conn *c;
+	int64_t devices;
+	int r = sk_db_read(hub->db, &c, err);
+
+	if (r == 0)
+		r = sk_org_only(c, &devices, err);
+	return r < 0 ? r
+		     : sk_http_reply_json(
+			       req, 200,
+			       json_pack("{s:s, s:s}", "status", "ok", "version", SK_VERSION));
+}
+
+const struct sk_http_route sk_hub_login_routes[] = {
+	{ "GET", "/healthz", health, 0, NULL, SK_HUB_PUBLIC },
+	{ "POST", "/api/v1/login", login, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
+	{ "POST", "/api/v1/logout", logout, SK_HUB_BODY_MAX, NULL, SK_HUB_TEMPORARY },
+	{ "GET", "/api/v1/me", me, 0, NULL, SK_HUB_TEMPORARY },
+	{ "POST", "/api/v1/me/password", password, SK_HUB_BODY_MAX, NULL, SK_HUB_TEMPORARY },
+	{ 0 },
+};

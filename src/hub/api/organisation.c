@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/audit.h"
+#include "hub/db/orgs.h"
+#include "hub/domain/upload.h"
+#include "io/json.h"
+
+static int do_show(struct sk_call *call, struct sk_err *err)
+{
+	return sk_org_show(call->db, call->who->org, &call->answer, err);
+}
+
+static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_show, err);
+}
+
+static int do_set_ca(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "pem", NULL };
+	const char *pem;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(call->body, "pem", SK_HUB_BODY_MAX, &pem, err);
+	if (r == 0)
+		r = sk_upload_check_ca(pem, err);
+	return r < 0 ? r : sk_org_set_ca(call->db, call->who->org, pem, err);
+}
+
+static int set_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "organisation.set-ca", do_set_ca, err);
+}
+
+static int do_drop_ca(struct sk_call *call, struct sk_err *err)
+{
+	return sk_org_set_ca(call->db, call->who->org, NULL, err);
+}
+
+static int drop_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "organisation.drop-ca", do_drop_ca, err);
+}
+
+static int do_audit(struct sk_call *call, struct sk_err *err)
+{
+	json_t *list = NULL;
+	uint64_t before;
+	int64_t next = 0;
+	int limit, r = sk_call_limit(call, &limit, err);
+
+	if (r == 0)
+		r = sk_call_query_u64(call, "before", &before, err);
+	if (r == 0)
+		r = sk_audit_list(call->db, call->who->org, (int64_t)before, limit, &list, err);
+	if (r < 0)
+		return r;
+	if (json_array_size(list) == (size_t)limit)
+		next = json_integer_value(
+			json_object_get(json_array_get(list, (size_t)limit - 1), "id"));
+	return sk_call_list(call, "audit", list, next, err);
+}
+
+static int audit(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_audit, err);
+}
+
+const struct sk_http_route sk_hub_org_routes[] = {
+	{ "GET", "/api/v1/organisation", show, 0, NULL, 0 },
+	{ "PUT", "/api/v1/organisation/ca", set_ca, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "DELETE", "/api/v1/organisation/ca", drop_ca, 0, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/audit", audit, 0, NULL, 0 },
+	{ 0 },
+};

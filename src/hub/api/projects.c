@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/projects.h"
+#include "io/json.h"
+
+static int do_list(struct sk_call *call, struct sk_err *err)
+{
+	json_t *list = NULL;
+	int r = sk_project_list(call->db, call->who->org, &list, err);
+
+	return r < 0 ? r : sk_call_list(call, "projects", list, 0, err);
+}
+
+static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_list, err);
+}
+
+static int do_create(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "name", NULL };
+	const char *name;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_call_name(call, "name", &name, err);
+	if (r < 0)
+		return r;
+	sk_call_object(call, "%s", name);
+	r = sk_project_add(call->db, call->who->org, name, err);
+	if (r == 0)
+		r = sk_project_show(call->db, call->who->org, name, &call->answer, err);
+	call->status = 201;
+	return r;
+}
+
+static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "project.create", do_create, err);
+}
+
+static int do_show(struct sk_call *call, struct sk_err *err)
+{
+	const char *name = sk_http_param(call->req, "project");
+	int r = sk_project_show(call->db, call->who->org, name, &call->answer, err);
+
+	return r == 0 && !call->answer ? sk_call_none("project", name, err) : r;
+}
+
+static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_show, err);
+}
+
+static int do_delete(struct sk_call *call, struct sk_err *err)
+{
+	const char *name = sk_http_param(call->req, "project");
+	int r = sk_project_del(call->db, call->who->org, name, err);
+
+	sk_call_object(call, "%s", name);
+	return r == 0 ? sk_call_none("project", name, err) : r;
+}
+
+static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "project.delete", do_delete, err);
+}
+
+const struct sk_http_route sk_hub_project_routes[] = {
+	{ "GET", "/api/v1/projects", list, 0, NULL, 0 },
+	{ "POST", "/api/v1/projects", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/projects/{project}", show, 0, NULL, 0 },
+	{ "DELETE", "/api/v1/projects/{project}", delete, 0, NULL, SK_HUB_OWNER },
+	{ 0 },
+};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/tokens.h"
+#include "hub/domain/secret.h"
+#include "io/json.h"
+
+#define DEFAULT_S (90 * 86400u)
+#define MOST_S	  (730 * 86400u)
+
+/* Owners see and end everybody's tokens, users their own. */
+static int64_t whose(const struct sk_call *call)
+{
+	return call->who->owner ? 0 : call->who->user;
+}
+
+static int do_list(struct sk_call *call, struct sk_err *err)
+{
+	json_t *list = NULL;
+	int r = sk_token_list(call->db, call->who->org, whose(call), &list, err);
+
+	return r < 0 ? r : sk_call_list(call, "tokens", list, 0, err);
+}
+
+static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_list, err);
+}
+
+static int do_create(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "name", "expires_in_s", NULL };
+	char secret[SK_SECRET_MAX];
+	struct sk_digest hash;
+	const char *name;
+	int64_t expires_s, id = 0;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_call_name(call, "name", &name, err);
+	if (r == 0)
+		r = sk_call_expiry(call, DEFAULT_S, MOST_S, &expires_s, err);
+	if (r == 0)
+		r = sk_secret_new("sku_", secret, &hash, err);
+	if (r < 0)
+		return r;
+	sk_call_object(call, "%s", name);
+	r = sk_token_add(call->db, call->who->org, call->who->user, name, "api", &hash, expires_s,
+			 &id, err);
+	if (r == 0)
+		r = sk_token_show(call->db, call->who->org, id, &call->answer, err);
+	if (r == 0)
+		(void)json_object_set_new(call->answer, "token", json_string(secret));
+	call->status = 201;
+	return r;
+}
+
+static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "token.create", do_create, err);
+}
+
+static int do_revoke(struct sk_call *call, struct sk_err *err)
+{
+	const char *id = sk_http_param(call->req, "token");
+	int r = sk_token_del(call->db, call->who->org, whose(call), id, err);
+
+	sk_call_object(call, "%s", id);
+	return r == 0 ? sk_call_none("token", id, err) : r;
+}
+
+static int revoke_token(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "token.revoke", do_revoke, err);
+}
+
+/* A user may make tokens too: they can do what the user can, which is to look. */
+const struct sk_http_route sk_hub_token_routes[] = {
+	{ "GET", "/api/v1/tokens", list, 0, NULL, 0 },
+	{ "POST", "/api/v1/tokens", create, SK_HUB_BODY_MAX, NULL, 0 },
+	{ "DELETE", "/api/v1/tokens/{token}", revoke_token, 0, NULL, 0 },
+	{ 0 },
+};

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/users.h"
+#include "hub/domain/password.h"
+#include "hub/domain/secret.h"
+#include "io/json.h"
+
+static int do_list(struct sk_call *call, struct sk_err *err)
+{
+	json_t *list = NULL;
+	int r = sk_user_list(call->db, call->who->org, &list, err);
+
+	return r < 0 ? r : sk_call_list(call, "users", list, 0, err);
+}
+
+static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_list, err);
+}
+
+static int do_show(struct sk_call *call, struct sk_err *err)
+{
+	const char *name = sk_http_param(call->req, "user");
+	int r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
+
+	return r == 0 && !call->answer ? sk_call_none("user", name, err) : r;
+}
+
+static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_show, err);
+}
+
+static int read_role(const struct sk_call *call, const char **ret, struct sk_err *err)
+{
+	int r = sk_json_need_str(call->body, "role", 16, ret, err);
+
+	if (r == 0 && !sk_streq(*ret, "owner") && !sk_streq(*ret, "user"))
+		return sk_err_set(err, -EINVAL, "bad-value", "role is owner or user");
+	return r;
+}
+
+/* The given password, or a new one for the first login: then @made holds it. */
+static int choose_password(const struct sk_call *call, char made[static 32], char *hash,
+			   struct sk_err *err)
+{
+	const char *given = NULL;
+	int r = sk_json_get_str(call->body, "password", &given, err);
+
+	made[0] = '\0';
+	if (r == 0 && !given)
+		r = sk_secret_password(made, err);
+	return r < 0 ? r : sk_password_hash(given ? given : made, hash, err);
+}
+
+static int do_create(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "name", "role", "password", NULL };
+	char made[32], hash[SK_PASSWORD_HASH_MAX];
+	const char *name, *role;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_call_name(call, "name", &name, err);
+	if (r == 0)
+		r = read_role(call, &role, err);
+	if (r == 0)
+		r = choose_password(call, made, hash, err);
+	if (r < 0)
+		return r;
+	sk_call_object(call, "%s", name);
+	r = sk_user_add(call->db, call->who->org, name, role, hash, made[0] != '\0', err);
+	if (r == 0)
+		r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
+	if (r == 0 && made[0])
+		(void)json_object_set_new(call->answer, "password", json_string(made));
+	call->status = 201;
+	return r;
+}
+
+static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "user.create", do_create, err);
+}
+
+static int set_password(struct sk_call *call, const char *name, struct sk_err *err)
+{
+	char made[32], hash[SK_PASSWORD_HASH_MAX];
+	int r = choose_password(call, made, hash, err);
+
+	if (r == 0)
+		r = sk_user_set_password(call->db, call->who->org, name, hash, true, 0, err);
+	if (r > 0 && made[0])
+		(void)json_object_set_new(call->answer, "password", json_string(made));
+	return r < 0 ? r : 0;
+}
+
+static int do_change(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "role", "password", "reset_password", NULL };
+	const char *name = sk_http_param(call->req, "user"), *role;
+	bool reset = false;
+	int r = sk_json_only(call->body, known, err);
+
+	sk_call_object(call, "%s", name);
+	if (r == 0)
+		r = sk_json_get_bool(call->body, "reset_password", &reset, err);
+	if (r == 0)
+		r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
+	if (r == 0 && !call->answer)
+		return sk_call_none("user", name, err);
+	if (r == 0 && json_object_get(call->body, "role")) {
+		r = read_role(call, &role, err);
+		if (r == 0)
+			r = sk_user_set_role(call->db, call->who->org, name, role, err);
+	}
+	if (r < 0)
+		return r;
+	json_decref(call->answer);
+	r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
+	if (r == 0 && (reset || json_object_get(call->body, "password")))
+		r = set_password(call, name, err);
+	return r;
+}
+
+static int change(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "user.change", do_change, err);
+}
+
+static int do_delete(struct sk_call *call, struct sk_err *err)
+{
+	const char *name = sk_http_param(call->req, "user");
+	struct sk_user user;
+	int r = sk_user_find(call->db, call->who->org, name, &user, err);
+
+	sk_call_object(call, "%s", name);
+	if (r == 0)
+		return sk_call_none("user", name, err);
+	if (r > 0)
+		r = sk_user_del(call->db, call->who->org, name, err);
+	return r < 0 ? r : 0;
+}
+
+static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "user.delete", do_delete, err);
+}
+
+const struct sk_http_route sk_hub_user_routes[] = {
+	{ "GET", "/api/v1/users", list, 0, NULL, 0 },
+	{ "POST", "/api/v1/users", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/users/{user}", show, 0, NULL, 0 },
+	{ "PATCH", "/api/v1/users/{user}", change, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "DELETE", "/api/v1/users/{user}", delete, 0, NULL, SK_HUB_OWNER },
+	{ 0 },
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/audit.h"
+
+#include "base/clock.h"
+
+int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err)
+{
+	return sk_db_insert(c, NULL, err,
+			    "INSERT INTO audit (org_id, at_s, actor, action, object, peer, outcome)"
+			    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+			    "iisssss", a->org, sk_wall_s(), a->actor, a->action, a->object, a->peer,
+			    a->outcome);
+}
+
+int sk_audit_list(struct sk_conn *c, int64_t org, int64_t before, int limit, json_t **ret,
+		  struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT id, at_s, actor, action, object, peer, outcome FROM audit"
+			  " WHERE org_id = ? AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3",
+			  "iid", org, before, limit);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "hub/db/query.h"
+
+/** One line of the audit log; rows are never changed nor removed (triggers refuse it). */
+struct sk_audit {
+	int64_t org;
+	const char *actor;   /* "user:alice", "device:<id>", "local" */
+	const char *action;  /* "release.upload" */
+	const char *object;  /* may be NULL */
+	const char *peer;    /* address; may be NULL */
+	const char *outcome; /* "ok" or the slug of the failure */
+};
+
+int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err);
+/** Newest first, at most @limit; @before: only rows with a smaller id, 0 for the newest. */
+int sk_audit_list(struct sk_conn *c, int64_t org, int64_t before, int limit, json_t **ret,
+		  struct sk_err *err);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/deployments.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+
+int sk_deployment_add(struct sk_conn *c, int64_t org, int64_t project, const char *name,
+		      struct sk_err *err)
+{
+	int r = sk_db_insert(c, NULL, err,
+			     "INSERT INTO deployments (org_id, project_id, name, created_s)"
+			     " VALUES (?, ?, ?, ?)",
+			     "iisi", org, project, name, sk_wall_s());
+
+	if (r == -EEXIST)
+		return sk_err_set(err, r, "already-exists", "there is a deployment \"%s\" already",
+				  name);
+	return r;
+}
+
+static int fill(struct sk_query *q, struct sk_deployment *ret, struct sk_err *err)
+{
+	int r = sk_query_step(q, err);
+
+	if (r > 0)
+		*ret = (struct sk_deployment){
+			.id = sk_query_int(q, 0),
+			.org = sk_query_int(q, 1),
+			.project = sk_query_int(q, 2),
+			.release = sk_query_int(q, 3),
+			.rollout = sk_query_int(q, 4),
+		};
+	return r;
+}
+
+#define ROW "d.id, d.org_id, d.project_id, coalesce(d.release_id, 0), d.rollout"
+
+int sk_deployment_find(struct sk_conn *c, int64_t org, const char *project, const char *name,
+		       struct sk_deployment *ret, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT " ROW " FROM deployments d"
+			       " JOIN projects p ON p.id = d.project_id"
+			       " WHERE p.org_id = ? AND d.org_id = p.org_id AND p.name = ?"
+			       " AND d.name = ?",
+			       "iss", org, project, name);
+
+	return r < 0 ? r : fill(&q, ret, err);
+}
+
+int sk_deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_deployment *ret,
+		      struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT " ROW " FROM deployments d WHERE d.org_id = ? AND d.id = ?",
+			       "ii", org, id);
+
+	return r < 0 ? r : fill(&q, ret, err);
+}
+
+#define SHOW                                                                        \
+	"p.name AS project, d.name AS name, d.created_s AS created_s,"              \
+	" r.digest AS release, r.version AS version, d.attached_s AS attached_s,"   \
+	" d.rollout AS rollout,"                                                    \
+	" (SELECT count(*) FROM devices v WHERE v.deployment_id = d.id) AS devices" \
+	" FROM deployments d JOIN projects p ON p.id = d.project_id"                \
+	" LEFT JOIN releases r ON r.id = d.release_id"
+
+static int progress(struct sk_conn *c, int64_t id, json_t *into, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	json_t *counts = json_object();
+	int r;
+
+	if (json_object_set_new(into, "progress", counts))
+		return sk_err_oom(err);
+	r = sk_query_start(&q, c, err,
+			   "SELECT j.state, count(*) FROM jobs j JOIN deployments d"
+			   " ON d.id = j.deployment_id AND d.rollout = j.rollout"
+			   " WHERE d.id = ? GROUP BY j.state",
+			   "i", id);
+	while (r >= 0 && (r = sk_query_step(&q, err)) > 0)
+		if (json_object_set_new(counts, sk_query_text(&q, 0),
+					json_integer(sk_query_int(&q, 1))))
+			return sk_err_oom(err);
+	return r;
+}
+
+int sk_deployment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)
+{
+	int r = sk_db_one(c, ret, err, "SELECT " SHOW " WHERE d.org_id = ? AND d.id = ?", "ii", org,
+			  id);
+
+	if (r == 0 && *ret)
+		r = progress(c, id, *ret, err);
+	if (r < 0) {
+		json_decref(*ret);
+		*ret = NULL;
+	}
+	return r;
+}
+
+int sk_deployment_list(struct sk_conn *c, int64_t org, int64_t project, json_t **ret,
+		       struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT " SHOW " WHERE d.org_id = ? AND (?2 = 0 OR d.project_id = ?2)"
+			  " ORDER BY p.name, d.name",
+			  "ii", org, project);
+}
+
+int sk_deployment_attach(struct sk_conn *c, struct sk_deployment *d, int64_t release,
+			 struct sk_err *err)
+{
+	int r = sk_db_run(c, err,
+			  "UPDATE deployments SET release_id = nullif(?, 0), attached_s ="
+			  " CASE WHEN ?1 = 0 THEN NULL ELSE ? END, rollout = rollout + 1"
+			  " WHERE org_id = ? AND id = ?",
+			  "iiii", release, sk_wall_s(), d->org, d->id);
+
+	if (r < 0)
+		return r;
+	d->release = release;
+	d->rollout++;
+	return 0;
+}
+
+int sk_deployment_del(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *err)
+{
+	int r = sk_db_run(c, err, "DELETE FROM deployments WHERE org_id = ? AND id = ?", "ii", org,
+			  id);
+
+	if (r == -EBUSY)
+		return sk_err_set(err, r, "in-use",
+				  "devices still belong to this deployment: move or delete them "
+				  "first");
+	return r;
+}

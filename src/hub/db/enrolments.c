@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/enrolments.h"
+
+#include "base/clock.h"
+
+int sk_enrolment_add(struct sk_conn *c, int64_t org, int64_t deployment, const char *name,
+		     const struct sk_digest *hash, int64_t expires_s, int64_t uses_max,
+		     int64_t *ret_id, struct sk_err *err)
+{
+	return sk_db_insert(c, ret_id, err,
+			    "INSERT INTO enrolment_tokens (org_id, deployment_id, name, hash,"
+			    " created_s, expires_s, uses_max) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			    "iisbiii", org, deployment, name, hash, sk_wall_s(), expires_s,
+			    uses_max);
+}
+
+int sk_enrolment_use(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
+		     struct sk_enrolment *ret, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "UPDATE enrolment_tokens SET uses = uses + 1 WHERE hash = ?"
+			       " AND expires_s > ? AND NOT revoked"
+			       " AND (uses_max = 0 OR uses < uses_max)"
+			       " RETURNING id, org_id, deployment_id",
+			       "bi", hash, now_s);
+
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	if (r > 0)
+		*ret = (struct sk_enrolment){
+			.id = sk_query_int(&q, 0),
+			.org = sk_query_int(&q, 1),
+			.deployment = sk_query_int(&q, 2),
+		};
+	return r;
+}
+
+#define COLUMNS                                                                         \
+	"uid AS id, name, created_s, expires_s, nullif(uses_max, 0) AS uses_max, uses," \
+	" revoked AS \"revoked:bool\" FROM enrolment_tokens"
+
+int sk_enrolment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)
+{
+	return sk_db_one(c, ret, err, "SELECT " COLUMNS " WHERE org_id = ? AND id = ?", "ii", org,
+			 id);
+}
+
+int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, json_t **ret,
+		      struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT " COLUMNS " WHERE org_id = ? AND deployment_id = ? ORDER BY id",
+			  "ii", org, deployment);
+}
+
+int sk_enrolment_revoke(struct sk_conn *c, int64_t org, int64_t deployment, const char *uid,
+			struct sk_err *err)
+{
+	return sk_db_run(c, err,
+			 "UPDATE enrolment_tokens SET revoked = 1 WHERE org_id = ?"
+			 " AND deployment_id = ? AND uid = ?",
+			 "iis", org, deployment, uid);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/jobs.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+
+/* Ends open jobs; which ones is the WHERE of the caller. Their history gets a last line each. */
+#define END_JOBS(where)                                                                   \
+	"UPDATE jobs SET state = 'aborted', open = 0, reason = ?1, updated_s = ?2 WHERE " \
+	"open AND " where
+#define END_EVENTS(where)                                                              \
+	"INSERT INTO job_events (job_id, at_s, step, bytes_done, bytes_total, reason)" \
+	" SELECT id, ?2, 'aborted', bytes_done, bytes_total, ?1 FROM jobs WHERE open AND " where
+
+#define OF_ROLLOUT                                                  \
+	"kind = 'release' AND device_id IN (SELECT id FROM devices" \
+	" WHERE deployment_id = ?3 AND status = 'accepted')"
+
+int sk_job_rollout(struct sk_conn *c, const struct sk_job_rollout *n, struct sk_err *err)
+{
+	static const char reason[] = "a newer release took its place";
+	int64_t now = sk_wall_s();
+	int r = sk_db_run(c, err, END_EVENTS(OF_ROLLOUT), "sii", reason, now, n->deployment);
+
+	if (r >= 0)
+		r = sk_db_run(c, err, END_JOBS(OF_ROLLOUT), "sii", reason, now, n->deployment);
+	if (r < 0)
+		return r;
+	return sk_db_run(c, err,
+			 "INSERT INTO jobs (org_id, device_id, kind, state, release_id, release,"
+			 " version, deployment_id, rollout, created_s, updated_s, created_by)"
+			 " SELECT v.org_id, v.id, 'release', 'waiting', r.id, r.digest, r.version,"
+			 " ?1, ?2, ?3, ?3, ?4 FROM devices v JOIN releases r ON r.id = ?5"
+			 " AND r.org_id = v.org_id WHERE v.deployment_id = ?1 AND v.org_id = ?6"
+			 " AND v.status = 'accepted' AND (?7 OR v.release IS NOT r.digest)",
+			 "iiisiid", n->deployment, n->rollout, now, n->by, n->release, n->org,
+			 (int)n->again);
+}
+
+static int supersede(struct sk_conn *c, int64_t device, struct sk_err *err)
+{
+	static const char reason[] = "a newer job took its place";
+	int r = sk_db_run(c, err, END_EVENTS("kind = 'release' AND device_id = ?3"), "sii", reason,
+			  sk_wall_s(), device);
+
+	if (r >= 0)
+		r = sk_db_run(c, err, END_JOBS("kind = 'release' AND device_id = ?3"), "sii",
+			      reason, sk_wall_s(), device);
+	return r < 0 ? r : 0;
+}
+
+int sk_job_add(struct sk_conn *c, const struct sk_job_new *n, int64_t *ret_id, struct sk_err *err)
+{
+	int64_t now = sk_wall_s();
+	int r = n->release ? supersede(c, n->device, err) : 0;
+
+	if (r < 0)
+		return r;
+	return sk_db_insert(c, ret_id, err,
+			    "INSERT INTO jobs (org_id, device_id, kind, state, release_id, release,"
+			    " version, deployment_id, rollout, params, created_s, updated_s,"
+			    " created_by) VALUES (?1, ?2, ?3, 'waiting', nullif(?4, 0),"
+			    " (SELECT digest FROM releases WHERE id = ?4),"
+			    " (SELECT version FROM releases WHERE id = ?4),"
+			    " nullif(?5, 0), nullif(?6, 0), ?7, ?8, ?8, ?9)",
+			    "iisiiisis", n->org, n->device, n->kind, n->release, n->deployment,
+			    n->rollout, n->params, now, n->by);
+}
+
+int sk_job_count_open(struct sk_conn *c, int64_t device, int64_t *ret, struct sk_err *err)
+{
+	int r = sk_db_int(c, ret, err, "SELECT count(*) FROM jobs WHERE device_id = ? AND open",
+			  "i", device);
+
+	return r < 0 ? r : 0;
+}
+
+static int job_for_device(const struct sk_query *q, json_t **ret, struct sk_err *err)
+{
+	const char *kind = sk_query_text(q, 1), *params = sk_query_text(q, 4);
+	json_t *extra = params ? json_loads(params, 0, NULL) : NULL;
+	json_t *job = json_pack("{s:s, s:s}", "id", sk_query_text(q, 0), "kind", kind);
+	int r = job ? 0 : -1;
+
+	if (r == 0 && sk_streq(kind, "release"))
+		r = json_object_set_new(job, "release", json_string(sk_query_text(q, 2))) ||
+		    json_object_set_new(job, "size_bytes", json_integer(sk_query_int(q, 3)));
+	if (r == 0 && extra)
+		r = json_object_update(job, extra);
+	json_decref(extra);
+	if (r != 0) {
+		json_decref(job);
+		return sk_err_oom(err);
+	}
+	*ret = job;
+	return 0;
+}
+
+int sk_job_next(struct sk_conn *c, int64_t device, const char *except, json_t **ret,
+		struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT j.uid, j.kind, r.digest, r.file_size, j.params FROM jobs j"
+			       " LEFT JOIN releases r ON r.id = j.release_id"
+			       " WHERE j.device_id = ?1 AND j.open AND j.uid IS NOT ?2"
+			       " ORDER BY j.id LIMIT 1",
+			       "is", device, except);
+
+	*ret = NULL;
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	return r <= 0 ? r : job_for_device(&q, ret, err);
+}
+
+static int fill(struct sk_query *q, struct sk_job *ret, struct sk_err *err)
+{
+	int r = sk_query_step(q, err);
+
+	if (r <= 0)
+		return r;
+	*ret = (struct sk_job){
+		.id = sk_query_int(q, 0),
+		.org = sk_query_int(q, 1),
+		.device = sk_query_int(q, 2),
+		.open = sk_query_int(q, 6) != 0,
+		.bytes_done = (uint64_t)sk_query_int(q, 9),
+		.bytes_total = (uint64_t)sk_query_int(q, 10),
+	};
+	(void)snprintf(ret->uid, sizeof(ret->uid), "%s", sk_query_text(q, 3));
+	(void)snprintf(ret->kind, sizeof(ret->kind), "%s", sk_query_text(q, 4));
+	(void)snprintf(ret->state, sizeof(ret->state), "%s", sk_query_text(q, 5));
+	(void)snprintf(ret->release, sizeof(ret->release), "%s", sk_query_text(q, 7));
+	(void)snprintf(ret->version, sizeof(ret->version), "%s", sk_query_text(q, 8));
+	return 1;
+}
+
+#define ROW                                                                     \
+	"id, org_id, device_id, uid, kind, state, open, coalesce(release, '')," \
+	" coalesce(version, ''), bytes_done, bytes_total FROM jobs"
+
+int sk_job_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_job *ret,
+		struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE org_id = ? AND uid = ?", "is", org,
+			       uid);
+
+	return r < 0 ? r : fill(&q, ret, err);
+}
+
+int sk_job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct sk_job *ret,
+		     struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE device_id = ? AND uid = ?", "is",
+			       device, uid);
+
+	return r < 0 ? r : fill(&q, ret, err);
+}
+
+int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,
+		struct sk_err *err)
+{
+	int64_t now = sk_wall_s();
+	int r = sk_db_run(
+		c, err,
+		"UPDATE jobs SET state = ?, open = ?, bytes_done = ?, bytes_total = ?,"
+		" reason = coalesce(?, reason), updated_s = ? WHERE org_id = ? AND id = ?",
+		"sdiisiii", j->state, (int)j->open, (int64_t)j->bytes_done, (int64_t)j->bytes_total,
+		reason, now, j->org, j->id);
+
+	if (r >= 0 && event)
+		r = sk_db_insert(c, NULL, err,
+				 "INSERT INTO job_events (job_id, at_s, step, bytes_done,"
+				 " bytes_total, reason) VALUES (?, ?, ?, ?, ?, ?)",
+				 "iisiis", j->id, now, j->state, (int64_t)j->bytes_done,
+				 (int64_t)j->bytes_total, reason);
+	return r < 0 ? r : 0;
+}
+
+int sk_job_abort_rollout(struct sk_conn *c, int64_t deployment, const char *reason,
+			 struct sk_err *err)
+{
+	int64_t now = sk_wall_s();
+	int r = sk_db_run(c, err, END_EVENTS("deployment_id = ?3"), "sii", reason, now, deployment);
+
+	return r < 0 ? r
+		     : sk_db_run(c, err, END_JOBS("deployment_id = ?3"), "sii", reason, now,
+				 deployment);
+}
+
+int sk_job_abort_device(struct sk_conn *c, int64_t device, const char *reason, struct sk_err *err)
+{
+	int64_t now = sk_wall_s();
+	int r = sk_db_run(c, err, END_EVENTS("device_id = ?3"), "sii", reason, now, device);
+
+	return r < 0 ? r
+		     : sk_db_run(c, err, END_JOBS("device_id = ?3"), "sii", reason, now, device);
+}
+
+#define SHOW                                                                              \
+	"j.uid AS id, j.kind AS kind, j.state AS step, v.uid AS device,"                  \
+	" v.name AS device_name, j.release AS release, j.version AS version,"             \
+	" p.name AS project, d.name AS deployment, j.rollout AS rollout,"                 \
+	" j.bytes_done AS bytes_done, j.bytes_total AS bytes_total, j.reason AS reason,"  \
+	" j.created_s AS created_s, j.updated_s AS updated_s, j.created_by AS created_by" \
+	" FROM jobs j JOIN devices v ON v.id = j.device_id"                               \
+	" LEFT JOIN deployments d ON d.id = j.deployment_id"                              \
+	" LEFT JOIN projects p ON p.id = d.project_id"
+
+int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f, json_t **ret,
+		struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT j.id AS row, " SHOW " WHERE j.org_id = ?1"
+			  " AND (?2 = 0 OR j.id < ?2) AND (?3 = 0 OR j.device_id = ?3)"
+			  " AND (?4 = 0 OR j.deployment_id = ?4) AND (?5 = 0 OR j.rollout = ?5)"
+			  " AND (?6 IS NULL OR j.state = ?6) ORDER BY j.id DESC LIMIT ?7",
+			  "iiiiisd", org, f->before, f->device, f->deployment, f->rollout, f->state,
+			  f->limit);
+}
+
+int sk_job_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)
+{
+	json_t *history = NULL;
+	int r = sk_db_one(c, ret, err, "SELECT " SHOW " WHERE j.org_id = ? AND j.id = ?", "ii", org,
+			  id);
+
+	if (r < 0 || !*ret)
+		return r;
+	r = sk_db_list(c, &history, err,
+		       "SELECT at_s, step, bytes_done, bytes_total, reason FROM job_events"
+		       " WHERE job_id = ? ORDER BY id",
+		       "i", id);
+	if (r == 0 && json_object_set_new(*ret, "history", history))
+		r = sk_err_oom(err);
+	if (r < 0) {
+		json_decref(*ret);
+		*ret = NULL;
+	}
+	return r;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/str.h"
+#include "hub/db/query.h"
+
+/*
+ * Jobs: what a device is asked to do. States, and what moves between them: hub/domain/job.h.
+ * A device has at most one open release job; the database itself refuses a second.
+ */
+struct sk_job {
+	int64_t id;
+	int64_t org;
+	int64_t device;
+	char uid[24];
+	char kind[16];
+	char state[16];
+	bool open;
+	char release[SK_DIGEST_HEX + 1]; /* "" for other kinds */
+	char version[SK_NAME_MAX + 1];
+	uint64_t bytes_done, bytes_total;
+};
+
+/** A release job for each accepted device of a deployment, in one statement. */
+struct sk_job_rollout {
+	int64_t org, deployment, rollout, release;
+	bool again; /* also for devices that run the release already */
+	const char *by;
+};
+/** sk_job_rollout() - end the devices' open release jobs as superseded, add new ones. Number added. */
+int sk_job_rollout(struct sk_conn *c, const struct sk_job_rollout *n, struct sk_err *err);
+
+struct sk_job_new {
+	int64_t org, device;
+	const char *kind;
+	int64_t release; /* for "release" */
+	int64_t deployment, rollout;
+	const char *params; /* JSON text for "logs" */
+	const char *by;
+};
+/** sk_job_add() - one job; an open release job of the device is superseded by a new one. */
+int sk_job_add(struct sk_conn *c, const struct sk_job_new *n, int64_t *ret_id, struct sk_err *err);
+int sk_job_count_open(struct sk_conn *c, int64_t device, int64_t *ret, struct sk_err *err);
+
+/**
+ * sk_job_next() - what the device shall do: {id, kind, ...}, or *ret = NULL
+ * @except: public id of a job that the device works on already; may be NULL
+ */
+int sk_job_next(struct sk_conn *c, int64_t device, const char *except, json_t **ret,
+		struct sk_err *err);
+
+/** 1, 0. By its organisation, or by its device. */
+int sk_job_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_job *ret,
+		struct sk_err *err);
+int sk_job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct sk_job *ret,
+		     struct sk_err *err);
+/** sk_job_save() - write state, openness and bytes back; adds to the history when @event. */
+int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,
+		struct sk_err *err);
+/** sk_job_abort_rollout() - every open job of that roll-out. Number ended. */
+int sk_job_abort_rollout(struct sk_conn *c, int64_t deployment, const char *reason,
+			 struct sk_err *err);
+/** sk_job_abort_device() - every open job of a device. */
+int sk_job_abort_device(struct sk_conn *c, int64_t device, const char *reason, struct sk_err *err);
+
+/** 0 and NULL: any. Newest first; @before: internal id, 0 for the newest. */
+struct sk_job_filter {
+	int64_t device, deployment, rollout;
+	const char *state;
+	int64_t before;
+	int limit;
+};
+int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f, json_t **ret,
+		struct sk_err *err);
+/** sk_job_show() - with its history. */
+int sk_job_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);

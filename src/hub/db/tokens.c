@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/tokens.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+int sk_token_add(struct sk_conn *c, int64_t org, int64_t user, const char *name, const char *kind,
+		 const struct sk_digest *hash, int64_t expires_s, int64_t *ret_id,
+		 struct sk_err *err)
+{
+	return sk_db_insert(c, ret_id, err,
+			    "INSERT INTO tokens (org_id, user_id, name, kind, hash, created_s,"
+			    " expires_s) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			    "iissbii", org, user, name, kind, hash, sk_wall_s(), expires_s);
+}
+
+int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
+		   struct sk_token_owner *ret, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT t.id, u.id, u.org_id, u.role = 'owner', u.temporary, u.name"
+			       " FROM tokens t JOIN users u ON u.id = t.user_id"
+			       " WHERE t.hash = ? AND t.expires_s > ?",
+			       "bi", hash, now_s);
+
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	if (r <= 0)
+		return r;
+	*ret = (struct sk_token_owner){
+		.token = sk_query_int(&q, 0),
+		.user = sk_query_int(&q, 1),
+		.org = sk_query_int(&q, 2),
+		.owner = sk_query_int(&q, 3) != 0,
+		.temporary = sk_query_int(&q, 4) != 0,
+	};
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", sk_query_text(&q, 5));
+	return 1;
+}
+
+#define TOKEN_COLUMNS                                                  \
+	"t.uid AS id, t.name AS name, t.kind AS kind, u.name AS user," \
+	" t.created_s AS created_s, t.expires_s AS expires_s"          \
+	" FROM tokens t JOIN users u ON u.id = t.user_id"
+
+int sk_token_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)
+{
+	return sk_db_one(c, ret, err, "SELECT " TOKEN_COLUMNS " WHERE t.org_id = ? AND t.id = ?",
+			 "ii", org, id);
+}
+
+int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, json_t **ret, struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT " TOKEN_COLUMNS
+			  " WHERE t.org_id = ? AND (?2 = 0 OR t.user_id = ?2)"
+			  " AND t.expires_s > ? ORDER BY t.id",
+			  "iii", org, user, sk_wall_s());
+}
+
+int sk_token_del(struct sk_conn *c, int64_t org, int64_t user, const char *uid, struct sk_err *err)
+{
+	return sk_db_run(c, err,
+			 "DELETE FROM tokens WHERE org_id = ? AND (?2 = 0 OR user_id = ?2)"
+			 " AND uid = ?",
+			 "iis", org, user, uid);
+}
+
+int sk_token_del_id(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *err)
+{
+	return sk_db_run(c, err, "DELETE FROM tokens WHERE org_id = ? AND id = ?", "ii", org, id);
+}
+
+int sk_token_prune(struct sk_conn *c, int64_t now_s, struct sk_err *err)
+{
+	return sk_db_run(c, err, "DELETE FROM tokens WHERE expires_s <= ?", "i", now_s);
+}

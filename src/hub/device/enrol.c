@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/deployments.h"
+#include "hub/db/devices.h"
+#include "hub/db/enrolments.h"
+#include "hub/db/orgs.h"
+#include "hub/domain/proof.h"
+#include "hub/domain/rollout.h"
+#include "hub/domain/secret.h"
+#include "io/json.h"
+
+#define COMPATIBLE_MAX	    16
+#define COMPATIBLE_NAME_MAX 128
+#define SIGNATURE_MAX	    256
+
+static int challenge(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	char text[SK_CHALLENGE_MAX];
+	int r = sk_challenge_new(hub->challenges, sk_mono_ms(), text, err);
+
+	return r < 0 ? r : sk_http_reply_json(req, 200, json_pack("{s:s}", "challenge", text));
+}
+
+/** What a device says when it asks to be let in; strings borrowed from the body. */
+struct asking {
+	const char *public_key, *challenge, *signature, *token, *organisation;
+	char uid[SK_DIGEST_HEX + 1];
+	char name[SK_DEVICE_NAME_MAX + 1];
+	char *compatible; /* JSON text, owned */
+};
+
+static void asking_done(struct asking *a)
+{
+	free(a->compatible);
+}
+
+static int read_compatible(const json_t *body, struct asking *a, struct sk_err *err)
+{
+	_cleanup_strv_ char **v = NULL;
+	_cleanup_json_ json_t *j = NULL;
+	int r = sk_json_get_strv(body, "compatible", COMPATIBLE_MAX, &v, err);
+
+	if (r < 0)
+		return r;
+	SK_STRV_FOREACH (s, v) {
+		for (const char *c = *s; *c; c++)
+			if (*c <= ' ' || *c > '~' || c - *s >= COMPATIBLE_NAME_MAX)
+				return sk_err_set(err, -EINVAL, "bad-value",
+						  "compatible: at most %d printable letters each",
+						  COMPATIBLE_NAME_MAX);
+	}
+	j = sk_json_strv(v);
+	a->compatible = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	return a->compatible ? 0 : sk_err_oom(err);
+}
+
+static int read_name(const json_t *body, struct asking *a, struct sk_err *err)
+{
+	const char *name = NULL;
+	int r = sk_json_get_str(body, "name", &name, err);
+
+	if (r < 0)
+		return r;
+	if (name && !sk_name_ok(name))
+		return sk_err_set(err, -EINVAL, "bad-name",
+				  "name: first a letter or digit, then letters, digits, '.', '_', "
+				  "'-', at most %d",
+				  SK_NAME_MAX);
+	(void)snprintf(a->name, sizeof(a->name), "%.*s", name ? SK_NAME_MAX : 12,
+		       name ? name : a->uid);
+	return 0;
+}
+
+static int read_asking(const json_t *body, struct asking *a, struct sk_err *err)
+{
+	static const char *const known[] = { "public_key",   "challenge", "signature",
+					     "compatible",   "name",	  "token",
+					     "organisation", NULL };
+	struct sk_digest id;
+	int r = sk_json_only(body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(body, "public_key", SK_PUBLIC_KEY_MAX - 1, &a->public_key,
+				     err);
+	if (r == 0)
+		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &a->challenge, err);
+	if (r == 0)
+		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &a->signature, err);
+	if (r == 0)
+		r = sk_json_get_str(body, "token", &a->token, err);
+	if (r == 0)
+		r = sk_json_get_str(body, "organisation", &a->organisation, err);
+	if (r == 0)
+		r = sk_proof_key(a->public_key, &id, err);
+	if (r < 0)
+		return r;
+	(void)sk_digest_hex(&id, a->uid);
+	r = read_compatible(body, a, err);
+	return r < 0 ? r : read_name(body, a, err);
+}
+
+/* The signature is checked before the challenge is used up: a forger cannot burn another's. */
+static int prove(struct sk_hub *hub, const char *key, const char *purpose, const char *challenge,
+		 const char *uid, const char *signature, struct sk_err *err)
+{
+	uint64_t now = sk_mono_ms();
+	int r = sk_challenge_check(hub->challenges, challenge, now, err);
+
+	if (r == 0)
+		r = sk_proof_verify(key, purpose, challenge, uid, signature, err);
+	return r < 0 ? r : sk_challenge_use(hub->challenges, challenge, now, err);
+}
+
+/* Where it wants to: by token into its deployment, else into an organisation's waiting room. */
+static int find_place(struct sk_call *call, const struct asking *a, int64_t *org,
+		      int64_t *deployment, struct sk_err *err)
+{
+	struct sk_enrolment e;
+	struct sk_digest hash;
+	int r;
+
+	*deployment = 0;
+	if (a->token) {
+		r = sk_secret_hash(a->token, &hash);
+		if (r == 0)
+			r = sk_enrolment_use(call->db, &hash, sk_wall_s(), &e, err);
+		if (r <= 0)
+			return sk_err_set(err, -EPERM, "forbidden",
+					  "the enrolment token is unknown, expired, revoked or "
+					  "used up");
+		*org = e.org;
+		*deployment = e.deployment;
+		return 0;
+	}
+	r = a->organisation ? sk_org_find(call->db, a->organisation, org, err)
+			    : sk_org_only(call->db, org, err);
+	if (r == 0)
+		return sk_err_set(err, -EPERM, "forbidden",
+				  a->organisation ? "this hub does not know that organisation"
+						  : "name an organisation, or use a token");
+	return SK_MIN(r, 0);
+}
+
+static int check_room(struct sk_call *call, int64_t org, struct sk_err *err)
+{
+	const struct sk_hub_config *c = &call->hub->config;
+	int64_t in_org = 0, from_peer = 0;
+	int r = sk_device_count_pending(call->db, org, sk_http_peer(call->req), &in_org, &from_peer,
+					err);
+
+	if (r == 0 && (in_org >= c->pending_max || from_peer >= c->pending_per_ip_max))
+		return sk_err_set(err, -EAGAIN, "too-many",
+				  "too many devices wait to be accepted: try again later, or use "
+				  "an enrolment token");
+	return r;
+}
+
+static int join(struct sk_call *call, const struct sk_device *dev, int64_t deployment,
+		struct sk_err *err)
+{
+	struct sk_deployment d;
+	int r = sk_deployment_get(call->db, dev->org, deployment, &d, err);
+
+	return r <= 0 ? r : sk_rollout_join(call->db, dev, &d, "enrolment", err);
+}
+
+static int add_device(struct sk_call *call, const struct asking *a, int64_t org, int64_t deployment,
+		      struct sk_err *err)
+{
+	struct sk_device dev = { .org = org };
+	int r = deployment ? 0 : check_room(call, org, err);
+
+	if (r == 0)
+		r = sk_device_add(call->db,
+				  &(struct sk_device_new){ .org = org,
+							   .deployment = deployment,
+							   .uid = a->uid,
+							   .name = a->name,
+							   .public_key = a->public_key,
+							   .compatible = a->compatible,
+							   .peer = sk_http_peer(call->req) },
+				  &dev.id, err);
+	if (r == 0 && deployment)
+		r = join(call, &dev, deployment, err);
+	return SK_MIN(r, 0);
+}
+
+/*
+ * A device that the hub knows. What its organisation decided stands; but one that was never
+ * accepted is free to go to another organisation, or to come in by a token.
+ */
+static int known_device(struct sk_call *call, const struct asking *a, const struct sk_device *dev,
+			struct sk_err *err)
+{
+	bool undecided = sk_streq(dev->status, "pending") || sk_streq(dev->status, "rejected");
+	int64_t org = dev->org, deployment = 0;
+	bool elsewhere;
+	int r = 0;
+
+	if (undecided && (a->token || a->organisation))
+		r = find_place(call, a, &org, &deployment, err);
+	if (r < 0)
+		return r;
+	elsewhere = org != dev->org;
+	if (undecided && (elsewhere || (deployment && sk_streq(dev->status, "pending")))) {
+		r = sk_device_del(call->db, dev, err);
+		return r < 0 ? r : add_device(call, a, org, deployment, err);
+	}
+	call->action = NULL; /* nothing changed */
+	return sk_device_set_facts(call->db, dev->id, a->name, a->compatible, err);
+}
+
+static int answer_status(struct sk_call *call, const struct asking *a, struct sk_err *err)
+{
+	struct sk_device dev;
+	int r = sk_device_known(call->db, a->uid, &dev, err);
+
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("device", a->uid, err);
+	call->audit_org = dev.org;
+	call->status = sk_streq(dev.status, "accepted")	 ? 200
+		       : sk_streq(dev.status, "pending") ? 202
+							 : 403;
+	if (call->status == 403)
+		call->answer = json_pack("{s:s, s:s, s:s, s:s}", "error", "forbidden", "message",
+					 "the device was shut out by its organisation", "device_id",
+					 a->uid, "status", dev.status);
+	else
+		call->answer = json_pack("{s:s, s:s}", "device_id", a->uid, "status", dev.status);
+	return call->answer ? 0 : sk_err_oom(err);
+}
+
+static int do_enrol(struct sk_call *call, struct sk_err *err)
+{
+	_cleanup_(asking_done) struct asking a = { 0 };
+	struct sk_device dev;
+	int64_t org = 0, deployment = 0;
+	int r = read_asking(call->body, &a, err);
+
+	if (r == 0)
+		r = prove(call->hub, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature,
+			  err);
+	if (r < 0)
+		return r;
+	sk_call_object(call, "%s", a.uid);
+	(void)snprintf(call->by, sizeof(call->by), "device:%.12s", a.uid);
+	r = sk_device_known(call->db, a.uid, &dev, err);
+	if (r > 0) {
+		r = known_device(call, &a, &dev, err);
+	} else if (r == 0) {
+		r = find_place(call, &a, &org, &deployment, err);
+		if (r == 0)
+			r = add_device(call, &a, org, deployment, err);
+	}
+	return r < 0 ? r : answer_status(call, &a, err);
+}
+
+static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "device.enrol", do_enrol, err);
+}
+
+static int check_session(struct sk_call *call, struct sk_device *dev, struct sk_err *err)
+{
+	static const char *const known[] = { "device_id", "challenge", "signature", NULL };
+	const char *uid, *text, *signature;
+	char key[SK_PUBLIC_KEY_MAX];
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(call->body, "device_id", SK_DIGEST_HEX, &uid, err);
+	if (r == 0)
+		r = sk_json_need_str(call->body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
+	if (r == 0)
+		r = sk_json_need_str(call->body, "signature", SIGNATURE_MAX, &signature, err);
+	if (r == 0)
+		r = sk_device_known(call->db, uid, dev, err);
+	if (r > 0)
+		r = sk_device_key(call->db, dev->id, key, err);
+	if (r < 0)
+		return r;
+	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */
+	if (r == 0)
+		return sk_err_set(err, -EACCES, "unauthorized",
+				  "the signature over the challenge is wrong");
+	return prove(call->hub, key, "skerry-session", text, uid, signature, err);
+}
+
+static int do_session(struct sk_call *call, struct sk_err *err)
+{
+	char secret[SK_SECRET_MAX];
+	struct sk_device dev;
+	struct sk_digest hash;
+	uint32_t valid_s = call->hub->config.session_s;
+	int r = check_session(call, &dev, err);
+
+	if (r == 0 && !sk_streq(dev.status, "accepted"))
+		return sk_err_set(err, -EPERM, "forbidden", "the device is %s", dev.status);
+	if (r == 0)
+		r = sk_secret_new("skd_", secret, &hash, err);
+	if (r == 0)
+		r = sk_session_set(call->db, dev.id, &hash, sk_wall_s() + valid_s, err);
+	if (r < 0)
+		return r;
+	sk_seen_mark(call->hub->seen, dev.id, sk_wall_s());
+	call->drop_device = dev.id; /* a poll of the session before ends with it */
+	call->answer =
+		json_pack("{s:s, s:I}", "token", secret, "expires_in_s", (json_int_t)valid_s);
+	return call->answer ? 0 : sk_err_oom(err);
+}
+
+static int session(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, NULL, do_session, err);
+}
+
+const struct sk_http_route sk_hub_enrol_routes[] = {
+	{ "POST", "/device/v1/challenge", challenge, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
+	{ "POST", "/device/v1/enrol", enrol, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
+	{ "POST", "/device/v1/session", session, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
+	{ 0 },
+};

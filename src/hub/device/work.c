@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/devices.h"
+#include "hub/db/jobs.h"
+#include "hub/db/releases.h"
+#include "hub/db/reports.h"
+#include "hub/domain/job.h"
+#include "io/json.h"
+
+#define INVENTORY_MAX (256 * 1024)
+#define LOG_TEXT_MAX  (512 * 1024)
+#define REASON_MAX    1024
+
+static int read_wait(struct sk_call *call, uint64_t *ret_until_ms, struct sk_err *err)
+{
+	uint64_t wait_s;
+	int r = sk_call_query_u64(call, "wait", &wait_s, err);
+
+	wait_s = SK_MIN(wait_s, (uint64_t)call->hub->config.poll_max_s);
+	*ret_until_ms = wait_s ? sk_mono_ms() + wait_s * 1000 : 0;
+	return r;
+}
+
+/*
+ * The path that thousands of devices walk all the time: two look-ups, nothing written. When the
+ * database changed since the device was authenticated, the poll ends: the next one sees it all.
+ */
+static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	struct sk_call call = { .hub = hub, .req = req, .who = sk_http_user(req) };
+	json_t *job = NULL;
+	uint64_t until_ms = 0;
+	int r = sk_db_read(hub->db, &call.db, err);
+
+	if (r == 0)
+		r = read_wait(&call, &until_ms, err);
+	if (r == 0)
+		r = sk_job_next(call.db, call.who->device, sk_http_query(req, "except"), &job, err);
+	if (r < 0)
+		return r;
+	if (job)
+		return sk_http_reply_json(req, 200, json_pack("{s:o}", "job", job));
+	if (until_ms > 0)
+		r = sk_waiters_add(hub->waiters, req, call.who->deployment, until_ms,
+				   call.who->epoch, err);
+	if (r < 0 || (r == 0 && until_ms > 0))
+		return r;
+	return sk_http_reply_empty(req, 204);
+}
+
+static int reply_blob(struct sk_http_req *req, struct sk_blobs *blobs, int64_t org, const char *hex,
+		      const char *type, struct sk_err *err)
+{
+	struct sk_blob_key key = { .org = org };
+	int fd = -1, r = sk_digest_parse(hex, &key.digest);
+
+	if (r < 0)
+		return sk_call_none("file", hex, err);
+	r = sk_blob_open(blobs, &key, &fd, err);
+	if (r < 0)
+		return r;
+	return sk_http_reply_fd(req, fd, type, hex) < 0 ? sk_err_oom(err) : 0;
+}
+
+static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	const struct sk_principal *p = sk_http_user(req);
+	const char *id = sk_http_param(req, "release");
+	struct sk_release_row row;
+	struct sk_conn *c;
+	int r = sk_db_read(hub->db, &c, err);
+
+	if (r == 0)
+		r = sk_release_of_device(c, p->device, id, &row, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("release", id, err);
+	return reply_blob(req, hub->files, p->org, row.file_digest, "application/pkcs7-mime", err);
+}
+
+static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_hub *hub = arg;
+	const struct sk_principal *p = sk_http_user(req);
+	const char *hex = sk_http_param(req, "digest");
+	struct sk_conn *c;
+	int r = sk_db_read(hub->db, &c, err);
+
+	if (r == 0)
+		r = sk_release_image_of_device(c, p->device, hex, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("image", hex, err);
+	return reply_blob(req, hub->images, p->org, hex, "application/octet-stream", err);
+}
+
+/** What a device reports of a job. */
+struct report {
+	enum sk_job_state step;
+	uint64_t done, total;
+	const char *reason;
+};
+
+static int read_report(const json_t *body, struct report *ret, struct sk_err *err)
+{
+	static const char *const known[] = { "step", "bytes_done", "bytes_total", "reason", NULL };
+	const char *step;
+	int r = sk_json_only(body, known, err);
+
+	if (r == 0)
+		r = sk_json_need_str(body, "step", 32, &step, err);
+	if (r == 0)
+		r = sk_json_get_u64(body, "bytes_done", &ret->done, err);
+	if (r == 0)
+		r = sk_json_get_u64(body, "bytes_total", &ret->total, err);
+	if (r == 0)
+		r = sk_json_get_str(body, "reason", &ret->reason, err);
+	if (r < 0)
+		return r;
+	if (sk_job_state_parse(step, &ret->step) < 0 || !sk_job_reportable(ret->step))
+		return sk_err_set(err, -EINVAL, "bad-value",
+				  "step: one of received, downloading, applying, settling, done, "
+				  "failed");
+	if (ret->reason && strlen(ret->reason) > REASON_MAX)
+		return sk_err_set(err, -EINVAL, "bad-value", "reason: at most %d bytes",
+				  REASON_MAX);
+	return 0;
+}
+
+static int apply_report(struct sk_call *call, struct sk_job *j, const struct report *rep,
+			struct sk_err *err)
+{
+	enum sk_job_state now = SK_JOB_WAITING;
+	enum sk_job_change change;
+	int r;
+
+	(void)sk_job_state_parse(j->state, &now);
+	change = sk_job_report(now, rep->step);
+	if (change == SK_JOB_IGNORE)
+		return 0;
+	(void)snprintf(j->state, sizeof(j->state), "%s", sk_job_state_name(rep->step));
+	j->open = sk_job_open(rep->step);
+	j->bytes_total = rep->total ? rep->total : j->bytes_total;
+	j->bytes_done = SK_MAX(j->bytes_done, rep->done);
+	r = sk_job_save(call->db, j, rep->reason, change == SK_JOB_MOVE, err);
+	if (r == 0 && rep->step == SK_JOB_DONE && sk_streq(j->kind, "release"))
+		r = sk_device_set_release(call->db, j->device, j->release, j->version, err);
+	return r;
+}
+
+static int do_report(struct sk_call *call, struct sk_err *err)
+{
+	const char *id = sk_http_param(call->req, "job");
+	struct report rep = { 0 };
+	struct sk_job j;
+	int r = read_report(call->body, &rep, err);
+
+	if (r == 0)
+		r = sk_job_of_device(call->db, call->who->device, id, &j, err);
+	else
+		return r;
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("job", id, err);
+	return apply_report(call, &j, &rep, err);
+}
+
+static int report(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, NULL, do_report, err);
+}
+
+static int do_inventory(struct sk_call *call, struct sk_err *err)
+{
+	_cleanup_free_ char *text = json_dumps(call->body, JSON_COMPACT);
+
+	return text ? sk_inventory_set(call->db, call->who->device, text, err) : sk_err_oom(err);
+}
+
+static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, NULL, do_inventory, err);
+}
+
+static int finish_logs_job(struct sk_call *call, const char *id, struct sk_err *err)
+{
+	struct report rep = { .step = SK_JOB_DONE };
+	struct sk_job j;
+	int r = sk_job_of_device(call->db, call->who->device, id, &j, err);
+
+	if (r == 0 || (r > 0 && !sk_streq(j.kind, "logs")))
+		return sk_call_none("job", id, err);
+	return r < 0 ? r : apply_report(call, &j, &rep, err);
+}
+
+static int do_logs(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "capsule", "job", "text", NULL };
+	const char *capsule, *job = NULL, *text = NULL;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_call_name(call, "capsule", &capsule, err);
+	if (r == 0)
+		r = sk_json_get_str(call->body, "job", &job, err);
+	if (r == 0)
+		r = sk_json_get_str(call->body, "text", &text, err);
+	if (r == 0 && (!text || strlen(text) > LOG_TEXT_MAX))
+		return sk_err_set(err, -EINVAL, "bad-value", "text: needed, at most %d bytes",
+				  LOG_TEXT_MAX);
+	if (r == 0 && job)
+		r = finish_logs_job(call, job, err);
+	if (r == 0)
+		r = sk_logs_add(call->db, call->who->device, job, capsule, text, err);
+	return r;
+}
+
+static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, NULL, do_logs, err);
+}
+
+const struct sk_http_route sk_hub_work_routes[] = {
+	{ "GET", "/device/v1/work", work, 0, NULL, SK_HUB_DEVICE },
+	{ "GET", "/device/v1/releases/{release}", release, 0, NULL, SK_HUB_DEVICE },
+	{ "GET", "/device/v1/images/{digest}", image, 0, NULL, SK_HUB_DEVICE },
+	{ "POST", "/device/v1/jobs/{job}/report", report, SK_HUB_BODY_MAX, NULL, SK_HUB_DEVICE },
+	{ "PUT", "/device/v1/inventory", inventory, INVENTORY_MAX, NULL, SK_HUB_DEVICE },
+	{ "POST", "/device/v1/logs", logs, 2 * LOG_TEXT_MAX, NULL, SK_HUB_DEVICE },
+	{ 0 },
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/macros.h"
+
+struct sk_manifest;
+
+/** A release file as the hub understands it. */
+struct sk_release_file {
+	struct sk_digest id;   /* of the device tree inside */
+	struct sk_digest file; /* of the file itself */
+	struct sk_manifest *manifest;
+	json_t *graph;	    /* apps, images, protocol connections */
+	json_t *compatible; /* array of strings */
+};
+void sk_release_file_done(struct sk_release_file *f);
+
+/**
+ * sk_release_file_read() - check a .skr
+ * @ca_pem: roots of the organisation, or NULL: then the signature is not checked here. Devices
+ *          check it in any case; this tells the person who uploads at once.
+ * Return: 0, "bad-release", "bad-manifest", "untrusted", "expired"
+ */
+int sk_release_file_read(const void *skr, size_t len, const char *ca_pem,
+			 struct sk_release_file *ret, struct sk_err *err);
+
+/** sk_upload_check_ca() - PEM certificates that can be roots. "bad-value" */
+int sk_upload_check_ca(const char *pem, struct sk_err *err);
+
+/** sk_manifest_graph() - what runs, and who talks to whom; new reference, NULL without memory. */
+json_t *sk_manifest_graph(const struct sk_manifest *m);

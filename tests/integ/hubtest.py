@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hub on loopback for tests: started, asked, killed; devices that are only a key; small releases.
+
+Standard library and the openssl and dtc commands only. No daemon of a device is needed.
+"""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import ssl
+import subprocess
+import tempfile
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
+HUB = BUILD / 'src/hub/skerry-hub'
+SKERRY = BUILD / 'src/cli/skerry'
+PASSWORD = 'correct-horse-battery'
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f'<{self.status} {self.body[:300]!r}>'
+
+
+class Hub:
+    """A hub with its own folder; `with` ends it."""
+
+    def __init__(self, folder, *settings):
+        self.dir = pathlib.Path(folder)
+        self.data = self.dir / 'data'
+        self.settings = settings
+        self.process, self.port = None, 0
+        self.password_file = self.dir / 'password'
+        self.password_file.write_text(PASSWORD + '\n')
+        self.tls = None
+
+    def admin(self, *argv):
+        return subprocess.run([HUB, '--data', self.data, *argv], capture_output=True, text=True, timeout=60)
+
+    def add_org(self, org, owner):
+        verb = ('org', 'add', org) if (self.data / 'ca.pem').exists() else ('init', '--org', org, '--name', '127.0.0.1')
+        r = self.admin(*verb, '--owner', owner, '--password-file', self.password_file)
+        assert r.returncode == 0, r.stderr
+
+    def start(self):
+        argv = [HUB, '--data', self.data, '--listen', f'127.0.0.1:{self.port}', '--name', '127.0.0.1']
+        for s in self.settings:
+            argv += ['--set', s]
+        with open(self.dir / 'hub.log', 'a') as log:
+            self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith('ready: '), (line, self.log())
+        self.port = int(line.split()[1].rsplit(':', 1)[1])
+        self.tls = ssl.create_default_context(cafile=self.data / 'ca.pem')
+        return self
+
+    def log(self):
+        return (self.dir / 'hub.log').read_text()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        code = self.process.wait(60)
+        assert code == 0, (code, self.log()[-4000:])
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        if self.process and self.process.poll() is None:
+            if exc[0]:
+                self.kill()
+            else:
+                self.stop()
+
+    def connect(self, timeout=30):
+        return http.client.HTTPSConnection('127.0.0.1', self.port, timeout=timeout, context=self.tls)
+
+    def ask(self, method, path, body=None, token=None, raw=None, headers=None, conn=None):
+        """One request; @body goes as JSON, @raw as it is."""
+        c = conn or self.connect()
+        h = dict(headers or {})
+        if token:
+            h['Authorization'] = 'Bearer ' + token
+        data = json.dumps(body).encode() if body is not None else raw
+        try:
+            c.request(method, path, data, h)
+            r = c.getresponse()
+            return Answer(r.status, dict(r.getheaders()), r.read())
+        finally:
+            if not conn:
+                c.close()
+
+    def login(self, org, user, password=PASSWORD):
+        a = self.ask('POST', '/api/v1/login', {'organisation': org, 'user': user, 'password': password})
+        assert a.status == 200, a
+        return a.json['token']
+
+
+def openssl(*argv, data=None):
+    r = subprocess.run(['openssl', *[str(a) for a in argv]], input=data, capture_output=True, timeout=60)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+class Device:
+    """A device that is only a key."""
+
+    def __init__(self, hub, folder, name):
+        self.hub, self.name = hub, name
+        self.key = pathlib.Path(folder) / f'{name}.key'
+        if not self.key.exists():
+            openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', self.key)
+        der = openssl('pkey', '-in', self.key, '-pubout', '-outform', 'DER')
+        self.public_key = base64.b64encode(der).decode()
+        self.id = hashlib.sha256(der).hexdigest()
+        self.token = None
+
+    def challenge(self):
+        a = self.hub.ask('POST', '/device/v1/challenge', {})
+        assert a.status == 200, a
+        return a.json['challenge']
+
+    def sign(self, purpose, challenge):
+        text = f'{purpose}\n{challenge}\n{self.id}'.encode()
+        return base64.b64encode(openssl('dgst', '-sha256', '-sign', self.key, data=text)).decode()
+
+    def enrol_body(self, **more):
+        challenge = self.challenge()
+        body = {'public_key': self.public_key, 'challenge': challenge, 'signature': self.sign('skerry-enrol', challenge),
+                'compatible': ['skerry,virtual'], 'name': self.name}
+        body.update(more)
+        return body
+
+    def enrol(self, **more):
+        return self.hub.ask('POST', '/device/v1/enrol', self.enrol_body(**more))
+
+    def session_body(self):
+        challenge = self.challenge()
+        return {'device_id': self.id, 'challenge': challenge, 'signature': self.sign('skerry-session', challenge)}
+
+    def session(self):
+        a = self.hub.ask('POST', '/device/v1/session', self.session_body())
+        if a.status == 200:
+            self.token = a.json['token']
+        return a
+
+    def ask(self, method, path, body=None, **kw):
+        return self.hub.ask(method, '/device/v1' + path, body, token=self.token, **kw)
+
+    def work(self, wait=0, **kw):
+        a = self.ask('GET', f'/work?wait={wait}', **kw)
+        assert a.status in (200, 204), a
+        return a.json['job'] if a.status == 200 else None
+
+    def report(self, job, step, **more):
+        a = self.ask('POST', f'/jobs/{job}/report', dict(step=step, **more))
+        assert a.status == 204, a
+
+
+class Signer:
+    """A root and a certificate that signs releases."""
+
+    def __init__(self, folder):
+        self.dir = pathlib.Path(folder)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.ca, self.cert, self.key = self.dir / 'ca.pem', self.dir / 'cert.pem', self.dir / 'cert.key'
+        ca_key, csr, ext = self.dir / 'ca.key', self.dir / 'csr', self.dir / 'ext'
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', ca_key, '-out',
+                self.ca, '-days', '30', '-subj', '/CN=root', '-addext', 'basicConstraints=critical,CA:TRUE',
+                '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+        openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', self.key, '-out', csr,
+                '-subj', '/CN=builder')
+        ext.write_text('basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n'
+                       'extendedKeyUsage=codeSigning\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n')
+        openssl('x509', '-req', '-in', csr, '-CA', self.ca, '-CAkey', ca_key, '-CAcreateserial', '-out', self.cert,
+                '-days', '30', '-extfile', ext)
+
+    def sign(self, data):
+        return openssl('cms', '-sign', '-binary', '-nodetach', '-outform', 'DER', '-signer', self.cert, '-inkey', self.key,
+                       '-md', 'sha256', data=data)
+
+
+class Release:
+    """A release with its images as bytes: .skr, .id, .images {digest: bytes}."""
+
+    def __init__(self, signer, project, version, images, claimed=None, extra=''):
+        apps = ''.join(f'{n} {{ image = "{n}.itb"; }};\n' for n in images)
+        pins = ''
+        self.images, self.version = {}, version
+        for name, data in sorted(images.items()):
+            digest = hashlib.sha256(data).hexdigest()
+            size = (claimed or {}).get(name, len(data))
+            self.images[digest] = data
+            pins += f'{name}.itb {{ sha256 = "{digest}"; size = /bits/ 64 <{size}>; }};\n'
+        dts = f'''/dts-v1/;
+/ {{
+persistent-boot;
+release {{ project = "{project}"; version = "{version}"; compatible = "skerry,virtual"; created = /bits/ 64 <1700000000>; }};
+apps {{ {apps} }};
+{extra}
+images {{ {pins} }};
+}};'''
+        r = subprocess.run(['dtc', '-q', '-I', 'dts', '-O', 'dtb'], input=dts.encode(), capture_output=True)
+        assert r.returncode == 0, r.stderr
+        self.tree = r.stdout
+        self.id = hashlib.sha256(r.stdout).hexdigest()
+        self.skr = signer.sign(r.stdout)
+
+
+def upload(hub, token, project, release):
+    """Release and all missing images, whole; the release as the hub shows it."""
+    a = hub.ask('POST', f'/api/v1/projects/{project}/releases', raw=release.skr, token=token)
+    assert a.status in (200, 201), a
+    for image in a.json['images']:
+        if not image['have']:
+            offset = image['offset']
+            put = hub.ask('PUT', f'/api/v1/images/{image["digest"]}?offset={offset}', token=token,
+                          raw=release.images[image['digest']][offset:])
+            assert put.status == 200 and put.json['complete'], put
+    return a.json
+
+
+def make_world(hub, org, owner):
+    """An owner's token, a project "station" with deployment "field"."""
+    token = hub.login(org, owner)
+    for path, name in (('/api/v1/projects', 'station'), ('/api/v1/projects/station/deployments', 'field')):
+        a = hub.ask('POST', path, {'name': name}, token=token)
+        assert a.status == 201, a
+    return token
+
+
+def enrolment_token(hub, token, **more):
+    a = hub.ask('POST', '/api/v1/projects/station/deployments/field/enrolment-tokens', dict(name='t', **more), token=token)
+    assert a.status == 201, a
+    return a.json['token']
+
+
+def joined_device(hub, folder, name, enrolment):
+    """A device that came in by token, with a session."""
+    device = Device(hub, folder, name)
+    a = device.enrol(token=enrolment)
+    assert a.status == 200, a
+    assert device.session().status == 200
+    return device
+
+
+def temp_folder():
+    return tempfile.TemporaryDirectory(prefix='skerry-hub-')
