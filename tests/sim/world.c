@@ -158,10 +158,12 @@ static void restart_once(struct sim_world *w)
 
 	do {
 		fall_dead(w);
+		w->was_glitchy = w->was_glitchy || w->glitchy;
 		w->glitchy = false;
 		(void)sim_disk_glitched(w->disk);
 		plan_end(w, 5);
 	} while (start(w) < 0);
+	w->was_glitchy = false;
 	w->upd = SK_UPD_IDLE;
 	running = sk_generations_running(w->gens);
 	drive(w, running && running->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);

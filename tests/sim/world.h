@@ -67,9 +67,10 @@ struct sim_world {
 	size_t n_known;
 	uint64_t capacity, last_number, floor, boot_count;
 	enum sim_action doing;
-	uint64_t doing_number; /* 0 for any */
-	enum sim_end end;      /* planned */
-	bool glitchy, rebooted;
+	uint64_t doing_number;	   /* 0 for any */
+	enum sim_end end;	   /* planned */
+	bool glitchy, was_glitchy; /* an operation failed: since the start, since the one before */
+	bool rebooted;
 	uint64_t steps;
 	struct sim_counts {
 		uint64_t kills, cuts, commits, refused, good, bad, full, collected, rebooted;
