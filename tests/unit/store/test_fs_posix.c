@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_test.h"
+
+#include <linux/fsverity.h>
+#include <stdarg.h>
+#include <sys/statvfs.h>
+
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+/* What the file system says to fs-verity, and what it was asked. */
+static struct {
+	int code; /* errno, 0 for success */
+	unsigned calls;
+	int flags; /* of the descriptor */
+	mode_t mode;
+	struct fsverity_enable_arg arg;
+} verity;
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	struct stat st;
+	va_list ap;
+
+	va_start(ap, request);
+	verity.arg = *va_arg(ap, struct fsverity_enable_arg *);
+	va_end(ap);
+	assert_true(request == FS_IOC_ENABLE_VERITY);
+	assert_int_equal(fstat(fd, &st), 0);
+	verity.calls++;
+	verity.flags = fcntl(fd, F_GETFL);
+	verity.mode = st.st_mode;
+	errno = verity.code;
+	return verity.code ? -1 : 0;
+}
+
+static struct sk_fs *must_mount(const char *path)
+{
+	struct sk_fs *fs = NULL;
+
+	assert_int_equal(sk_fs_posix_open(path, &fs), 0);
+	assert_int_equal(fs->ops->lock(fs), 0);
+	for (int dir = 0; dir < SK_FS_DIRS; dir++)
+		assert_int_equal(fs->ops->mkdir(fs, (enum sk_fs_dir)dir), 0);
+	return fs;
+}
+
+static int seal_with(struct sk_fs *fs, int code)
+{
+	int fd = fs->ops->open(fs, SK_FS_STAGING, "a", SK_FS_CREATE);
+
+	assert_true(fd >= 0);
+	memset(&verity, 0, sizeof(verity));
+	verity.code = code;
+	assert_int_equal(fs->ops->pwrite(fs, fd, "data", 4, 0), 4);
+	return fs->ops->seal(fs, fd, SK_FS_STAGING, "a");
+}
+
+static void seals(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+	struct sk_fs_stat st;
+
+	assert_int_equal(seal_with(fs, 0), 0);
+	assert_int_equal(verity.calls, 1);
+	/* No writer may be left, or it is refused with ETXTBSY. */
+	assert_int_equal(verity.flags & O_ACCMODE, O_RDONLY);
+	assert_int_equal(verity.mode & 07777, 0444);
+	assert_int_equal(verity.arg.hash_algorithm, FS_VERITY_HASH_ALG_SHA256);
+	assert_int_equal(verity.arg.block_size, 4096);
+	assert_int_equal(fs->ops->stat(fs, SK_FS_STAGING, "a", &st), 0);
+	assert_true(st.sealed && st.regular);
+	assert_int_equal(st.size_bytes, 4);
+}
+
+/* Many file systems and kernels have none of it: that is no failure. Others are. */
+static void verity_absent_or_failing(void **state)
+{
+	static const int absent[] = { EOPNOTSUPP, ENOTTY, EINVAL, ENOSYS, EEXIST };
+	static const int failing[] = { EIO, ENOSPC, ENOMEM, ETXTBSY };
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
+		assert_int_equal(seal_with(fs, absent[i]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(failing); i++)
+		assert_int_equal(seal_with(fs, failing[i]), -failing[i]);
+}
+
+static void opens_only_plain_files(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+	_cleanup_free_ char *base = sk_asprintf("%s/images", (char *)*state);
+	_cleanup_free_ char *link = sk_asprintf("%s/link", base),
+			    *fifo = sk_asprintf("%s/fifo", base);
+	_cleanup_free_ char *dir = sk_asprintf("%s/dir", base);
+	struct sk_fs_stat st;
+
+	assert_int_equal(symlink("/etc/hostname", link), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(fs->ops->open(fs, SK_FS_IMAGES, "link", SK_FS_READ), -ELOOP);
+	assert_int_equal(fs->ops->open(fs, SK_FS_IMAGES, "link", SK_FS_CREATE), -ELOOP);
+	assert_int_equal(fs->ops->open(fs, SK_FS_IMAGES, "fifo", SK_FS_READ), -EINVAL);
+	assert_int_equal(fs->ops->open(fs, SK_FS_IMAGES, "dir", SK_FS_READ), -EINVAL);
+	assert_int_equal(fs->ops->open(fs, SK_FS_IMAGES, "none", SK_FS_READ), -ENOENT);
+	assert_int_equal(fs->ops->stat(fs, SK_FS_IMAGES, "link", &st), 0);
+	assert_false(st.regular);
+	assert_int_equal(fs->ops->stat(fs, SK_FS_IMAGES, "none", &st), -ENOENT);
+}
+
+static void allocates_without_growing(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+	int fd = fs->ops->open(fs, SK_FS_STAGING, "a", SK_FS_WRITE);
+	int r = fs->ops->allocate(fs, fd, 1 << 20);
+	struct sk_fs_space space;
+	struct sk_fs_stat st;
+
+	assert_true(r == 0 || r == -EOPNOTSUPP);
+	assert_int_equal(fs->ops->stat(fs, SK_FS_STAGING, "a", &st), 0);
+	assert_int_equal(st.size_bytes, 0);
+	if (r == 0)
+		assert_true(st.allocated_bytes >= 1 << 20);
+	/* The same size again gives back what lies beyond it. */
+	assert_int_equal(fs->ops->truncate(fs, fd, 0), 0);
+	assert_int_equal(fs->ops->stat(fs, SK_FS_STAGING, "a", &st), 0);
+	assert_true(st.allocated_bytes < 1 << 20);
+	fs->ops->flush_start(fs, fd, 0, 0);
+	fs->ops->close(fs, fd);
+	assert_int_equal(fs->ops->space(fs, &space), 0);
+	assert_true(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
+}
+
+static int collect(void *arg, const char *name)
+{
+	return sk_strv_add(arg, name);
+}
+
+static int stop(void *arg, const char *name)
+{
+	return 5;
+}
+
+static void lists_all_names(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+	_cleanup_strv_ char **names = NULL;
+
+	for (int round = 0; round < 2; round++) {
+		sk_strv_free(TAKE_PTR(names));
+		assert_int_equal(fs->ops->list(fs, SK_FS_RECORDS, collect, &names), 0);
+		assert_int_equal(sk_strv_len(names), round);
+		fs->ops->close(fs, fs->ops->open(fs, SK_FS_RECORDS, ".hidden", SK_FS_CREATE));
+	}
+	assert_int_equal(fs->ops->list(fs, SK_FS_RECORDS, stop, NULL), 5);
+}
+
+static void locks(void **state)
+{
+	struct sk_fs *fs = must_mount(*state), *second = NULL;
+
+	assert_int_equal(sk_fs_posix_open(*state, &second), 0);
+	assert_int_equal(second->ops->lock(second), -EBUSY);
+	sk_fs_free(fs);
+	assert_int_equal(second->ops->lock(second), 0);
+	sk_fs_free(second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(seals),
+		STORE_TEST(verity_absent_or_failing),
+		STORE_TEST(opens_only_plain_files),
+		STORE_TEST(allocates_without_growing),
+		STORE_TEST(lists_all_names),
+		STORE_TEST(locks),
+	};
+
+	return cmocka_run_group_tests_name("store/fs_posix", tests, NULL, NULL);
+}
