@@ -228,9 +228,9 @@ class Fleet:
         dts = self.dir / f'manifest-{version}.dts'
         dts.write_text(f'''/dts-v1/;
 / {{
+	persistent-boot;
 	release {{ project = "station"; version = "{version}"; compatible = "skerry,virtual";
 		settle-time = "1s"; health-timeout = "15s"; {release_extra} }};
-	persistent-boot;
 	apps {{ {nodes} }};
 	{extra}
 }};
