@@ -67,12 +67,17 @@ static int record(struct sk_update *u, unsigned actions)
 	return r;
 }
 
-/* The generation went good or bad: what is to run now? */
-static void retarget(struct sk_update *u)
+/* The generation is good now, which changes nothing that runs; or bad, and another one is to run. */
+static void retarget(struct sk_update *u, unsigned actions)
 {
 	struct sk_err err = SK_ERR_INIT;
+	int r = 0;
 
-	if (sk_update_load_target(u, &err) < 0)
+	if (actions & SK_UPD_ACT_RECORD_GOOD)
+		r = load_good(u, &err);
+	if (actions & SK_UPD_ACT_RECORD_BAD)
+		r = sk_update_load_target(u, &err);
+	if (r < 0)
 		sk_error("cannot load the running release: %s", err.text);
 }
 
@@ -172,8 +177,7 @@ void sk_update_feed(struct sk_update *u, enum sk_upd_event ev)
 		return;
 	}
 	u->state = to;
-	if (actions & (SK_UPD_ACT_RECORD_GOOD | SK_UPD_ACT_RECORD_BAD))
-		retarget(u);
+	retarget(u, actions);
 	act(u, actions);
 	tell(u);
 	if (to == SK_UPD_IDLE)

@@ -368,6 +368,15 @@ static const char *peer_name(const struct sk_http_client *c)
 	return c->unix_socket ?: c->base_url;
 }
 
+/* libcurl speaks of ports and host names, which a socket has not. */
+static const char *connect_error(const struct sk_http_client *c)
+{
+	long code = 0;
+
+	(void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &code);
+	return code ? strerror((int)code) : "nobody answers there";
+}
+
 /* There was no (whole) answer: why not? */
 static int report_no_answer(const struct running *run, CURLcode code, struct sk_err *err)
 {
@@ -389,6 +398,8 @@ static int report_no_answer(const struct running *run, CURLcode code, struct sk_
 		return sk_err_set(err, -ETIMEDOUT, "timeout", "no answer from %s: %s", peer, why);
 	if (code == CURLE_URL_MALFORMAT)
 		return sk_err_set(err, -EINVAL, "bad-value", "address %s: %s", peer, why);
+	if (run->client->unix_socket && code == CURLE_COULDNT_CONNECT)
+		why = connect_error(run->client);
 	return sk_err_set(err, -EHOSTUNREACH, "unreachable", "cannot reach %s: %s", peer, why);
 }
 

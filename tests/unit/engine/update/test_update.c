@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "dts.h"
+#include "engine/capsule/logs.h"
+#include "engine/update/private.h"
+#include "fake_engine.h"
+#include "model/image.h"
+#include "pki_fixture.h"
+
+/*
+ * The whole of engine/update over a real store, real generations and real signatures; only the
+ * capsules are not there. Power cuts and ends of the daemon come after every step of the loop.
+ */
+struct world {
+	char dir[32];
+	char *trust, *boot_id, *store_dir;
+	struct pki_who ca, signer, stranger;
+	sd_event *event;
+	struct sk_store *store;
+	struct sk_engine *engine;
+	struct sk_update *u;
+	unsigned boot;
+};
+
+static struct world w;
+static char *compatible[] = { (char *)"acme,box", NULL };
+
+struct sk_update *sk_update_of(void *arg)
+{
+	return arg;
+}
+
+/* A hundred times as fast as life: a settle time of a second is over in ten milliseconds. */
+#define SPEED 100
+
+uint64_t __real_sk_mono_ms(void);
+uint64_t __wrap_sk_mono_ms(void);
+uint64_t __wrap_sk_mono_ms(void)
+{
+	return __real_sk_mono_ms() * SPEED;
+}
+
+int __real_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec,
+			     uint64_t accuracy, sd_event_time_handler_t fn, void *arg);
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec,
+			     uint64_t accuracy, sd_event_time_handler_t fn, void *arg);
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **ret, clockid_t clock, uint64_t usec,
+			     uint64_t accuracy, sd_event_time_handler_t fn, void *arg)
+{
+	uint64_t now = 0;
+
+	(void)sd_event_now(e, clock, &now);
+	if (usec > now)
+		usec = now + (usec - now) / SPEED;
+	return __real_sd_event_add_time(e, ret, clock, usec, 1, fn, arg);
+}
+
+/* Never called here: the routes that use it are tested with the real daemon. */
+int sk_logs_open(struct sk_capsule *c, const struct sk_log_query *query,
+		 int (*line)(void *arg, const struct sk_log_line *l), void (*end)(void *arg),
+		 void *arg, struct sk_logs **ret, struct sk_err *err)
+{
+	return -ENOSYS;
+}
+
+void sk_logs_close(struct sk_logs *l)
+{
+}
+
+static void boot(void)
+{
+	const struct sk_update_config config = { .store_dir = w.store_dir,
+						 .trust_dir = w.trust,
+						 .compatible = compatible,
+						 .clock = SK_CLOCK_UNTRUSTED,
+						 .boot_id_file = w.boot_id };
+	struct sk_engine_config none = { 0 };
+	struct sk_err err = SK_ERR_INIT;
+
+	assert_true(sd_event_new(&w.event) >= 0);
+	assert_int_equal(sk_store_open(w.store_dir, &w.store, &err), 0);
+	assert_int_equal(sk_engine_new(w.event, w.store, &none, &w.engine, &err), 0);
+	if (sk_update_new(w.event, w.store, w.engine, &config, &w.u, &err) < 0 ||
+	    sk_update_start(w.u, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void halt(void)
+{
+	sk_update_free(w.u);
+	sk_engine_free(w.engine);
+	sk_store_close(w.store);
+	sd_event_unref(w.event);
+}
+
+static void new_boot_id(void)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "boot-%u\n", ++w.boot);
+
+	assert_int_equal(sk_file_write(AT_FDCWD, w.boot_id, text, (size_t)n, 0644), 0);
+}
+
+static void power_cut(void)
+{
+	halt();
+	fake_power_cut();
+	new_boot_id();
+	boot();
+}
+
+static void run_until_idle(void)
+{
+	for (int i = 0; w.u->state != SK_UPD_IDLE || w.u->removing > 0; i++) {
+		assert_true(i < 10000);
+		assert_true(sd_event_run(w.event, 1000000) >= 0);
+	}
+}
+
+static int setup(void **state)
+{
+	const struct pki_who *roots[] = { &w.ca, NULL };
+
+	w = (struct world){ .dir = "/tmp/sk-update-XXXXXX" };
+	assert_non_null(mkdtemp(w.dir));
+	w.trust = sk_asprintf("%s/trust", w.dir);
+	w.boot_id = sk_asprintf("%s/boot-id", w.dir);
+	w.store_dir = sk_asprintf("%s/store", w.dir);
+	w.ca = pki_make(&(struct pki_spec){ .name = "root", .ca = true });
+	w.signer = pki_make(&(struct pki_spec){ .name = "builder", .issuer = &w.ca });
+	w.stranger = pki_make(&(struct pki_spec){ .name = "stranger" });
+	assert_int_equal(sk_mkdir_p(AT_FDCWD, w.trust, 0755), 0);
+	pki_write_roots(w.trust, roots);
+	fake_reset();
+	new_boot_id();
+	boot();
+	run_until_idle();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	halt();
+	fake_reset();
+	sk_buf_done(&fake_trace);
+	(void)sk_rm_rf(AT_FDCWD, w.dir);
+	pki_free(&w.ca);
+	pki_free(&w.signer);
+	pki_free(&w.stranger);
+	free(w.trust);
+	free(w.boot_id);
+	free(w.store_dir);
+	return 0;
+}
+
+/* An image whose content is its @salt; in the store afterwards when @store says so. */
+static struct sk_image_ref make_image(const char *name, const char *salt, bool store)
+{
+	struct sk_image_info info = { .rootfs_size = 4096,
+				      .name = (char *)name,
+				      .arch = (char *)"amd64" };
+	struct sk_image_ref ref = { .name = (char *)name };
+	_cleanup_(sk_staged_closep) struct sk_staged *st = NULL;
+	_cleanup_free_ char *tree = NULL, *all = NULL;
+	size_t len;
+
+	assert_int_equal(sk_image_build_tree(&info, (void **)&tree, &len, NULL), 0);
+	all = calloc(1, len + 4096);
+	memcpy(all, tree, len);
+	(void)snprintf(all + len, 4096, "%s", salt);
+	ref.size_bytes = len + 4096;
+	assert_int_equal(sk_digest_of(all, ref.size_bytes, &ref.digest), 0);
+	if (store && !sk_store_has(w.store, &ref.digest)) {
+		assert_int_equal(sk_staged_open(w.store, &ref.digest, ref.size_bytes, &st, NULL),
+				 0);
+		assert_int_equal(sk_staged_write(st, all, ref.size_bytes, NULL), 0);
+		assert_int_equal(sk_staged_commit(TAKE_PTR(st), NULL), 0);
+	}
+	return ref;
+}
+
+struct spec {
+	const char *version;
+	const char *salts[3]; /* of the images of "db", "web", "job"; NULL: no such app */
+	const char *extra;    /* in the release node */
+	const char *root;     /* in the root node, default persistent-boot */
+	const char *type;     /* default acme,box */
+	bool stranger, no_images;
+};
+
+static const char *const names[] = { "db", "web", "job" };
+
+static unsigned char *make_release(const struct spec *s, size_t *ret_len)
+{
+	_cleanup_buf_ struct sk_buf dts = SK_BUF(65536);
+	_cleanup_free_ void *dtb = NULL, *pinned = NULL;
+	char image_names[3][16];
+	struct sk_image_ref images[3];
+	size_t n = 0, len, pinned_len;
+	struct sk_err err = SK_ERR_INIT;
+
+	(void)sk_buf_addf(
+		&dts,
+		"/ { %s release { project = \"p\"; version = \"%s\"; compatible = \"%s\"; "
+		"settle-time = \"1s\"; health-timeout = \"100s\"; %s }; apps { ",
+		s->root ?: "persistent-boot;", s->version, s->type ?: "acme,box", s->extra ?: "");
+	for (size_t i = 0; i < 3; i++) {
+		if (!s->salts[i])
+			continue;
+		(void)snprintf(image_names[n], sizeof(image_names[n]), "%s.itb", names[i]);
+		images[n] = make_image(image_names[n], s->salts[i], !s->no_images);
+		(void)sk_buf_addf(&dts,
+				  "%s { image = \"%s\"; command = \"/x\"; restart = \"always\"; };",
+				  names[i], image_names[n]);
+		n++;
+	}
+	(void)sk_buf_adds(&dts, "}; ");
+	if (s->salts[0] && s->salts[1])
+		(void)sk_buf_adds(&dts, "supervision { db = \"web\"; }; ");
+	(void)sk_buf_adds(&dts, "};");
+	dtb = dts_compile(dts.data, &len);
+	if (sk_manifest_pin(dtb, len, images, n, 1000, &pinned, &pinned_len, &err) < 0)
+		fail_msg("%s", err.text);
+	return pki_sign(pinned, pinned_len, s->stranger ? &w.stranger : &w.signer, EVP_sha256(),
+			NULL, 0, ret_len);
+}
+
+static int intake(const struct spec *s, struct sk_digest *ret, struct sk_err *err)
+{
+	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
+	size_t len;
+	_cleanup_free_ unsigned char *der = make_release(s, &len);
+	int r = sk_update_intake(w.u, der, len, &rel, err);
+
+	if (r == 0)
+		*ret = rel->id;
+	return r;
+}
+
+static uint64_t apply(const struct spec *s)
+{
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+	uint64_t generation = 0;
+
+	if (intake(s, &id, &err) < 0 || sk_update_apply(w.u, &id, &generation, &err) < 0)
+		fail_msg("%s", err.text);
+	return generation;
+}
+
+static void go(const struct spec *s)
+{
+	apply(s);
+	run_until_idle();
+}
+
+static void expect_running(const struct spec *s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(fake_running(names[i], NULL), s->salts[i] ? 1 : 0);
+		n += s->salts[i] ? 1 : 0;
+	}
+	assert_int_equal(fake_count(), n);
+	assert_int_equal(fake_double_runs, 0);
+	assert_string_equal(sk_generations_running(w.u->gens)->version, s->version);
+}
+
+static const struct spec one = { "1.0", { "d1", "w1", "j1" } };
+static const struct spec two = { "2.0", { "d1", "w2", "j1" } };
+
+static void first_release(void **state)
+{
+	assert_string_equal(w.u->news.step, "idle");
+	go(&one);
+	expect_running(&one);
+	assert_string_equal(w.u->news.step, "good");
+	assert_int_equal(sk_generations_good(w.u->gens)->number, 1);
+	assert_string_equal(fake_trace.data,
+			    "create db;prepare db;create web;prepare web;create job;prepare job;"
+			    "start db;start web;start job;");
+}
+
+static void unchanged_capsules_are_not_touched(void **state)
+{
+	const char *before, *after, *web_before, *web_after;
+
+	go(&one);
+	assert_int_equal(fake_running("db", &before), 1);
+	assert_int_equal(fake_running("web", &web_before), 1);
+	sk_buf_drop(&fake_trace, fake_trace.len);
+	go(&two);
+	expect_running(&two);
+	assert_int_equal(fake_running("db", &after), 1);
+	assert_ptr_equal(before, after);
+	assert_int_equal(fake_running("web", &web_after), 1);
+	assert_ptr_not_equal(web_before, web_after);
+	/* The new one is ready before the old one stops: only stop and start are felt. */
+	assert_string_equal(fake_trace.data,
+			    "create web;prepare web;stop web;start web;remove web;");
+}
+
+static void an_engine_with_one_capsule_per_name_does_too(void **state)
+{
+	fake_unique_names = true;
+	go(&one);
+	go(&two);
+	expect_running(&two);
+	fake_fail_start = "web";
+	go(&(struct spec){ "3.0", { "d3", "w3", "j1" } });
+	fake_fail_start = NULL;
+	assert_string_equal(w.u->news.step, "bad");
+}
+
+static void stops_in_reverse_order(void **state)
+{
+	go(&one);
+	go(&two); /* web is younger now than job */
+	sk_buf_drop(&fake_trace, fake_trace.len);
+	go(&(struct spec){ "3.0", { NULL, NULL, NULL } });
+	assert_int_equal(fake_count(), 0);
+	assert_non_null(strstr(fake_trace.data, "stop job;stop web;stop db;"));
+}
+
+static void goes_back_when_a_start_fails(void **state)
+{
+	const char *before, *after;
+
+	go(&one);
+	assert_int_equal(fake_running("db", &before), 1);
+	fake_fail_start = "job";
+	go(&(struct spec){ "2.0", { "d1", "w2", "j2" } });
+	/* It fails on the way back too, as the old job cannot start either: tried again later. */
+	assert_non_null(w.u->repair);
+	fake_fail_start = NULL;
+	sk_update_reconcile(w.u);
+	run_until_idle();
+	expect_running(&one);
+	assert_int_equal(fake_running("db", &after), 1);
+	assert_ptr_equal(before, after);
+	assert_string_equal(w.u->news.step, "bad");
+	assert_int_equal(w.u->news.generation, 2);
+	assert_string_equal(w.u->news.reason, "cannot start capsule job: no such program");
+	assert_null(w.u->repair);
+}
+
+static void goes_back_when_unhealthy(void **state)
+{
+	go(&one);
+	fake_sick = "web";
+	apply(&two);
+	while (!sk_upd_is_back(w.u->state))
+		assert_true(sd_event_run(w.event, 1000000) >= 0);
+	fake_sick = NULL;
+	run_until_idle();
+	expect_running(&one);
+	assert_string_equal(w.u->news.reason, "capsule web is unhealthy: HTTP 500");
+	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
+	/* The next one gets a number of its own, and works. */
+	go(&(struct spec){ "2.1", { "d1", "w3", "j1" } });
+	assert_string_equal(w.u->news.step, "good");
+	assert_int_equal(w.u->news.generation, 3);
+}
+
+static void goes_back_when_it_dies(void **state)
+{
+	go(&one);
+	fake_dies = "web";
+	apply(&two);
+	while (!sk_upd_is_back(w.u->state))
+		assert_true(sd_event_run(w.event, 1000000) >= 0);
+	fake_dies = NULL;
+	run_until_idle();
+	expect_running(&one);
+	assert_string_equal(w.u->news.reason, "capsule web ended with exit code 3");
+}
+
+static void a_bad_first_release_leaves_nothing_running(void **state)
+{
+	fake_fail_start = "web";
+	go(&one);
+	fake_fail_start = NULL;
+	assert_int_equal(fake_count(), 0);
+	assert_null(sk_generations_running(w.u->gens));
+	assert_string_equal(w.u->news.step, "bad");
+}
+
+static void same_release_again_changes_nothing(void **state)
+{
+	go(&one);
+	sk_buf_drop(&fake_trace, fake_trace.len);
+	assert_int_equal(apply(&one), 1);
+	run_until_idle();
+	assert_int_equal(fake_trace.len, 0);
+}
+
+/* After every step of the loop, on the way to @to and on from there. @cut: capsules end too. */
+static void interrupted(const struct spec *to, bool sick, bool cut)
+{
+	for (int at = 0, ended = 0; !ended; at++) {
+		const struct spec *now;
+		int steps = 0;
+
+		go(&one);
+		fake_sick = sick ? "web" : NULL;
+		apply(to);
+		for (; steps < at && (w.u->state != SK_UPD_IDLE || w.u->removing); steps++) {
+			assert_true(sd_event_run(w.event, 1000000) >= 0);
+			if (sick && sk_upd_is_back(w.u->state))
+				fake_sick = NULL;
+		}
+		ended = w.u->state == SK_UPD_IDLE && w.u->removing == 0;
+		if (cut) {
+			power_cut();
+		} else {
+			halt();
+			boot();
+		}
+		for (int i = 0; w.u->state != SK_UPD_IDLE || w.u->removing; i++) {
+			assert_true(i < 10000);
+			assert_true(sd_event_run(w.event, 1000000) >= 0);
+			if (sick && sk_upd_is_back(w.u->state))
+				fake_sick = NULL;
+		}
+		now = sick ? &one : to;
+		expect_running(now);
+		assert_string_equal(w.u->news.step, sick ? "bad" : "good");
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+static void daemon_ends_at_every_step(void **state)
+{
+	interrupted(&two, false, false);
+}
+
+static void daemon_ends_at_every_step_of_a_bad_one(void **state)
+{
+	interrupted(&two, true, false);
+}
+
+static void power_goes_at_every_step(void **state)
+{
+	interrupted(&two, false, true);
+}
+
+static void power_goes_at_every_step_of_a_bad_one(void **state)
+{
+	interrupted(&two, true, true);
+}
+
+static void boots_are_counted(void **state)
+{
+	go(&one);
+	apply(&(struct spec){ "2.0", { "d1", "w2", "j1" }, "boot-attempts = <2>;" });
+	power_cut();
+	assert_int_equal(w.u->state, SK_UPD_PREPARING);
+	power_cut();
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	assert_string_equal(w.u->news.step, "bad");
+}
+
+static void ephemeral_ends_with_the_boot(void **state)
+{
+	const struct spec eph = { "2.0", { "d1", "w2", "j1" }, .root = " " };
+
+	go(&one);
+	go(&eph);
+	expect_running(&eph);
+	halt();
+	boot();
+	run_until_idle();
+	expect_running(&eph);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+}
+
+static void refusals(void **state)
+{
+	static const struct {
+		struct spec spec;
+		const char *slug;
+	} bad[] = {
+		{ { "3.0", { "d1" }, .stranger = true }, "untrusted" },
+		{ { "0.9", { "d1" } }, "downgrade" },
+		{ { "3.0", { "d1" }, .type = "other,box" }, "wrong-device" },
+	};
+	struct sk_digest id;
+
+	go(&one);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct sk_err err = SK_ERR_INIT;
+
+		assert_true(intake(&bad[i].spec, &id, &err) < 0);
+		assert_string_equal(err.slug, bad[i].slug);
+		assert_int_equal(sk_strv_len(w.u->kept), 0);
+	}
+	assert_int_equal(intake(&(struct spec){ "0.9", { "d1" }, "allow-downgrade;" }, &id, NULL),
+			 0);
+	expect_running(&one);
+}
+
+static void needs_all_images(void **state)
+{
+	const struct spec absent = { "1.0", { "d1", "w1" }, .no_images = true };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_image_ref image;
+	struct sk_digest id, stranger = { { 7 } };
+	uint64_t number, size = 0;
+
+	assert_int_equal(intake(&absent, &id, NULL), 0);
+	assert_int_equal(sk_update_apply(w.u, &id, &number, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "2 of the 2 images"));
+	image = make_image("web.itb", "w1", false);
+	assert_int_equal(sk_update_claimed(w.u, &image.digest, &size, NULL), 0);
+	assert_int_equal(size, image.size_bytes);
+	/* A stranger's image finds no room here. */
+	assert_int_equal(sk_update_claimed(w.u, &stranger, &size, &err), -ENOENT);
+	assert_int_equal(sk_update_apply(w.u, &stranger, &number, &err), -ENOENT);
+}
+
+static int count_release(void *arg, const struct sk_digest *id, uint64_t size_bytes)
+{
+	(*(unsigned *)arg)++;
+	return 0;
+}
+
+static void unapplied_releases_are_bounded(void **state)
+{
+	struct sk_digest id;
+	char version[16];
+	unsigned n = 0;
+
+	go(&one);
+	for (int i = 0; i < 10; i++) {
+		(void)snprintf(version, sizeof(version), "2.%d", i);
+		assert_int_equal(intake(&(struct spec){ version, { "d1" } }, &id, NULL), 0);
+	}
+	assert_int_equal(sk_store_list_releases(w.store, count_release, &n), 0);
+	assert_int_equal(n, 1 + SK_UPDATE_RELEASES_MAX);
+	/* They are remembered over a restart, and the newest can be applied. */
+	halt();
+	boot();
+	run_until_idle();
+	assert_int_equal(sk_strv_len(w.u->kept), SK_UPDATE_RELEASES_MAX);
+	assert_int_equal(sk_update_apply(w.u, &id, &(uint64_t){ 0 }, NULL), 0);
+	run_until_idle();
+	assert_string_equal(w.u->news.version, "2.9");
+}
+
+static void old_images_are_collected(void **state)
+{
+	char version[16], salt[16];
+	struct sk_image_ref first = make_image("db.itb", "s0", false), last;
+
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(version, sizeof(version), "1.%d", i);
+		(void)snprintf(salt, sizeof(salt), "s%d", i);
+		go(&(struct spec){ version, { salt } });
+		assert_string_equal(w.u->news.step, "good");
+	}
+	last = make_image("db.itb", "s4", false);
+	assert_false(sk_store_has(w.store, &first.digest));
+	assert_true(sk_store_has(w.store, &last.digest));
+	first = make_image("db.itb", "s3", false); /* the last good one before */
+	assert_true(sk_store_has(w.store, &first.digest));
+}
+
+static void lost_image_is_missed_and_mended(void **state)
+{
+	struct sk_image_ref web;
+
+	go(&one);
+	web = make_image("web.itb", "w1", false);
+	assert_int_equal(sk_store_remove(w.store, &web.digest, NULL), 0);
+	power_cut();
+	run_until_idle();
+	/* It was made before, and its record stays; the others run in any case. */
+	assert_int_equal(fake_running("db", NULL), 1);
+	(void)make_image("web.itb", "w1", true);
+	sk_update_reconcile(w.u);
+	run_until_idle();
+	expect_running(&one);
+}
+
+static void without_trust_it_runs_what_it_has(void **state)
+{
+	_cleanup_free_ char *ca = sk_asprintf("%s/ca.pem", w.trust);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+
+	go(&one);
+	assert_int_equal(unlink(ca), 0);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	assert_true(intake(&two, &id, &err) < 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(first_release),
+		TEST(unchanged_capsules_are_not_touched),
+		TEST(an_engine_with_one_capsule_per_name_does_too),
+		TEST(stops_in_reverse_order),
+		TEST(goes_back_when_a_start_fails),
+		TEST(goes_back_when_unhealthy),
+		TEST(goes_back_when_it_dies),
+		TEST(a_bad_first_release_leaves_nothing_running),
+		TEST(same_release_again_changes_nothing),
+		TEST(daemon_ends_at_every_step),
+		TEST(daemon_ends_at_every_step_of_a_bad_one),
+		TEST(power_goes_at_every_step),
+		TEST(power_goes_at_every_step_of_a_bad_one),
+		TEST(boots_are_counted),
+		TEST(ephemeral_ends_with_the_boot),
+		TEST(refusals),
+		TEST(needs_all_images),
+		TEST(unapplied_releases_are_bounded),
+		TEST(old_images_are_collected),
+		TEST(lost_image_is_missed_and_mended),
+		TEST(without_trust_it_runs_what_it_has),
+	};
+
+	return cmocka_run_group_tests_name("engine/update", tests, NULL, NULL);
+}
