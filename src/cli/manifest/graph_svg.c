@@ -357,7 +357,7 @@ static int draw_marker(const char *class, const char *colour, struct sk_buf *out
 	return sk_buf_addf(out,
 			   "<marker id=\"%s\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" "
 			   "markerWidth=\"7\" markerHeight=\"7\" orient=\"auto-start-reverse\">"
-			   "<path d=\"M0,0 L10,5 L0,10 z\" fill=\"%s\"/></marker>\n",
+			   "<path d=\"M0,0 L10,5 L0,10 z\" style=\"fill:%s\"/></marker>\n",
 			   class, colour);
 }
 
