@@ -185,7 +185,7 @@ class Voyage:
         out = self.skerry('hub', 'release', 'upload', release, '--images', self.images)
         for line in out.strip().splitlines()[-3:]:
             self.say(line)
-        self.skerry('hub', 'deployment', 'attach', 'station/field', f'station/{version}')
+        self.skerry('hub', 'deployment', 'attach', 'station/field', version)
         return wait_for(f'the end of release {version}', 120, lambda: self.ended_job(version))
 
     def ended_job(self, version):

@@ -245,7 +245,7 @@ class Fleet:
         return self.skerry('hub', 'release', 'upload', release, '--images', self.images)
 
     def attach(self, version):
-        return self.skerry('hub', 'deployment', 'attach', 'station/field', f'station/{version}')
+        return self.skerry('hub', 'deployment', 'attach', 'station/field', version)
 
     def jobs(self, version=None):
         return [j for j in self.json('hub', 'job', 'list') if version in (None, j['version'])]
