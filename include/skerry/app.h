@@ -2,8 +2,6 @@
 #ifndef SKERRY_APP_H
 #define SKERRY_APP_H
 
-#include <stdint.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -20,13 +18,6 @@ extern "C" {
  * Return: a string that lives as long as the process; NULL outside a capsule
  */
 const char *sk_app_name(void);
-
-/**
- * sk_app_generation() - number of the generation that the capsule belongs to
- *
- * Return: 1 or more; 0 outside a capsule, or in one that was started by hand
- */
-uint64_t sk_app_generation(void);
 
 /** Severities of syslog(3); the capsule's log keeps them. */
 enum sk_app_severity {

@@ -7,26 +7,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The engine sets these two for each capsule; docs/reference/capsules.md, "Environment". */
-#define NAME_VARIABLE	    "SKERRY_APP"
-#define GENERATION_VARIABLE "SKERRY_GENERATION"
+/* The engine sets it for each capsule; docs/reference/capsules.md, "Environment". */
+#define NAME_VARIABLE "SKERRY_APP"
 
 const char *sk_app_name(void)
 {
 	return getenv(NAME_VARIABLE);
-}
-
-uint64_t sk_app_generation(void)
-{
-	const char *s = getenv(GENERATION_VARIABLE);
-	unsigned long long n;
-	char *end;
-
-	if (!s || s[0] < '0' || s[0] > '9')
-		return 0;
-	errno = 0;
-	n = strtoull(s, &end, 10);
-	return *end || errno ? 0 : n;
 }
 
 int sk_app_log(enum sk_app_severity severity, const char *fmt, ...)

@@ -93,6 +93,9 @@ static int make_env(const struct sk_oci_input *in, json_t **ret, struct sk_err *
 		r = push(list, json_string("TERM=xterm"));
 	for (size_t i = 0; r == 0 && i < run->n_env; i++)
 		r = pushf(list, run->env[i].name, run->env[i].value);
+	/* Last, so that it holds whatever the manifest says: see include/skerry/app.h. */
+	if (r == 0)
+		r = pushf(list, "SKERRY_APP", in->app->name);
 	if (r < 0)
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "the environment is not UTF-8 (or memory is short)");

@@ -9,23 +9,9 @@
 static void knows_its_capsule(void **state)
 {
 	(void)unsetenv("SKERRY_APP");
-	(void)unsetenv("SKERRY_GENERATION");
 	assert_null(sk_app_name());
-	assert_true(sk_app_generation() == 0);
 	(void)setenv("SKERRY_APP", "web", 1);
-	(void)setenv("SKERRY_GENERATION", "17", 1);
 	assert_string_equal(sk_app_name(), "web");
-	assert_true(sk_app_generation() == 17);
-}
-
-static void a_wrong_generation_is_none(void **state)
-{
-	static const char *const wrong[] = { "", "x", "-1", "1x", "99999999999999999999999" };
-
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		(void)setenv("SKERRY_GENERATION", wrong[i], 1);
-		assert_true(sk_app_generation() == 0);
-	}
 }
 
 static void logs_a_line(void **state)
@@ -47,7 +33,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_its_capsule),
-		cmocka_unit_test(a_wrong_generation_is_none),
 		cmocka_unit_test(logs_a_line),
 	};
 
