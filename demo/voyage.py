@@ -204,7 +204,7 @@ class Voyage:
         self.step('A virtual device: the real daemons, a disk of its own; it enrols by itself')
         self.skerry('simulate', 'start', self.device_dir, '--name', 'station-1', '--trust', self.keys,
                     '--hub', f'https://10.0.2.2:{self.hub_port}', '--hub-ca', self.work / 'hub/ca.pem', '--organisation', 'acme',
-                    '--token-file', self.work / 'token', '--publish', f'{self.page_port}:8080', '--detach', root=True)
+                    '--token-file', self.work / 'token', '--publish', f'{self.page_port}:8080', '--set', 'limits=best-effort', '--detach', root=True)
         self.on = True
         device = wait_for('the device', 30, lambda: next((d for d in self.json('hub', 'device', 'list')
                                                           if d['status'] == 'accepted'), None))

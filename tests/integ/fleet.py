@@ -62,7 +62,7 @@ def descendants(pid):
 class Device:
     """A virtual device of a fleet, or on its own."""
 
-    def __init__(self, fleet, name, link=True, network='host', settings=()):
+    def __init__(self, fleet, name, link=True, network='host', settings=('limits=best-effort',)):
         self.fleet, self.name, self.link, self.network, self.settings = fleet, name, link, network, settings
         self.dir = fleet.dir / name
         self.sock = self.dir / 'run/skerry.sock'
