@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/capsule.h"
+#include "cli/device.h"
 #include "cli/capsule/capsule.h"
 #include "io/json.h"
 
@@ -340,14 +341,13 @@ const struct sk_cmd sk_cmd_capsule_verify = {
 };
 
 static const struct sk_cmd *const subs[] = {
-	&sk_cmd_capsule_build,
-	&sk_cmd_capsule_show,
-	&sk_cmd_capsule_verify,
-	NULL,
+	&sk_cmd_capsule_build,	 &sk_cmd_capsule_show,	&sk_cmd_capsule_verify,
+	&sk_cmd_capsule_list,	 &sk_cmd_capsule_start, &sk_cmd_capsule_stop,
+	&sk_cmd_capsule_restart, &sk_cmd_capsule_logs,	NULL,
 };
 
 const struct sk_cmd sk_cmd_capsule = {
 	.name = "capsule",
-	.summary = "make and look at capsule images",
+	.summary = "make capsule images; run capsules on a device",
 	.sub = subs,
 };
