@@ -322,14 +322,17 @@ int sk_fdt_check(const void *fdt, size_t len, struct sk_err *err)
 	if (len < sizeof(struct fdt_header))
 		return sk_err_set(err, -EINVAL, "bad-manifest",
 				  "manifest has only %zu bytes: not a device tree", len);
-	r = fdt_check_full(fdt, len);
-	if (r < 0)
-		return sk_err_set(err, -EINVAL, "bad-manifest",
-				  "manifest is not a sound device tree: %s", fdt_strerror(r));
-	if (fdt_version(fdt) != 17)
+	/* The version first: libfdt 1.6 trips over the node names of trees older than 16. */
+	r = fdt_check_header(fdt);
+	if (r == 0 && fdt_version(fdt) != 17)
 		return sk_err_set(err, -EINVAL, "bad-manifest",
 				  "manifest is a device tree of version %u; write version 17",
 				  fdt_version(fdt));
+	if (r == 0)
+		r = fdt_check_full(fdt, len);
+	if (r < 0)
+		return sk_err_set(err, -EINVAL, "bad-manifest",
+				  "manifest is not a sound device tree: %s", fdt_strerror(r));
 	if (fdt_totalsize(fdt) != len)
 		return sk_err_set(err, -EINVAL, "bad-manifest",
 				  "manifest has %zu bytes after its end", len - fdt_totalsize(fdt));

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""skerry manifest: the real command on real files, and the examples of the documentation."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD", TOP / "build"))
+SKERRY = BUILD / "src/cli/skerry"
+REFERENCE = TOP / "docs/reference/manifest.md"
+COMPOSE = TOP / "docs/howto/compose.md"
+
+
+def run(*args, cwd):
+    return subprocess.run([SKERRY, "manifest", *args], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def example(path, language):
+    return re.search(rf"```{language}\n(.*?)```", path.read_text(), re.S).group(1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "weather.dts").write_text(example(REFERENCE, "dts"))
+    (tmp_path / "compose.yaml").write_text(example(COMPOSE, "yaml"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["weather.dts", "compose.yaml"])
+def test_examples_of_the_documentation(folder, name):
+    done = run("check", name, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "weather 1.4.0" in done.stdout
+
+
+def test_every_property_is_documented():
+    text = REFERENCE.read_text()
+    words = set()
+    for source in ("manifest.c", "manifest_app.c", "manifest_links.c", "run.c"):
+        code = (TOP / "src/model" / source).read_text()
+        words |= set(re.findall(r'\{\s*"([a-z_0-9-]+)",\s*(?:sk_rd_\w+|read_\w+),', code))
+    assert len(words) > 40
+    missing = [word for word in sorted(words) if f"`{word}`" not in text]
+    assert not missing
+
+
+def test_mistakes_name_file_line_and_what_to_write(folder):
+    source = folder / "weather.dts"
+    source.write_text(source.read_text().replace("memory-limit", "memroy-limit").replace('db = "web"', 'db = "wbe"'))
+    done = run("check", "weather.dts", cwd=folder)
+    lines = source.read_text().splitlines()
+    first = next(i for i, line in enumerate(lines, 1) if "memroy" in line)
+    second = next(i for i, line in enumerate(lines, 1) if "wbe" in line)
+    assert done.returncode == 8
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"weather.dts:{first}: /apps/db: memroy-limit: unknown property",
+        '    did you mean "memory-limit"?',
+        f'weather.dts:{second}: /supervision: db: there is no app "wbe"',
+        '    did you mean "web"?',
+        "skerry: weather.dts has 2 mistakes",
+    ]
+
+
+def test_mistakes_as_json(folder):
+    (folder / "bad.yaml").write_text("services:\n  web: {image: a, ports: [80]}\n")
+    done = run("check", "--json", "bad.yaml", cwd=folder)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 8
+    assert answer["ok"] is False and answer["error"] == "bad-manifest"
+    ports = [m for m in answer["mistakes"] if m["where"] == "services.web.ports"]
+    assert ports[0]["file"] == "bad.yaml" and ports[0]["line"] == 2
+    assert "network_mode" in ports[0]["hint"]
+
+
+@pytest.mark.parametrize("name", ["weather.dts", "compose.yaml"])
+def test_build_and_read_again(folder, name):
+    done = run("build", name, "-o", "x.dtb", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "x.dtb").read_bytes()[:4] == b"\xd0\x0d\xfe\xed"
+    from_source = json.loads(run("show", "--json", name, cwd=folder).stdout)
+    from_tree = json.loads(run("show", "--json", "x.dtb", cwd=folder).stdout)
+    assert from_source == from_tree
+    assert from_tree["release"]["project"] == "weather"
+
+
+def test_build_writes_nothing_for_a_bad_manifest(folder):
+    (folder / "bad.dts").write_text("/dts-v1/;\n/ { };\n")
+    done = run("build", "bad.dts", "-o", "x.dtb", cwd=folder)
+    assert done.returncode == 8
+    assert not (folder / "x.dtb").exists()
+
+
+def test_build_does_not_replace_its_source(folder):
+    before = (folder / "weather.dts").read_bytes()
+    done = run("build", "weather.dts", "-o", "weather.dts", cwd=folder)
+    assert done.returncode == 2
+    assert (folder / "weather.dts").read_bytes() == before
+
+
+def test_generated_source_is_the_same_manifest(folder):
+    done = run("build", "compose.yaml", "--dts", cwd=folder)
+    assert done.returncode == 0
+    (folder / "generated.dts").write_text(done.stdout)
+    assert run("show", "--json", "generated.dts", cwd=folder).stdout == run("show", "--json", "compose.yaml", cwd=folder).stdout
+    assert run("build", "weather.dts", "--dts", cwd=folder).returncode == 2
+
+
+def test_compose_means_what_it_says(folder):
+    shown = json.loads(run("show", "--json", "compose.yaml", cwd=folder).stdout)
+    apps = {app["name"]: app for app in shown["apps"]}
+    assert [app["name"] for app in shown["apps"]] == ["db", "web"]
+    assert shown["persistent_boot"] is True
+    assert shown["supervision"] == {"db": ["web"]}
+    assert apps["db"]["image"] == "postgres.itb"
+    assert apps["db"]["memory_bytes"] == 256 << 20
+    assert apps["db"]["run"]["stop_grace_ms"] == 30000
+    assert apps["db"]["volumes"] == [{"name": "data", "target": "/var/lib/postgresql/data", "read_only": False}]
+    assert apps["web"]["network"] == "host" and apps["db"]["network"] == "none"
+    assert apps["web"]["restart"]["policy"] == "no" and apps["web"]["writable_root"] is True
+    assert apps["web"]["run"]["health"]["command"][:2] == ["/bin/sh", "-c"]
+    assert apps["web"]["run"]["health"]["timeout_ms"] == 30000
+
+
+def test_show_for_people(folder):
+    out = run("show", "weather.dts", cwd=folder).stdout
+    for part in ("weather 1.4.0", "acme,station-v2", "nginx.itb", "/dev/i2c-1", "data -> /var/lib/db", "When db fails"):
+        assert part in out
+
+
+def test_graph_svg_is_a_picture(folder):
+    assert run("graph", "weather.dts", "-o", "w.svg", cwd=folder).returncode == 0
+    root = xml.etree.ElementTree.parse(folder / "w.svg").getroot()
+    texts = {e.text for e in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"db", "web", "sensor", "nginx.itb", "main"} <= texts
+    boxes = [e for e in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert len(boxes) == 4
+    width = float(root.get("width"))
+    assert all(0 <= float(b.get("x")) and float(b.get("x")) + float(b.get("width")) <= width for b in boxes)
+    places = {(b.get("x"), b.get("y")) for b in boxes}
+    assert len(places) == len(boxes)
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="graphviz is not installed")
+def test_graph_dot_is_taken_by_graphviz(folder):
+    dot = run("graph", "weather.dts", "--format", "dot", cwd=folder).stdout
+    done = subprocess.run(["dot", "-Tplain"], input=dot, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert len([line for line in done.stdout.splitlines() if line.startswith("node")]) == 4
+
+
+def test_a_huge_manifest_is_refused(folder):
+    nodes = "".join(f"a{i} {{ }};\n" for i in range(100000))
+    (folder / "huge.dts").write_text("/dts-v1/;\n/ { apps {\n" + nodes + "}; };\n")
+    done = run("check", "huge.dts", cwd=folder)
+    assert done.returncode == 8
+    assert "more nodes" in done.stderr
+
+
+def test_without_dtc_it_says_what_to_install(folder):
+    done = subprocess.run([SKERRY, "manifest", "check", "weather.dts"], cwd=folder, env={"PATH": "/nonexistent"},
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "device-tree-compiler" in done.stderr
