@@ -261,3 +261,63 @@ def joined_device(hub, folder, name, enrolment):
 
 def temp_folder():
     return tempfile.TemporaryDirectory(prefix='skerry-hub-')
+
+
+class Description:
+    """docs/reference/hub-api.yaml: which route a request is for, and is the answer as described?"""
+
+    METHODS = ('get', 'put', 'post', 'patch', 'delete')
+
+    def __init__(self):
+        import jsonschema
+        import yaml
+        self.doc = yaml.safe_load((TOP / 'docs/reference/hub-api.yaml').read_text())
+        self.resolver = jsonschema.RefResolver('', self.doc)
+        self.validator = jsonschema.Draft202012Validator
+        self.seen = set()
+
+    def operations(self):
+        for path, item in self.doc['paths'].items():
+            for method, operation in item.items():
+                if method in self.METHODS:
+                    yield method.upper(), path, operation
+
+    def deref(self, node):
+        return self.resolver.resolve(node['$ref'])[1] if '$ref' in node else node
+
+    def find(self, method, path):
+        path = path.split('?')[0]
+        best = None
+        for m, pattern, operation in self.operations():
+            want, got = pattern.split('/'), path.split('/')
+            if m == method and len(want) == len(got) and all(w.startswith('{') or w == g for w, g in zip(want, got)):
+                if best is None or pattern.count('{') < best[0].count('{'):
+                    best = (pattern, operation)
+        return best
+
+    def check(self, method, path, answer):
+        found = self.find(method, path)
+        if not found:
+            return
+        pattern, operation = found
+        self.seen.add((method, pattern, answer.status))
+        assert str(answer.status) in operation['responses'], (method, pattern, answer)
+        content = self.deref(operation['responses'][str(answer.status)]).get('content', {})
+        if 'application/json' in content:
+            schema = content['application/json']['schema']
+            self.validator(schema, resolver=self.resolver).validate(answer.json)
+        elif not content:
+            assert answer.body == b'', answer
+
+
+class CheckedHub(Hub):
+    """Every answer is compared with the description of the API."""
+
+    description = None
+
+    def ask(self, method, path, body=None, **kw):
+        answer = super().ask(method, path, body, **kw)
+        if CheckedHub.description is None:
+            CheckedHub.description = Description()
+        self.description.check(method, path, answer)
+        return answer

@@ -202,24 +202,22 @@ static int store_file(struct sk_call *call, const struct incoming *in, struct sk
 	return r < 0 ? r : sk_upload_end(u, &have, &offset, err);
 }
 
-static int add_release(struct sk_call *call, const struct incoming *in, struct sk_err *err)
+static int add_release(struct sk_call *call, const struct incoming *in, int64_t project_id,
+		       struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	const struct sk_manifest *m = in->file.manifest;
 	struct sk_release_row row;
-	int64_t project_id = 0, id = 0;
-	int r = sk_project_find(call->db, call->who->org, project, &project_id, err);
+	int64_t id = 0;
+	int r;
 
 	sk_call_object(call, "%s/%s", project, m->version);
-	if (r == 0)
-		return sk_call_none("project", project, err);
-	if (r > 0 && !sk_streq(m->project, project))
+	if (!sk_streq(m->project, project))
 		return sk_err_set(err, -EINVAL, "bad-release",
 				  "the manifest says project \"%s\", the upload went to \"%s\"",
 				  m->project, project);
-	if (r > 0)
-		r = sk_release_find(call->db, call->who->org, project, SK_DIGEST_STR(&in->file.id),
-				    &row, err);
+	r = sk_release_find(call->db, call->who->org, project, SK_DIGEST_STR(&in->file.id), &row,
+			    err);
 	if (r > 0) /* sent again after a cut: say once more what is missing */
 		return show_row(call, row.id, err);
 	if (r == 0)
@@ -234,15 +232,21 @@ static int add_release(struct sk_call *call, const struct incoming *in, struct s
 
 static int do_upload(struct sk_call *call, struct sk_err *err)
 {
+	const char *project = sk_http_param(call->req, "project");
 	_cleanup_free_ char *ca = NULL;
 	struct incoming in = { 0 };
-	int r = sk_org_ca(call->db, call->who->org, &ca, err);
+	int64_t id = 0;
+	int r = sk_project_find(call->db, call->who->org, project, &id, err);
 
+	if (r == 0)
+		return sk_call_none("project", project, err);
+	if (r > 0)
+		r = sk_org_ca(call->db, call->who->org, &ca, err);
 	in.bytes = sk_http_body(call->req, &in.len);
 	if (r == 0)
 		r = sk_release_file_read(in.bytes, in.len, ca, &in.file, err);
 	if (r == 0)
-		r = add_release(call, &in, err);
+		r = add_release(call, &in, id, err);
 	sk_release_file_done(&in.file);
 	return r;
 }

@@ -50,7 +50,8 @@ int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, json_t
 		      struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " COLUMNS " WHERE org_id = ? AND deployment_id = ? ORDER BY id",
+			  "SELECT " COLUMNS " WHERE org_id = ? AND deployment_id = ?"
+			  " ORDER BY enrolment_tokens.id",
 			  "ii", org, deployment);
 }
 
