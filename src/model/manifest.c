@@ -343,7 +343,7 @@ void sk_manifest_free(struct sk_manifest *m)
 	for (size_t i = 0; i < m->n_images; i++)
 		image_ref_done(&m->images[i]);
 	for (size_t i = 0; i < m->n_apps; i++)
-		sk_app_done(&m->apps[i]);
+		sk_manifest_app_done(&m->apps[i]);
 	for (size_t i = 0; i < m->n_supervision; i++) {
 		free(m->supervision[i].app);
 		sk_strv_free(m->supervision[i].dependants);

@@ -298,7 +298,7 @@ void sk_rd_apps(struct sk_reader *r, int node)
 		read_app(r, c->nodes[m->n_apps], &m->apps[m->n_apps]);
 }
 
-void sk_app_done(struct sk_app *a)
+void sk_manifest_app_done(struct sk_app *a)
 {
 	free(a->name);
 	sk_run_done(&a->run);

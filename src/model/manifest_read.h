@@ -33,4 +33,4 @@ void sk_rd_supervision(struct sk_reader *r, int node);
 /** Apps into start order, or the cycle told. @node: supervision, or -1. */
 void sk_rd_start_order(struct sk_reader *r, int node);
 
-void sk_app_done(struct sk_app *a);
+void sk_manifest_app_done(struct sk_app *a);
