@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The engine with a runtime that only pretends: what is called when, and what follows. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "engine/capsule/engine.h"
+#include "engine/capsule/runtime.h"
+
+#define S(s)  ((char *)(s))
+#define UNITS 16
+
+/* One pretended container */
+struct fake {
+	struct sk_runtime_unit *u;
+	sd_event_source *source;
+	enum { NOTHING, CREATE, START, CLEAN, DIE } next;
+	bool created, running;
+	int code;
+};
+
+static struct {
+	struct fake v[UNITS];
+	int prepares, starts, cleans, live_max;
+	bool fail_prepare, fail_create, fail_start, ignore_term;
+	enum sk_runtime_found found;
+} fakes;
+
+static int live(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < UNITS; i++)
+		n += fakes.v[i].running;
+	return n;
+}
+
+static int go(sd_event_source *s, void *arg)
+{
+	static const struct sk_err failed = { -EIO, "child-failed", "it does not" };
+	struct fake *f = arg;
+	struct sk_runtime_unit *u = f->u;
+	int what = (int)f->next;
+
+	f->next = NOTHING;
+	f->source = sd_event_source_disable_unref(f->source);
+	if (what == CREATE) {
+		f->created = !fakes.fail_create;
+		u->pid = 4242;
+		u->events->created(u->arg, fakes.fail_create ? &failed : NULL);
+	} else if (what == START) {
+		f->running = !fakes.fail_start;
+		fakes.live_max = SK_MAX(fakes.live_max, live());
+		u->events->started(u->arg, fakes.fail_start ? &failed : NULL);
+	} else if (what == DIE) {
+		f->running = false;
+		u->events->died(u->arg, f->code, false);
+	} else if (what == CLEAN) {
+		f->created = f->running = false;
+		u->pid = 0;
+		u->events->cleaned(u->arg);
+	}
+	return 0;
+}
+
+static void later(struct fake *f, int what)
+{
+	assert_int_equal(f->next, NOTHING);
+	f->next = what;
+	assert_true(sd_event_add_defer(f->u->env->event, &f->source, go, f) >= 0);
+}
+
+static int fake_attach(struct sk_runtime_unit *u)
+{
+	for (int i = 0; i < UNITS; i++)
+		if (!fakes.v[i].u) {
+			fakes.v[i] = (struct fake){ .u = u };
+			u->priv = &fakes.v[i];
+			return 0;
+		}
+	return -ENOMEM;
+}
+
+static void fake_detach(struct sk_runtime_unit *u)
+{
+	struct fake *f = u->priv;
+
+	if (!f)
+		return;
+	sd_event_source_disable_unref(f->source);
+	*f = (struct fake){ 0 };
+}
+
+static int fake_prepare(struct sk_runtime_unit *u, struct sk_err *err)
+{
+	struct fake *f = u->priv;
+
+	assert_false(f->created);
+	fakes.prepares++;
+	if (fakes.fail_prepare)
+		return sk_err_set(err, -EIO, "bad-image", "no such luck");
+	later(f, CREATE);
+	return 0;
+}
+
+static int fake_start(struct sk_runtime_unit *u, struct sk_err *err)
+{
+	struct fake *f = u->priv;
+
+	assert_true(f->created && !f->running);
+	fakes.starts++;
+	later(f, START);
+	return 0;
+}
+
+static int fake_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
+{
+	struct fake *f = u->priv;
+
+	if (f->running && f->next == NOTHING && (sig == SIGKILL || !fakes.ignore_term)) {
+		f->code = sig == SIGKILL ? 137 : 0;
+		later(f, DIE);
+	}
+	return 0;
+}
+
+static void fake_clean(struct sk_runtime_unit *u)
+{
+	struct fake *f = u->priv;
+
+	fakes.cleans++;
+	later(f, CLEAN);
+}
+
+static enum sk_runtime_found fake_recover(struct sk_runtime_unit *u, int *ret_code)
+{
+	struct fake *f = u->priv;
+
+	if (fakes.found == SK_RUNTIME_RUNNING) {
+		f->created = f->running = true;
+		u->pid = 4242;
+	}
+	if (fakes.found == SK_RUNTIME_ENDED)
+		*ret_code = 9;
+	return fakes.found;
+}
+
+static int fake_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
+		     sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
+{
+	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = (const char *const *)argv);
+
+	return sk_child_watch(u->env->event, &spec, 100, timeout_ms, done, arg, ret, err);
+}
+
+static void fake_reopen(struct sk_runtime_unit *u)
+{
+}
+
+static const struct sk_runtime_ops fake_ops = {
+	.name = "fake",
+	.attach = fake_attach,
+	.detach = fake_detach,
+	.prepare = fake_prepare,
+	.start = fake_start,
+	.signal = fake_signal,
+	.clean = fake_clean,
+	.recover = fake_recover,
+	.exec = fake_exec,
+	.reopen_log = fake_reopen,
+};
+
+struct world {
+	char dir[64];
+	sd_event *event;
+	struct sk_store *store;
+	struct sk_engine *e;
+	struct sk_digest image;
+	char events[1024];
+	char done[1024];
+};
+
+static void on_event(void *arg, struct sk_capsule *c, const char *event)
+{
+	struct world *w = arg;
+	struct sk_capsule_view v;
+	size_t n = strlen(w->events);
+
+	sk_capsule_view(c, &v);
+	(void)snprintf(w->events + n, sizeof(w->events) - n, "%s:%s ", v.app->name, event);
+}
+
+static void open_world(struct world *w)
+{
+	char run[96], state[96], volumes[96], log[96];
+	struct sk_engine_config config = { .run_dir = run,
+					   .state_dir = state,
+					   .volume_dir = volumes,
+					   .log_dir = log,
+					   .uid_base = 100000,
+					   .ops = &fake_ops };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_engine_watch *watch;
+
+	(void)snprintf(run, sizeof(run), "%s/run", w->dir);
+	(void)snprintf(state, sizeof(state), "%s/state", w->dir);
+	(void)snprintf(volumes, sizeof(volumes), "%s/volumes", w->dir);
+	(void)snprintf(log, sizeof(log), "%s/log", w->dir);
+	if (sk_engine_new(w->event, w->store, &config, &w->e, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(sk_engine_watch(w->e, on_event, w, &watch), 0);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	char store[96];
+	int fd;
+
+	memset(&fakes, 0, sizeof(fakes));
+	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/test-engine-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	assert_int_equal(chmod(w->dir, 0755), 0);
+	assert_true(sd_event_new(&w->event) >= 0);
+	(void)snprintf(store, sizeof(store), "%s/store", w->dir);
+	assert_int_equal(sk_store_open(store, &w->store, NULL), 0);
+	fd = open("/proc/self/cmdline", O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(sk_digest_of_fd(fd, 0, UINT64_MAX, &w->image), 0);
+	{
+		char text[4096];
+		ssize_t n = pread(fd, text, sizeof(text), 0);
+		struct sk_staged *st;
+
+		assert_int_equal(sk_staged_open(w->store, &w->image, (uint64_t)n, &st, NULL), 0);
+		assert_int_equal(sk_staged_write(st, text, (size_t)n, NULL), 0);
+		assert_int_equal(sk_staged_commit(st, NULL), 0);
+	}
+	(void)close(fd);
+	open_world(w);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	sk_engine_free(w->e);
+	sk_store_close(w->store);
+	sd_event_unref(w->event);
+	assert_int_equal(sk_rm_rf(AT_FDCWD, w->dir), 0);
+	free(w);
+	return 0;
+}
+
+static struct sk_capsule *make(struct world *w, const char *name, struct sk_app app)
+{
+	struct sk_capsule_spec spec = { .app = &app,
+					.image = w->image,
+					.image_name = "x.itb",
+					.generation = app.keep_logs ? 1 : 0 };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_capsule *c = NULL;
+
+	app.name = S(name);
+	if (sk_engine_create(w->e, &spec, &c, &err) < 0)
+		fail_msg("%s", err.text);
+	return c;
+}
+
+static void on_done(void *arg, const struct sk_err *err)
+{
+	struct world *w = arg;
+	size_t n = strlen(w->done);
+
+	(void)snprintf(w->done + n, sizeof(w->done) - n, "%s ", err ? err->slug : "ok");
+}
+
+/* Let the loop run until it has nothing to do for @ms. */
+static void settle(struct world *w, uint64_t ms)
+{
+	while (sd_event_run(w->event, ms * 1000) > 0)
+		;
+}
+
+static enum sk_capsule_state state_of(struct sk_capsule *c)
+{
+	struct sk_capsule_view v;
+
+	sk_capsule_view(c, &v);
+	return v.state;
+}
+
+static void life(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	assert_int_equal(sk_capsule_start(c, on_done, w, NULL), 0);
+	assert_string_equal(w->done, "");
+	settle(w, 5);
+	assert_string_equal(w->done, "ok ");
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+	assert_int_equal(sk_capsule_stop(c, UINT64_MAX, on_done, w, NULL), 0);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_EXITED);
+	assert_int_equal(sk_capsule_remove(c, false, on_done, w, NULL), 0);
+	settle(w, 50);
+	assert_string_equal(w->done, "ok ok ok ");
+	assert_string_equal(w->events, "a:create a:start a:die a:stop a:destroy ");
+	assert_null(sk_engine_find(w->e, "a", NULL));
+}
+
+static void idempotent(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	(void)sk_capsule_stop(c, 0, on_done, w, NULL);
+	(void)sk_capsule_prepare(c, on_done, w, NULL);
+	settle(w, 5);
+	(void)sk_capsule_prepare(c, on_done, w, NULL);
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	(void)sk_capsule_prepare(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_int_equal(fakes.prepares, 1);
+	assert_int_equal(fakes.starts, 1);
+	/* The first prepare came while the stop's end was still to be told. */
+	assert_null(strstr(w->done, "child-failed"));
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+}
+
+static void overtaken_operations_are_told(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	(void)sk_capsule_stop(c, 0, on_done, w, NULL);
+	(void)sk_capsule_remove(c, true, on_done, w, NULL);
+	assert_int_equal(sk_capsule_start(c, on_done, w, NULL), -EBUSY);
+	settle(w, 50);
+	assert_string_equal(w->done, "bad-state bad-state ok ");
+	assert_int_equal(live(), 0);
+}
+
+static void failures(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ .restart = SK_RESTART_ALWAYS });
+
+	fakes.fail_prepare = true;
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	fakes.fail_prepare = false;
+	fakes.fail_create = true;
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	fakes.fail_create = false;
+	fakes.fail_start = true;
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_string_equal(w->done, "bad-image child-failed child-failed ");
+	assert_int_equal(fakes.cleans, 3);
+	fakes.fail_start = false;
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+}
+
+static void die(struct sk_capsule *c, int code)
+{
+	for (int i = 0; i < UNITS; i++)
+		if (fakes.v[i].u && fakes.v[i].u->arg == c && fakes.v[i].running) {
+			fakes.v[i].code = code;
+			later(&fakes.v[i], DIE);
+		}
+}
+
+static void restarts_and_gives_up(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a",
+				    (struct sk_app){ .restart = SK_RESTART_ON_FAILURE,
+						     .restart_max = 2,
+						     .backoff_min_ms = 1,
+						     .backoff_max_ms = 1 });
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 20);
+	for (int i = 0; i < 2; i++) {
+		die(c, 1);
+		settle(w, 20);
+		assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+	}
+	die(c, 1);
+	settle(w, 20);
+	assert_int_equal(state_of(c), SK_CAPSULE_FAILED);
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 20);
+	assert_string_equal(w->done, "ok ");
+	die(c, 0);
+	settle(w, 20);
+	assert_int_equal(state_of(c), SK_CAPSULE_EXITED);
+}
+
+static void back_off_can_be_cut_short(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a",
+				    (struct sk_app){ .restart = SK_RESTART_ALWAYS,
+						     .backoff_min_ms = 3600000,
+						     .backoff_max_ms = 3600000 });
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	die(c, 1);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_BACKOFF);
+	(void)sk_capsule_start(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+	die(c, 1);
+	settle(w, 5);
+	(void)sk_capsule_stop(c, 0, on_done, w, NULL);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_EXITED);
+	assert_string_equal(w->done, "ok ok ");
+}
+
+static void grace_time_ends(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+	struct sk_capsule_view v;
+
+	fakes.ignore_term = true;
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	(void)sk_capsule_stop(c, 20, on_done, w, NULL);
+	settle(w, 2);
+	assert_int_equal(state_of(c), SK_CAPSULE_STOPPING);
+	settle(w, 100);
+	sk_capsule_view(c, &v);
+	assert_int_equal(v.exit_code, 137);
+	assert_string_equal(w->done, "ok ");
+}
+
+static void restart_runs_once(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	(void)sk_capsule_restart(c, UINT64_MAX, on_done, w, NULL);
+	assert_int_equal(state_of(c), SK_CAPSULE_STOPPING);
+	settle(w, 5);
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+	assert_int_equal(fakes.starts, 2);
+	assert_int_equal(fakes.live_max, 1);
+	assert_string_equal(w->done, "ok ");
+}
+
+static void supervision(void **state)
+{
+	struct world *w = *state;
+	struct sk_app apps[] = { { .name = S("net") }, { .name = S("vpn") }, { .name = S("hi") } };
+	char *deps[] = { S("vpn"), S("hi"), NULL };
+	struct sk_supervision row = { S("net"), deps };
+	struct sk_manifest m = {
+		.apps = apps, .n_apps = 3, .supervision = &row, .n_supervision = 1
+	};
+	struct sk_app app = { .restart = SK_RESTART_ALWAYS,
+			      .backoff_min_ms = 1,
+			      .backoff_max_ms = 1,
+			      .keep_logs = true };
+	struct sk_capsule *net = make(w, "net", app), *vpn = make(w, "vpn", app),
+			  *hi = make(w, "hi", app);
+
+	assert_int_equal(sk_engine_set_supervision(w->e, &m), 0);
+	(void)sk_capsule_start(net, NULL, NULL, NULL);
+	(void)sk_capsule_start(vpn, NULL, NULL, NULL);
+	(void)sk_capsule_start(hi, NULL, NULL, NULL);
+	settle(w, 5);
+	w->events[0] = '\0';
+	die(net, 1);
+	settle(w, 30);
+	assert_string_equal(w->events, "net:die hi:die hi:stop vpn:die vpn:stop net:start "
+				       "vpn:start hi:start ");
+	/* A dependant that a user had stopped stays down. */
+	(void)sk_capsule_stop(hi, 0, NULL, NULL, NULL);
+	settle(w, 5);
+	w->events[0] = '\0';
+	die(net, 1);
+	settle(w, 30);
+	assert_string_equal(w->events, "net:die vpn:die vpn:stop net:start vpn:start ");
+	assert_int_equal(state_of(hi), SK_CAPSULE_EXITED);
+	/* The dependant's own failure leaves the others alone. */
+	w->events[0] = '\0';
+	die(vpn, 1);
+	settle(w, 30);
+	assert_string_equal(w->events, "vpn:die vpn:start ");
+}
+
+static void found_again(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c =
+		make(w, "a", (struct sk_app){ .restart = SK_RESTART_ALWAYS, .backoff_min_ms = 1 });
+	struct sk_capsule_view v;
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 50);
+	sk_engine_free(w->e);
+	fakes.found = SK_RUNTIME_RUNNING;
+	open_world(w);
+	c = sk_engine_find(w->e, "a", NULL);
+	assert_non_null(c);
+	sk_capsule_view(c, &v);
+	assert_int_equal(v.state, SK_CAPSULE_RUNNING);
+	assert_int_equal(v.pid, 4242);
+	assert_int_equal(fakes.starts, 1);
+	settle(w, 5);
+	sk_engine_free(w->e);
+	/* It ended while nobody looked: the policy decides, once. */
+	fakes.found = SK_RUNTIME_ENDED;
+	open_world(w);
+	settle(w, 50);
+	c = sk_engine_find(w->e, "a", NULL);
+	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
+	assert_int_equal(fakes.starts, 2);
+}
+
+static void names_and_ids(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *a = make(w, "a", (struct sk_app){ 0 });
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_capsule_view v;
+	char prefix[13];
+
+	(void)make(w, "b", (struct sk_app){ 0 });
+	sk_capsule_view(a, &v);
+	(void)snprintf(prefix, sizeof(prefix), "%.12s", v.id);
+	assert_ptr_equal(sk_engine_find(w->e, "a", NULL), a);
+	assert_ptr_equal(sk_engine_find(w->e, v.id, NULL), a);
+	assert_ptr_equal(sk_engine_find(w->e, prefix, NULL), a);
+	assert_null(sk_engine_find(w->e, "", &err));
+	assert_true(sk_err_is(&err, "not-found"));
+	assert_null(sk_engine_find(w->e, "zz", &err));
+}
+
+static void hostile_specs(void **state)
+{
+	struct world *w = *state;
+	static const char *const names[] = { "", ".", "..", "a/b", "-x", "a b", "\xff", "a\nb" };
+	struct sk_app app = { 0 };
+	struct sk_capsule_spec spec = { .app = &app, .image = w->image };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_capsule *c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		app.name = S(names[i]);
+		assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -EINVAL);
+		assert_true(sk_err_is(&err, "bad-name"));
+	}
+	app.name = S("ok");
+	app.kind = SK_KIND_VM;
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -ENOTSUP);
+	app.kind = SK_KIND_CONTAINER;
+	app.run.user = S("\xff");
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -EINVAL);
+	app.run.user = NULL;
+	memset(&spec.image, 7, sizeof(spec.image));
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -ENOENT);
+}
+
+static void damaged_record_harms_no_other(void **state)
+{
+	struct world *w = *state;
+	char run[256], disk[256];
+	struct sk_capsule_view v;
+
+	sk_capsule_view(make(w, "a", (struct sk_app){ 0 }), &v);
+	(void)snprintf(run, sizeof(run), "%s/run/records/%s.json", w->dir, v.id);
+	(void)snprintf(disk, sizeof(disk), "%s/state/%s/record.json", w->dir, v.id);
+	(void)make(w, "b", (struct sk_app){ 0 });
+	settle(w, 50);
+	sk_engine_free(w->e);
+	assert_int_equal(sk_file_write(AT_FDCWD, run, "{]", 2, 0600), 0);
+	open_world(w);
+	/* The one in memory is damaged: that on disk is taken. */
+	assert_non_null(sk_engine_find(w->e, "a", NULL));
+	sk_engine_free(w->e);
+	assert_int_equal(sk_file_write(AT_FDCWD, disk, "{]", 2, 0600), 0);
+	assert_int_equal(unlink(run), 0);
+	open_world(w);
+	assert_null(sk_engine_find(w->e, "a", NULL));
+	assert_non_null(sk_engine_find(w->e, "b", NULL));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(life),
+		T(idempotent),
+		T(overtaken_operations_are_told),
+		T(failures),
+		T(restarts_and_gives_up),
+		T(back_off_can_be_cut_short),
+		T(grace_time_ends),
+		T(restart_runs_once),
+		T(supervision),
+		T(found_again),
+		T(names_and_ids),
+		T(hostile_specs),
+		T(damaged_record_harms_no_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
