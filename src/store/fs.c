@@ -128,13 +128,13 @@ int sk_fs_remove(struct sk_fs *fs, enum sk_fs_dir dir, const char *name)
 
 int sk_fs_hash(struct sk_fs *fs, int fd, uint64_t from, uint64_t to, struct sk_hasher *h)
 {
-	_cleanup_free_ char *chunk = from < to ? malloc(HASH_CHUNK) : NULL;
+	size_t size = from < to ? SK_MIN(to - from, (uint64_t)HASH_CHUNK) : 0;
+	_cleanup_free_ char *chunk = size > 0 ? malloc(size) : NULL;
 
-	if (from < to && !chunk)
+	if (size > 0 && !chunk)
 		return -ENOMEM;
 	while (from < to) {
-		ssize_t n = fs->ops->pread(fs, fd, chunk, SK_MIN(to - from, (uint64_t)HASH_CHUNK),
-					   from);
+		ssize_t n = fs->ops->pread(fs, fd, chunk, SK_MIN(to - from, (uint64_t)size), from);
 
 		if (n < 0)
 			return (int)n;

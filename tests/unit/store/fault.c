@@ -119,6 +119,12 @@ static int f_sync_dir(struct sk_fs *fs, enum sk_fs_dir dir)
 
 static int f_space(struct sk_fs *fs, struct sk_fs_space *ret)
 {
+	const struct fault_plan *p = sk_container_of(fs, struct fault_fs, fs)->plan;
+
+	if (p->space.total_bytes > 0) {
+		*ret = p->space;
+		return 0;
+	}
 	FORWARD(false, space, ret);
 }
 

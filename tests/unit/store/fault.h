@@ -14,6 +14,7 @@ struct fault_plan {
 	bool stay;
 	bool writes_only; /* counts only what takes room: open for writing, pwrite, fsync */
 	unsigned seen;
+	struct sk_fs_space space; /* told instead of the real one, when total_bytes is set */
 };
 
 /** fault_fs_open() - @plan is borrowed and read at each operation. */

@@ -408,6 +408,40 @@ static void disk_full_in_the_middle(void **state)
 	}
 }
 
+/* No room: told before a byte is taken, and nothing is left behind. */
+static void no_room_up_front(void **state)
+{
+	struct fault_plan plan = { .fail_at = ~0u };
+	struct sk_digest d = digest_of(bytes, SIZE);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_staged *st = NULL;
+	struct sk_store *s = NULL;
+	struct sk_fs *fs = NULL;
+
+	assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &s, NULL), 0);
+	/* The bytes would fit, but not above the reserve. */
+	plan.space = (struct sk_fs_space){ .free_bytes = SIZE + 1, .total_bytes = 1 << 30 };
+	assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), -ENOSPC);
+	assert_string_equal(err.slug, "no-space");
+	assert_false(exists(store_path(*state, "staging", &d, ".part")));
+	plan.space.free_bytes = SIZE + (8 << 20);
+	assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), 0);
+	assert_int_equal(sk_staged_write(st, bytes, SIZE / 2, NULL), 0);
+	sk_staged_close(st);
+	/* What has arrived is not asked for twice, and stays when the rest has no room. */
+	plan.space.free_bytes = SIZE / 2 - 16384 + (8 << 20);
+	assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), -ENOSPC);
+	assert_int_equal(sk_store_part_bytes(s, &d), SIZE / 2);
+	plan.space.free_bytes = SIZE / 2 + (8 << 20);
+	assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), 0);
+	sk_staged_close(st);
+	/* The largest that may be claimed. */
+	d = digest_of("x", 1);
+	assert_int_equal(sk_staged_open(s, &d, UINT32_MAX, &st, &err), -ENOSPC);
+	sk_store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +461,7 @@ int main(void)
 		STORE_TEST(hard_linked_part),
 		STORE_TEST(each_operation_fails),
 		STORE_TEST(disk_full_in_the_middle),
+		STORE_TEST(no_room_up_front),
 	};
 
 	return cmocka_run_group_tests_name("store/staged", tests, fill, NULL);
