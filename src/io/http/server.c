@@ -329,7 +329,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 		return on_head(r, method);
 	if (*len > 0)
 		return on_body(r, data, len);
-	switch (r->phase) {
+	switch ((enum phase)r->phase) {
 	case PHASE_BODY:
 		return on_whole(r);
 	case PHASE_EXPIRED:

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/docker/docker.h"
+#include "base/str.h"
+#include "engine/daemon.h"
+
+#define GROUPS_MAX 1024
+
+/*
+ * The kernel tells the peer's primary group only. The others are asked of the account data base, not
+ * of /proc, where another process may answer to the same number by now.
+ */
+static bool in_group(uid_t uid, gid_t primary, gid_t want)
+{
+	gid_t groups[GROUPS_MAX];
+	char buf[4096];
+	struct passwd pw, *found = NULL;
+	int n = GROUPS_MAX;
+
+	if (want == (gid_t)-1)
+		return false;
+	if (primary == want)
+		return true;
+	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) != 0 || !found)
+		return false;
+	if (getgrouplist(pw.pw_name, primary, groups, &n) < 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (groups[i] == want)
+			return true;
+	return false;
+}
+
+/* The Docker CLI asks for this header before it does anything. */
+static int add_version_headers(struct sk_http_req *req, struct sk_err *err)
+{
+	if (sk_str_starts(sk_http_path(req), "/skerry/"))
+		return 0;
+	if (sk_http_add_header(req, "Api-Version", SK_DOCKER_API_VERSION) < 0 ||
+	    sk_http_add_header(req, "Ostype", "linux") < 0 ||
+	    sk_http_add_header(req, "Server", "Skerry/" SK_VERSION " (linux)") < 0)
+		return sk_err_oom(err);
+	return 0;
+}
+
+int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg,
+			struct sk_err *err)
+{
+	const struct sk_daemon *d = arg;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+
+	if (sk_http_peer_cred(req, &uid, &gid, &pid) < 0)
+		return sk_err_set(err, -EPERM, "forbidden", "only local peers are served");
+	/* The agent comes first: what it may do is not widened by a group that it is put in. */
+	if (uid != 0 && uid == d->agent_uid && !(route_flags & SK_UPDATE_ROUTE_AGENT))
+		return sk_err_set(err, -EPERM, "forbidden",
+				  "the link to the hub may take in releases and images only");
+	if (uid != 0 && uid != d->agent_uid && !in_group(uid, gid, d->group_gid))
+		return sk_err_set(err, -EPERM, "forbidden",
+				  "only root and the members of group \"%s\" may control this device",
+				  d->config.socket_group);
+	return add_version_headers(req, err);
+}

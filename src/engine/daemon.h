@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "engine/capsule/engine.h"
+#include "engine/config.h"
+#include "engine/docker/names.h"
+#include "engine/update/update.h"
+#include "io/http/server.h"
+#include "store/store.h"
+
+/**
+ * struct sk_daemon - skerryd as a whole: what the HTTP server hands to handlers as their argument
+ * Made and ended by main.c alone.
+ */
+struct sk_daemon {
+	struct sk_daemon_config config;
+	char *store_dir, *capsule_dir, *volume_dir;
+	sd_event *event;
+	struct sk_store *store;
+	struct sk_engine *engine;
+	struct sk_update *update;
+	struct sk_names *names; /* local image names */
+	struct sk_http *http;
+	uid_t agent_uid; /* (uid_t)-1: nobody */
+	gid_t group_gid; /* (gid_t)-1: nobody */
+	int64_t started_s;
+};
+
+/** sk_daemon_authorize() - who may call what; see struct sk_http_config */
+int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg,
+			struct sk_err *err);
+
+/** /skerry/v1/capsules */
+extern const struct sk_http_route sk_api_capsule_routes[];
