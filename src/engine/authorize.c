@@ -64,8 +64,9 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "the link to the hub may take in releases and images only");
 	if (uid != 0 && uid != d->agent_uid && !in_group(uid, gid, d->group_gid))
-		return sk_err_set(err, -EPERM, "forbidden",
-				  "only root and the members of group \"%s\" may control this device",
-				  d->config.socket_group);
+		return sk_err_set(
+			err, -EPERM, "forbidden",
+			"only root and the members of group \"%s\" may control this device",
+			d->config.socket_group);
 	return add_version_headers(req, err);
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/config.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/conf.h"
 #include "base/str.h"
 
-#define FILE_MAX     (64 * 1024)
 #define UID_BASE     1879048192u /* above what distributions hand out for users and containers */
 #define UID_BASE_MIN 65536u
 #define UID_BASE_MAX 4000000000u
@@ -174,21 +170,10 @@ void sk_daemon_config_done(struct sk_daemon_config *c)
 	*c = (struct sk_daemon_config){ 0 };
 }
 
-static char *strip(char *s)
+static int apply(void *arg, const char *key, const char *value, struct sk_err *err)
 {
-	char *end;
+	struct sk_daemon_config *c = arg;
 
-	while (isspace((unsigned char)*s))
-		s++;
-	end = s + strlen(s);
-	while (end > s && isspace((unsigned char)end[-1]))
-		*--end = '\0';
-	return s;
-}
-
-static int apply(struct sk_daemon_config *c, const char *name, unsigned line, const char *key,
-		 const char *value, struct sk_err *err)
-{
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
 		int r;
 
@@ -199,53 +184,23 @@ static int apply(struct sk_daemon_config *c, const char *name, unsigned line, co
 			return sk_err_oom(err);
 		if (r < 0)
 			return sk_err_set(err, r, "bad-value",
-					  "%s:%u: \"%s\" is not a value of %s; write %s", name,
-					  line, value, key, settings[i].expect);
+					  "\"%s\" is not a value of %s; write %s", value, key,
+					  settings[i].expect);
 		return 0;
 	}
-	return sk_err_set(err, -EINVAL, "bad-value", "%s:%u: there is no setting \"%s\"", name,
-			  line, key);
+	return sk_err_set(err, -EINVAL, "bad-value", "there is no setting \"%s\"", key);
 }
 
 int sk_daemon_config_parse(struct sk_daemon_config *c, const char *name, const char *text,
 			   struct sk_err *err)
 {
-	_cleanup_free_ char *copy = strdup(text);
-	char *save = copy, *line;
-
-	if (!copy)
-		return sk_err_oom(err);
-	for (unsigned n = 1; (line = strsep(&save, "\n")); n++) {
-		char *eq;
-		int r;
-
-		line = strip(line);
-		if (*line == '\0' || *line == '#')
-			continue;
-		eq = strchr(line, '=');
-		if (!eq)
-			return sk_err_set(err, -EINVAL, "bad-value", "%s:%u: write key = value",
-					  name, n);
-		*eq = '\0';
-		r = apply(c, name, n, strip(line), strip(eq + 1), err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return sk_conf_parse(name, text, apply, c, err);
 }
 
 int sk_daemon_config_read(struct sk_daemon_config *c, const char *path, bool required,
 			  struct sk_err *err)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	int r = sk_file_read(AT_FDCWD, path, FILE_MAX, &text, &len);
+	int r = sk_conf_read(path, apply, c, err);
 
-	if (r == -ENOENT && !required)
-		return 0;
-	if (r < 0)
-		return sk_err_set(err, r, "io", "cannot read %s: %s", path, strerror(-r));
-	if (strlen(text) != len)
-		return sk_err_set(err, -EINVAL, "bad-value", "%s holds a NUL byte", path);
-	return sk_daemon_config_parse(c, path, text, err);
+	return r == -ENOENT && !required ? 0 : r;
 }

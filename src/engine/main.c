@@ -24,9 +24,9 @@
 #define COLLECT_KEEPS	1
 
 static const struct sk_http_route *const tables[] = {
-	sk_update_routes,	    sk_api_capsule_routes,	sk_docker_system_routes,
-	sk_docker_image_routes,	    sk_docker_container_routes, sk_docker_wait_routes,
-	sk_docker_log_routes,	    sk_docker_event_routes,	sk_docker_unsupported_routes,
+	sk_update_routes,	sk_api_capsule_routes,	    sk_docker_system_routes,
+	sk_docker_image_routes, sk_docker_container_routes, sk_docker_wait_routes,
+	sk_docker_log_routes,	sk_docker_event_routes,	    sk_docker_unsupported_routes,
 };
 
 struct sk_update *sk_update_of(void *http_arg)
@@ -124,10 +124,11 @@ static int listen_fd(struct sk_daemon *d, int *ret, struct sk_err *err)
 		return 0;
 	}
 	if (n > 0)
-		return sk_err_set(err, -EINVAL, "bad-value",
-				  "the service manager passes %d sockets; one UNIX stream socket is "
-				  "expected",
-				  n);
+		return sk_err_set(
+			err, -EINVAL, "bad-value",
+			"the service manager passes %d sockets; one UNIX stream socket is "
+			"expected",
+			n);
 	/* Everyone may connect; sk_daemon_authorize() looks at who it is. */
 	return sk_http_listen_unix(d->config.socket, 0666, (gid_t)-1, ret, err);
 }
@@ -241,8 +242,10 @@ static int usage(FILE *to)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "debug", no_argument, NULL, 'd' },
-		{ "version", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	enum sk_log_level level = SK_LOG_INFO;

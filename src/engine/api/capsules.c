@@ -36,17 +36,16 @@ static json_t *capsule_json(const struct sk_capsule *c)
 	struct sk_capsule_view v;
 
 	sk_capsule_view(c, &v);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:i, s:i, s:b, s:I, s:o, s:o, s:o, "
-			 "s:o, s:s}",
-			 "name", v.app->name, "id", v.id, "image", v.image_name ?: "",
-			 "image_digest", SK_DIGEST_STR(&v.image), "state",
-			 sk_capsule_state_name(v.state), "health", health_name(v.health),
-			 "health_output", str_or_null(v.health_output), "generation",
-			 (json_int_t)v.generation, "pid", (int)v.pid, "exit_code", v.exit_code,
-			 "oom_killed", v.oom_killed, "restarts", (json_int_t)v.restarts, "created",
-			 time_or_null(v.created_s), "started", time_or_null(v.started_s),
-			 "finished", time_or_null(v.finished_s), "error", str_or_null(v.error),
-			 "log", v.log_path ?: "");
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:i, s:i, s:b, s:I, s:o, s:o, s:o, "
+		"s:o, s:s}",
+		"name", v.app->name, "id", v.id, "image", v.image_name ?: "", "image_digest",
+		SK_DIGEST_STR(&v.image), "state", sk_capsule_state_name(v.state), "health",
+		health_name(v.health), "health_output", str_or_null(v.health_output), "generation",
+		(json_int_t)v.generation, "pid", (int)v.pid, "exit_code", v.exit_code, "oom_killed",
+		v.oom_killed, "restarts", (json_int_t)v.restarts, "created",
+		time_or_null(v.created_s), "started", time_or_null(v.started_s), "finished",
+		time_or_null(v.finished_s), "error", str_or_null(v.error), "log", v.log_path ?: "");
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -54,7 +54,7 @@ static bool ancestor_fits(const struct sk_daemon *d, const json_t *filters,
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		struct sk_digest digest;
 
 		if (sk_docker_image_find(d, json_string_value(item), &digest, NULL) == 0 &&
@@ -80,8 +80,8 @@ static bool fits(const struct sk_daemon *d, const json_t *filters, bool all,
 /* Newest first, as Docker does; the engine hands them out oldest first. */
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	static const char *const known[] = { "id",     "name",	 "label",    "status", "exited",
-					     "health", "ancestor", NULL };
+	static const char *const known[] = { "id",     "name",	 "label",    "status",
+					     "exited", "health", "ancestor", NULL };
 	const char *limit_text = sk_http_query(req, "limit");
 	_cleanup_json_ json_t *filters = NULL, *out = json_array();
 	bool all = sk_http_query_true(req, "all");
@@ -240,8 +240,8 @@ static int restart(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (!c || check_signal(req, err) < 0 || get_grace(req, &grace_ms, err) < 0)
 		return err->code;
 	op = op_new(req, err);
-	return op ? op_began(op, sk_capsule_restart(c, grace_ms, op_done, op, err), err) :
-		    err->code;
+	return op ? op_began(op, sk_capsule_restart(c, grace_ms, op_done, op, err), err)
+		  : err->code;
 }
 
 static int kill_it(struct sk_http_req *req, void *arg, struct sk_err *err)

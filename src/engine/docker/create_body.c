@@ -8,14 +8,14 @@
 #include "engine/docker/docker.h"
 #include "io/json.h"
 
-#define STRINGS_MAX  512
-#define LABELS_MAX   256
-#define MOUNTS_MAX   64
-#define PIDS_DEFAULT 512
-#define NS_PER_MS    1000000ull
-#define NS_PER_MILLI 1000000ull /* NanoCpus per thousandth of a CPU */
-#define BACKOFF_MIN_MS 1000
-#define BACKOFF_MAX_MS 60000
+#define STRINGS_MAX	   512
+#define LABELS_MAX	   256
+#define MOUNTS_MAX	   64
+#define PIDS_DEFAULT	   512
+#define NS_PER_MS	   1000000ull
+#define NS_PER_MILLI	   1000000ull /* NanoCpus per thousandth of a CPU */
+#define BACKOFF_MIN_MS	   1000
+#define BACKOFF_MAX_MS	   60000
 #define HEALTH_INTERVAL_MS 30000
 #define HEALTH_TIMEOUT_MS  30000
 #define HEALTH_RETRIES	   3
@@ -37,14 +37,13 @@ static bool is_neutral(const json_t *v)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(v, i, item)
+	json_array_foreach (v, i, item)
 		if (!is_neutral(item))
 			return false;
-	json_object_foreach((json_t *)v, key, item)
+	json_object_foreach ((json_t *)v, key, item)
 		return false;
 	return !json_is_true(v) && !(json_is_string(v) && json_string_length(v) > 0) &&
-	       !(json_is_integer(v) && json_integer_value(v) != 0 &&
-		 json_integer_value(v) != -1) &&
+	       !(json_is_integer(v) && json_integer_value(v) != 0 && json_integer_value(v) != -1) &&
 	       !json_is_real(v);
 }
 
@@ -58,7 +57,7 @@ static int refuse_others(const json_t *obj, const char *const *handled, const ch
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)obj, key, v) {
+	json_object_foreach ((json_t *)obj, key, v) {
 		const char *const *h = handled;
 
 		while (*h && !sk_streq(*h, key))
@@ -132,7 +131,7 @@ static int parse_labels(const json_t *body, struct sk_create *c, struct sk_err *
 		return bad(err, "Labels is an object");
 	if (json_object_size(obj) > LABELS_MAX)
 		return bad(err, "there are too many labels");
-	json_object_foreach((json_t *)obj, key, v) {
+	json_object_foreach ((json_t *)obj, key, v) {
 		if (!json_is_string(v) || strchr(key, '='))
 			return bad(err, "a label is a name without = and a string");
 		if (sk_str_starts(key, "io.skerry."))
@@ -225,10 +224,26 @@ static int parse_own(const json_t *body, struct sk_create *c, struct sk_err *err
 {
 	/* Attach* only say what the client will do next; ExposedPorts is a remark. */
 	static const char *const handled[] = {
-		"AttachStdin",	"AttachStdout", "AttachStderr", "StdinOnce",	"ExposedPorts",
-		"Tty",		"OpenStdin",	"Env",		"Cmd",		"Entrypoint",
-		"Image",	"Labels",	"User",		"WorkingDir",	"StopSignal",
-		"StopTimeout",	"Healthcheck",	"HostConfig",	"NetworkingConfig", NULL,
+		"AttachStdin",
+		"AttachStdout",
+		"AttachStderr",
+		"StdinOnce",
+		"ExposedPorts",
+		"Tty",
+		"OpenStdin",
+		"Env",
+		"Cmd",
+		"Entrypoint",
+		"Image",
+		"Labels",
+		"User",
+		"WorkingDir",
+		"StopSignal",
+		"StopTimeout",
+		"Healthcheck",
+		"HostConfig",
+		"NetworkingConfig",
+		NULL,
 	};
 	struct sk_run *run = &c->app.run;
 	const char *image;
@@ -401,7 +416,7 @@ static int parse_volumes(const json_t *host, struct sk_app *app, struct sk_err *
 
 	SK_STRV_FOREACH (b, binds)
 		r = r < 0 ? r : parse_bind(app, *b, err);
-	json_array_foreach(json_object_get(host, "Mounts"), i, m)
+	json_array_foreach (json_object_get(host, "Mounts"), i, m)
 		r = r < 0 ? r : parse_mount(app, m, err);
 	return r;
 }
@@ -442,7 +457,7 @@ static int parse_devices(const json_t *host, struct sk_app *app, struct sk_err *
 
 	if (json_array_size(list) > MOUNTS_MAX)
 		return bad(err, "there are too many devices");
-	json_array_foreach(list, i, dev)
+	json_array_foreach (list, i, dev)
 		r = r < 0 ? r : add_device(app, dev, err);
 	return r;
 }
@@ -471,8 +486,8 @@ static int check_modes(const json_t *host, struct sk_err *err)
 		r = sk_json_get_str(json_object_get(host, "LogConfig"), "Type", &type, err);
 	if (r == 0 && type && *type && !sk_streq(type, "json-file"))
 		r = no(err, "a log driver other than json-file");
-	if (r == 0 && json_object_size(json_object_get(json_object_get(host, "LogConfig"),
-						       "Config")) > 0)
+	if (r == 0 &&
+	    json_object_size(json_object_get(json_object_get(host, "LogConfig"), "Config")) > 0)
 		r = no(err, "a log option");
 	return r;
 }
@@ -481,10 +496,10 @@ static int parse_host(const json_t *host, struct sk_create *c, struct sk_err *er
 {
 	/* ConsoleSize is of no meaning without a terminal; all capabilities are dropped already. */
 	static const char *const handled[] = {
-		"Memory",      "MemorySwap", "NanoCpus",      "PidsLimit",   "RestartPolicy",
-		"NetworkMode", "AutoRemove", "ReadonlyRootfs", "Binds",	     "Mounts",
-		"Devices",     "CapDrop",    "ConsoleSize",   "PortBindings", "SecurityOpt",
-		"IpcMode",     "LogConfig",  "CgroupnsMode",  NULL,
+		"Memory",      "MemorySwap", "NanoCpus",       "PidsLimit",    "RestartPolicy",
+		"NetworkMode", "AutoRemove", "ReadonlyRootfs", "Binds",	       "Mounts",
+		"Devices",     "CapDrop",    "ConsoleSize",    "PortBindings", "SecurityOpt",
+		"IpcMode",     "LogConfig",  "CgroupnsMode",   NULL,
 	};
 	bool read_only = false;
 	int r = refuse_others(host, handled, "HostConfig.", err);
@@ -503,19 +518,19 @@ static int parse_host(const json_t *host, struct sk_create *c, struct sk_err *er
 /* The CLI repeats the network mode here, with an empty description. */
 static int check_endpoints(const json_t *body, struct sk_err *err)
 {
-	const json_t *all = json_object_get(json_object_get(body, "NetworkingConfig"),
-					    "EndpointsConfig");
+	const json_t *all =
+		json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig");
 	const char *name;
 	json_t *v;
 
-	json_object_foreach((json_t *)all, name, v) {
+	json_object_foreach ((json_t *)all, name, v) {
 		const char *key;
 		json_t *item;
 
 		if (!sk_streq(name, "default") && !sk_streq(name, "bridge") &&
 		    !sk_streq(name, "none") && !sk_streq(name, "host"))
 			return no(err, "a network other than none and host");
-		json_object_foreach(v, key, item)
+		json_object_foreach (v, key, item)
 			if (!is_neutral(item))
 				return no(err, "configuring a network");
 	}

@@ -59,7 +59,8 @@ json_t *sk_docker_summary(const struct sk_capsule_view *v);
 json_t *sk_docker_inspect(const struct sk_capsule_view *v);
 json_t *sk_docker_labels(char *const *labels);
 /** "Up 5 minutes (healthy)", "Exited (0) 2 hours ago"; returns @buf */
-const char *sk_docker_status_text(const struct sk_capsule_view *v, int64_t now_s, char buf[static 96]);
+const char *sk_docker_status_text(const struct sk_capsule_view *v, int64_t now_s,
+				  char buf[static 96]);
 
 /* containers.c */
 

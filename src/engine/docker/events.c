@@ -46,11 +46,11 @@ static bool fits(const json_t *filters, const struct sk_capsule_view *v, const c
 	json_t *item;
 	size_t i;
 
-	if (!sk_filter_is(filters, "type", "container") ||
-	    !sk_filter_is(filters, "event", event) || !sk_filter_labels(filters, v->labels) ||
+	if (!sk_filter_is(filters, "type", "container") || !sk_filter_is(filters, "event", event) ||
+	    !sk_filter_labels(filters, v->labels) ||
 	    !sk_filter_is(filters, "image", v->image_name ?: ""))
 		return false;
-	json_array_foreach(containers, i, item)
+	json_array_foreach (containers, i, item)
 		if (sk_streq(json_string_value(item), v->app->name) ||
 		    sk_str_starts(v->id, json_string_value(item)))
 			return true;

@@ -17,14 +17,14 @@ static json_t *values_of(const json_t *v)
 	size_t i;
 
 	if (json_is_array(v)) {
-		json_array_foreach(v, i, item)
+		json_array_foreach (v, i, item)
 			if (!json_is_string(item) || json_array_append(list, item) < 0)
 				return NULL;
 		return TAKE_PTR(list);
 	}
 	if (!json_is_object(v))
 		return NULL;
-	json_object_foreach((json_t *)v, key, item)
+	json_object_foreach ((json_t *)v, key, item)
 		if (json_is_true(item) && json_array_append_new(list, json_string(key)) < 0)
 			return NULL;
 	return TAKE_PTR(list);
@@ -56,7 +56,7 @@ int sk_filters_parse(const char *text, const char *const *known, json_t **ret, s
 		if (!json_is_object(in) && !json_is_null(in))
 			return sk_err_set(err, -EINVAL, "bad-request", "filters are a JSON object");
 	}
-	json_object_foreach(in, name, v) {
+	json_object_foreach (in, name, v) {
 		json_t *values = values_of(v);
 
 		if (!is_known(known, name)) {
@@ -81,7 +81,7 @@ static bool matches(const json_t *filters, const char *name,
 
 	if (json_array_size(list) == 0)
 		return true;
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (fits(json_string_value(item), value))
 			return true;
 	return false;
@@ -129,7 +129,7 @@ bool sk_filter_labels(const json_t *filters, char *const *labels)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (!has_label(json_string_value(item), labels))
 			return false;
 	return true;

@@ -8,8 +8,8 @@
 #include "engine/docker/docker.h"
 #include "io/json.h"
 
-#define HEAD_BYTES   4096
-#define PREFIX_MIN   4
+#define HEAD_BYTES 4096
+#define PREFIX_MIN 4
 
 /* --- finding --- */
 
@@ -171,8 +171,8 @@ static bool reference_fits(const json_t *filters, const json_t *tags)
 
 	if (json_array_size(refs) == 0)
 		return true;
-	json_array_foreach(refs, i, ref) {
-		json_array_foreach(tags, k, tag) {
+	json_array_foreach (refs, i, ref) {
+		json_array_foreach (tags, k, tag) {
 			const char *want = json_string_value(ref), *is = json_string_value(tag);
 			size_t len = strcspn(want, "*");
 
@@ -218,12 +218,12 @@ static json_t *config_of(const struct sk_image_info *info)
 	json_t *env = json_array();
 
 	for (size_t i = 0; i < info->run.n_env; i++)
-		(void)json_array_append_new(env, json_sprintf("%s=%s", info->run.env[i].name,
-							      info->run.env[i].value));
+		(void)json_array_append_new(
+			env, json_sprintf("%s=%s", info->run.env[i].name, info->run.env[i].value));
 	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:o}", "User", info->run.user ?: "", "Env", env,
 			 "Cmd", sk_json_strv(info->run.arguments), "Entrypoint",
-			 sk_json_strv(info->run.command), "WorkingDir",
-			 info->run.working_dir ?: "", "Labels", labels_of(info));
+			 sk_json_strv(info->run.command), "WorkingDir", info->run.working_dir ?: "",
+			 "Labels", labels_of(info));
 }
 
 static int inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -245,8 +245,8 @@ static int inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
 			  "s:{s:s, s:[o]}, s:{}}",
 			  "Id", id_of(&digest), "RepoTags", tags_of(d, &digest), "RepoDigests",
 			  "Parent", "", "Comment", "", "Created",
-			  sk_time_format(created, info->created_s), "Architecture", info->arch, "Os",
-			  "linux", "Size", (json_int_t)size, "VirtualSize", (json_int_t)size,
+			  sk_time_format(created, info->created_s), "Architecture", info->arch,
+			  "Os", "linux", "Size", (json_int_t)size, "VirtualSize", (json_int_t)size,
 			  "Config", config_of(info), "GraphDriver", "Name", "skerry", "Data",
 			  "RootFS", "Type", "layers", "Layers",
 			  json_sprintf("sha256:%s", SK_DIGEST_STR(&info->rootfs_digest)),
@@ -274,7 +274,8 @@ static int tag(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 /* The name under which @ref is known; false when it is an id. */
-static bool names_it(const struct sk_daemon *d, const char *ref, char name[static SK_IMAGE_NAME_MAX + 1])
+static bool names_it(const struct sk_daemon *d, const char *ref,
+		     char name[static SK_IMAGE_NAME_MAX + 1])
 {
 	struct sk_digest ignored;
 
@@ -297,9 +298,10 @@ static int may_remove(const struct sk_daemon *d, const struct sk_digest *digest,
 	struct sk_capsule_view v;
 
 	if (names == 0)
-		return sk_err_set(err, -EBUSY, "in-use",
-				  "the image belongs to a release; it goes when no generation needs "
-				  "it any more");
+		return sk_err_set(
+			err, -EBUSY, "in-use",
+			"the image belongs to a release; it goes when no generation needs "
+			"it any more");
 	if (by_name && names > 1)
 		return 0;
 	if (used(d, digest, true, &v))
@@ -317,8 +319,7 @@ static int untag(const struct sk_daemon *d, const char *name, json_t *out, struc
 {
 	int r = sk_names_del(d->names, name, err);
 
-	if (r == 0 &&
-	    json_array_append_new(out, json_pack("{s:s}", "Untagged", name)) < 0)
+	if (r == 0 && json_array_append_new(out, json_pack("{s:s}", "Untagged", name)) < 0)
 		r = sk_err_oom(err);
 	return r;
 }
@@ -331,7 +332,7 @@ static int untag_all(const struct sk_daemon *d, const struct sk_digest *digest, 
 	size_t i;
 	int r = 0;
 
-	json_array_foreach(tags, i, t)
+	json_array_foreach (tags, i, t)
 		if (r == 0)
 			r = untag(d, json_string_value(t), out, err);
 	return r;

@@ -50,8 +50,8 @@ static int open_temporary(const char *dir, int *fd, struct sk_err *err)
 {
 	*fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	return *fd < 0 ? sk_err_set(err, -errno, "io", "cannot make a file in %s: %s", dir,
-				    strerror(errno)) :
-			 0;
+				    strerror(errno))
+		       : 0;
 }
 
 /* Bytes come; at the end both files and the child's folder are ready. */
@@ -96,8 +96,8 @@ static void image_name(char *const *tags, char buf[static SK_NAME_MAX + 1])
 	const char *slash = strrchr(s, '/');
 
 	s = slash ? slash + 1 : s;
-	(void)snprintf(buf, SK_NAME_MAX + 1, "%.*s", (int)SK_MIN(strcspn(s, ":@"), (size_t)SK_NAME_MAX),
-		       s);
+	(void)snprintf(buf, SK_NAME_MAX + 1, "%.*s",
+		       (int)SK_MIN(strcspn(s, ":@"), (size_t)SK_NAME_MAX), s);
 	if (!sk_name_ok(buf))
 		(void)snprintf(buf, SK_NAME_MAX + 1, "image");
 }
@@ -186,8 +186,8 @@ static void load_end(struct load *l)
 static void load_fail(struct load *l, const struct sk_err *err)
 {
 	sk_notice("an image was not loaded: %s", err->text);
-	say(l, json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->text, "error",
-			 err->text));
+	say(l,
+	    json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->text, "error", err->text));
 	load_end(l);
 }
 
@@ -206,8 +206,8 @@ static int name_image(struct load *l, const json_t *out, const struct sk_digest 
 		r = r < 0 ? r : sk_names_normal(*t, name, err);
 		r = r < 0 ? r : sk_names_set(l->d->names, name, d, err);
 		if (r == 0)
-			say(l, json_pack("{s:o}", "stream",
-					 json_sprintf("Loaded image: %s\n", name)));
+			say(l,
+			    json_pack("{s:o}", "stream", json_sprintf("Loaded image: %s\n", name)));
 	}
 	return r;
 }
@@ -278,8 +278,8 @@ int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = sk_child_task(l->d->event, child_task, l, keep, ARRAY_SIZE(keep), 0, 0, OUT_MAX,
 				  on_child, l, &l->child, err);
-	if (r == 0 && sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, l,
-					   &l->stream) < 0)
+	if (r == 0 &&
+	    sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, l, &l->stream) < 0)
 		r = sk_err_oom(err);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 
 #define BUFFER_MAX  (256 * 1024)
 #define PENDING_MAX (128 * 1024)
+#define PLAIN_TYPE  "text/plain; charset=utf-8"
 #define STREAM_TYPE "application/vnd.docker.multiplexed-stream"
 
 /*
@@ -25,6 +26,7 @@ struct reader {
 	struct sk_logs *logs;
 	struct sk_buf pending;
 	bool timestamps;
+	bool plain; /* the lines as they are, for Skerry's own API */
 	bool ended;
 };
 
@@ -50,7 +52,7 @@ static int frame(struct reader *r, const struct sk_log_line *l)
 	len = strlen(stamp) + l->len;
 	for (int i = 0; i < 4; i++)
 		head[4 + i] = (unsigned char)(len >> (24 - 8 * i));
-	return sk_buf_add(&r->pending, head, sizeof(head)) ?:
+	return sk_buf_add(&r->pending, head, r->plain ? 0 : sizeof(head)) ?:
 	       sk_buf_add(&r->pending, stamp, strlen(stamp)) ?:
 	       sk_buf_add(&r->pending, l->text, l->len);
 }
@@ -140,9 +142,6 @@ static int get_query(struct sk_http_req *req, struct sk_log_query *q, struct sk_
 		.stderr_ = sk_http_query_true(req, "stderr"),
 		.tail = -1,
 	};
-	if (!q->stdout_ && !q->stderr_)
-		return sk_err_set(err, -EINVAL, "bad-request",
-				  "Bad parameters: you must choose at least one stream");
 	if (tail && *tail && !sk_streq(tail, "all")) {
 		/* Docker takes a negative number, or nonsense, for "all". */
 		if (sk_parse_u64(tail, &n) < 0 || n > INT64_MAX / 2)
@@ -151,38 +150,34 @@ static int get_query(struct sk_http_req *req, struct sk_log_query *q, struct sk_
 		q->tail = (int64_t)n;
 	}
 	return get_time(req, "since", &q->since_s, err) < 0 ||
-			       get_time(req, "until", &q->until_s, err) < 0 ?
-		       err->code :
-		       0;
+			       get_time(req, "until", &q->until_s, err) < 0
+		       ? err->code
+		       : 0;
 }
 
-static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int serve(struct sk_http_req *req, struct sk_capsule *c, const struct sk_log_query *query,
+		 bool plain, struct sk_err *err)
 {
 	static const struct sk_http_stream_ops ops = { on_writable, on_gone };
-	struct sk_capsule *c = sk_docker_find(req, arg, err);
-	struct sk_log_query query;
-	struct reader *reader;
+	struct reader *reader = calloc(1, sizeof(*reader));
 	int r;
 
-	if (!c)
-		return err->code;
-	r = get_query(req, &query, err);
-	if (r < 0)
-		return r;
-	reader = calloc(1, sizeof(*reader));
 	if (!reader)
 		return sk_err_oom(err);
 	reader->pending.max = PENDING_MAX;
+	reader->plain = plain;
 	reader->timestamps = sk_http_query_true(req, "timestamps");
-	r = sk_http_reply_stream(req, 200, STREAM_TYPE, BUFFER_MAX, &ops, reader, &reader->stream);
+	r = sk_http_reply_stream(req, 200, plain ? PLAIN_TYPE : STREAM_TYPE, BUFFER_MAX, &ops,
+				 reader, &reader->stream);
 	if (r < 0) {
 		reader_free(reader);
 		return sk_err_oom(err);
 	}
-	r = sk_logs_open(c, &query, on_line, on_end, reader, &reader->logs, err);
+	r = sk_logs_open(c, query, on_line, on_end, reader, &reader->logs, err);
 	if (r < 0) {
 		/* The head is promised already: what is wrong comes as a line of standard error. */
-		struct sk_log_line line = { .stream = 2, .text = err->text,
+		struct sk_log_line line = { .stream = 2,
+					    .text = err->text,
 					    .len = strlen(err->text) };
 
 		reader->timestamps = false;
@@ -192,7 +187,33 @@ static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return 0;
 }
 
+static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_capsule *c = sk_docker_find(req, arg, err);
+	struct sk_log_query query;
+
+	if (!c || get_query(req, &query, err) < 0)
+		return err->code;
+	if (!query.stdout_ && !query.stderr_)
+		return sk_err_set(err, -EINVAL, "bad-request",
+				  "Bad parameters: you must choose at least one stream");
+	return serve(req, c, &query, false, err);
+}
+
+/* GET /skerry/v1/capsules/{id}/logs: both streams, plain text. */
+static int plain_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_capsule *c = sk_docker_find(req, arg, err);
+	struct sk_log_query query;
+
+	if (!c || get_query(req, &query, err) < 0)
+		return err->code;
+	query.stdout_ = query.stderr_ = true;
+	return serve(req, c, &query, true, err);
+}
+
 const struct sk_http_route sk_docker_log_routes[] = {
 	{ "GET", "/containers/{id}/logs", logs },
+	{ "GET", "/skerry/v1/capsules/{id}/logs", plain_logs, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ NULL },
 };

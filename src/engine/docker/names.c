@@ -36,7 +36,7 @@ static int load(struct sk_names *n, const json_t *obj, struct sk_err *err)
 	const char *name;
 	json_t *v;
 
-	json_object_foreach((json_t *)obj, name, v) {
+	json_object_foreach ((json_t *)obj, name, v) {
 		struct sk_digest d;
 		int r = sk_json_need_digest(obj, name, &d, err);
 
@@ -104,8 +104,8 @@ static bool repository_ok(const char *s, size_t len)
 		size_t part = slash ? (size_t)(slash - s) : len;
 
 		/* "registry.example:5000/app": a port belongs to the first part. */
-		if (slash && colon && colon < slash && strspn(colon + 1, "0123456789") ==
-							       (size_t)(slash - colon - 1))
+		if (slash && colon && colon < slash &&
+		    strspn(colon + 1, "0123456789") == (size_t)(slash - colon - 1))
 			part = (size_t)(colon - s);
 		if (!part_ok(s, part, false))
 			return false;
@@ -137,7 +137,8 @@ int sk_names_normal(const char *name, char buf[static SK_IMAGE_NAME_MAX + 1], st
 	if (len + strlen(tag) + 1 > SK_IMAGE_NAME_MAX || !repository_ok(name, len) ||
 	    !part_ok(tag, strlen(tag), true))
 		return sk_err_set(err, -EINVAL, "bad-name",
-				  "\"%.140s\" is no image name; write name:tag in lower case", given);
+				  "\"%.140s\" is no image name; write name:tag in lower case",
+				  given);
 	(void)snprintf(buf, SK_IMAGE_NAME_MAX + 1, "%.*s:%s", (int)len, name, tag);
 	return 0;
 }

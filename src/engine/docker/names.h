@@ -13,7 +13,7 @@
  * Local image names ("nginx:latest") and the images they stand for: what `docker load` brought. Kept
  * as one record of the store, so a change is there as a whole or not at all.
  */
-#define SK_NAMES_MAX	 256
+#define SK_NAMES_MAX	  256
 #define SK_IMAGE_NAME_MAX 128 /* bytes, tag included */
 
 struct sk_names;

@@ -31,9 +31,9 @@ const char *sk_docker_strip_version(const char *path)
 
 static const char *go_arch(const struct utsname *u)
 {
-	return sk_streq(u->machine, "x86_64")  ? "amd64" :
-	       sk_streq(u->machine, "aarch64") ? "arm64" :
-						 u->machine;
+	return sk_streq(u->machine, "x86_64")	 ? "amd64"
+	       : sk_streq(u->machine, "aarch64") ? "arm64"
+						 : u->machine;
 }
 
 static int ping(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -51,15 +51,15 @@ static int version(struct sk_http_req *req, void *arg, struct sk_err *err)
 	(void)uname(&u);
 	return sk_http_reply_json(
 		req, 200,
-		json_pack("{s:{s:s}, s:[{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}}], s:s, s:s, s:s, s:s, "
-			  "s:s, s:s, s:s, s:s, s:s}",
-			  "Platform", "Name", "Skerry", "Components", "Name", "Engine", "Version",
-			  SK_VERSION, "Details", "ApiVersion", SK_DOCKER_API_VERSION,
-			  "MinAPIVersion", SK_DOCKER_API_MIN, "Os", "linux", "Arch", go_arch(&u),
-			  "KernelVersion", u.release, "Version", SK_VERSION, "ApiVersion",
-			  SK_DOCKER_API_VERSION, "MinAPIVersion", SK_DOCKER_API_MIN, "GitCommit", "",
-			  "GoVersion", "", "Os", "linux", "Arch", go_arch(&u), "KernelVersion",
-			  u.release, "BuildTime", ""));
+		json_pack(
+			"{s:{s:s}, s:[{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}}], s:s, s:s, s:s, s:s, "
+			"s:s, s:s, s:s, s:s, s:s}",
+			"Platform", "Name", "Skerry", "Components", "Name", "Engine", "Version",
+			SK_VERSION, "Details", "ApiVersion", SK_DOCKER_API_VERSION, "MinAPIVersion",
+			SK_DOCKER_API_MIN, "Os", "linux", "Arch", go_arch(&u), "KernelVersion",
+			u.release, "Version", SK_VERSION, "ApiVersion", SK_DOCKER_API_VERSION,
+			"MinAPIVersion", SK_DOCKER_API_MIN, "GitCommit", "", "GoVersion", "", "Os",
+			"linux", "Arch", go_arch(&u), "KernelVersion", u.release, "BuildTime", ""));
 }
 
 static int count_image(void *arg, const struct sk_digest *d, uint64_t size)
@@ -105,12 +105,13 @@ static json_t *info_features(const struct sk_daemon *d)
 		"s:b, s:s, s:s, s:s, s:s, s:{s:{s:s}}, s:s, s:{s:s}, s:[s,s], s:[], s:b, s:s, s:[]}",
 		"Driver", "skerry", "DriverStatus", "SystemStatus", "Plugins", "Volume", "local",
 		"Network", "none", "host", "Authorization", "Log", "json-file", "MemoryLimit", 1,
-		"SwapLimit", 0, "CpuCfsPeriod", 1, "CpuCfsQuota", 1, "PidsLimit", 1, "IPv4Forwarding",
-		0, "Debug", 0, "OomKillDisable", 0, "LoggingDriver", "json-file", "CgroupDriver",
-		"cgroupfs", "CgroupVersion", "2", "DockerRootDir", d->config.state_dir, "Runtimes",
-		"crun", "path", d->config.runtime, "DefaultRuntime", "crun", "Swarm",
-		"LocalNodeState", "inactive", "SecurityOptions", "name=seccomp,profile=builtin",
-		"name=userns", "Labels", "LiveRestoreEnabled", 1, "InitBinary", "", "Warnings");
+		"SwapLimit", 0, "CpuCfsPeriod", 1, "CpuCfsQuota", 1, "PidsLimit", 1,
+		"IPv4Forwarding", 0, "Debug", 0, "OomKillDisable", 0, "LoggingDriver", "json-file",
+		"CgroupDriver", "cgroupfs", "CgroupVersion", "2", "DockerRootDir",
+		d->config.state_dir, "Runtimes", "crun", "path", d->config.runtime,
+		"DefaultRuntime", "crun", "Swarm", "LocalNodeState", "inactive", "SecurityOptions",
+		"name=seccomp,profile=builtin", "name=userns", "Labels", "LiveRestoreEnabled", 1,
+		"InitBinary", "", "Warnings");
 }
 
 static int info(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -150,8 +151,8 @@ static int unsupported(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int no_swarm(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_http_reply_json(req, 503,
-				  json_pack("{s:s}", "message", "This node is not a swarm manager."));
+	return sk_http_reply_json(
+		req, 503, json_pack("{s:s}", "message", "This node is not a swarm manager."));
 }
 
 static int no_volumes(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -163,14 +164,14 @@ static int networks(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_http_reply_json(req, 200,
 				  json_pack("[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s}]", "Name",
-					    "none", "Id", "none", "Driver", "null", "Scope", "local",
-					    "Name", "host", "Id", "host", "Driver", "host", "Scope",
-					    "local"));
+					    "none", "Id", "none", "Driver", "null", "Scope",
+					    "local", "Name", "host", "Id", "host", "Driver", "host",
+					    "Scope", "local"));
 }
 
 #define BODY_MAX (1 << 20)
-#define UNSUPPORTED(method, path)                      \
-	{                                              \
+#define UNSUPPORTED(method, path)                   \
+	{                                           \
 		method, path, unsupported, BODY_MAX \
 	}
 

@@ -38,9 +38,12 @@ static void human(char *buf, size_t size, int64_t s)
 		int64_t until_s, unit_s;
 		const char *unit;
 	} steps[] = {
-		{ 60, 1, "seconds" },	      { 3600, 60, "minutes" },
-		{ 48 * 3600, 3600, "hours" }, { 14 * 86400, 86400, "days" },
-		{ 60 * 86400, 7 * 86400, "weeks" }, { 730 * 86400, 30 * 86400, "months" },
+		{ 60, 1, "seconds" },
+		{ 3600, 60, "minutes" },
+		{ 48 * 3600, 3600, "hours" },
+		{ 14 * 86400, 86400, "days" },
+		{ 60 * 86400, 7 * 86400, "weeks" },
+		{ 730 * 86400, 30 * 86400, "months" },
 		{ INT64_MAX, 365 * 86400, "years" },
 	};
 	size_t i = 0;
@@ -73,7 +76,8 @@ static const char *health_word(enum sk_health_state h)
 	}
 }
 
-const char *sk_docker_status_text(const struct sk_capsule_view *v, int64_t now_s, char buf[static 96])
+const char *sk_docker_status_text(const struct sk_capsule_view *v, int64_t now_s,
+				  char buf[static 96])
 {
 	const char *state = sk_docker_state(v);
 	char ago[40];
@@ -94,8 +98,8 @@ const char *sk_docker_status_text(const struct sk_capsule_view *v, int64_t now_s
 	else if (sk_streq(state, "restarting"))
 		(void)snprintf(buf, 96, "Restarting (%d) %s ago", v->exit_code, ago);
 	else
-		(void)snprintf(buf, 96, "%s", sk_streq(state, "created") ? "Created" :
-								    "Removal In Progress");
+		(void)snprintf(buf, 96, "%s",
+			       sk_streq(state, "created") ? "Created" : "Removal In Progress");
 	return buf;
 }
 
@@ -136,11 +140,12 @@ static json_t *mounts(const struct sk_app *app)
 	for (size_t i = 0; i < app->n_volumes; i++) {
 		const struct sk_volume *vol = &app->volumes[i];
 
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "Type", "volume",
-					"Name", vol->name, "Source", "", "Destination", vol->target,
-					"Driver", "local", "Mode", vol->read_only ? "ro" : "z", "RW",
-					!vol->read_only, "Propagation", ""));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s}",
+						      "Type", "volume", "Name", vol->name, "Source",
+						      "", "Destination", vol->target, "Driver",
+						      "local", "Mode", vol->read_only ? "ro" : "z",
+						      "RW", !vol->read_only, "Propagation", ""));
 	}
 	return list;
 }
@@ -181,12 +186,12 @@ static json_t *when(int64_t s)
 static json_t *state_json(const struct sk_capsule_view *v)
 {
 	const char *state = sk_docker_state(v);
-	json_t *obj = json_pack(
-		"{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:s, s:o, s:o}", "Status", state, "Running",
-		sk_streq(state, "running"), "Paused", 0, "Restarting", sk_streq(state, "restarting"),
-		"OOMKilled", v->oom_killed, "Dead", 0, "Pid", (int)v->pid, "ExitCode", v->exit_code,
-		"Error", v->error ?: "", "StartedAt", when(v->started_s), "FinishedAt",
-		when(v->finished_s));
+	json_t *obj =
+		json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:s, s:o, s:o}", "Status",
+			  state, "Running", sk_streq(state, "running"), "Paused", 0, "Restarting",
+			  sk_streq(state, "restarting"), "OOMKilled", v->oom_killed, "Dead", 0,
+			  "Pid", (int)v->pid, "ExitCode", v->exit_code, "Error", v->error ?: "",
+			  "StartedAt", when(v->started_s), "FinishedAt", when(v->finished_s));
 
 	if (obj && v->health != SK_HEALTH_UNKNOWN)
 		(void)json_object_set_new(obj, "Health",
@@ -202,8 +207,9 @@ static json_t *restart_policy(const struct sk_app *app)
 					     [SK_RESTART_ON_FAILURE] = "on-failure",
 					     [SK_RESTART_ALWAYS] = "always" };
 
-	return json_pack("{s:s, s:I}", "Name", names[app->restart], "MaximumRetryCount",
-			 (json_int_t)(app->restart == SK_RESTART_ON_FAILURE ? app->restart_max : 0));
+	return json_pack(
+		"{s:s, s:I}", "Name", names[app->restart], "MaximumRetryCount",
+		(json_int_t)(app->restart == SK_RESTART_ON_FAILURE ? app->restart_max : 0));
 }
 
 static json_t *devices(const struct sk_app *app)
@@ -212,10 +218,10 @@ static json_t *devices(const struct sk_app *app)
 
 	for (size_t i = 0; i < app->n_devices; i++)
 		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s}", "PathOnHost", app->devices[i].path,
-					"PathInContainer",
-					app->devices[i].target ?: app->devices[i].path,
-					"CgroupPermissions", app->devices[i].mode));
+			list,
+			json_pack("{s:s, s:s, s:s}", "PathOnHost", app->devices[i].path,
+				  "PathInContainer", app->devices[i].target ?: app->devices[i].path,
+				  "CgroupPermissions", app->devices[i].mode));
 	return list;
 }
 
@@ -226,8 +232,8 @@ static json_t *host_config(const struct sk_capsule_view *v)
 	return json_pack("{s:n, s:s, s:{}, s:o, s:b, s:n, s:[s], s:b, s:b, s:I, s:I, s:I, s:o, "
 			 "s:{s:s, s:{}}}",
 			 "Binds", "NetworkMode", network_mode(a), "PortBindings", "RestartPolicy",
-			 restart_policy(a), "AutoRemove", v->auto_remove, "CapAdd", "CapDrop", "ALL",
-			 "Privileged", 0, "ReadonlyRootfs", !a->writable_root, "Memory",
+			 restart_policy(a), "AutoRemove", v->auto_remove, "CapAdd", "CapDrop",
+			 "ALL", "Privileged", 0, "ReadonlyRootfs", !a->writable_root, "Memory",
 			 (json_int_t)a->memory_bytes, "NanoCpus",
 			 (json_int_t)a->cpu_millis * NS_PER_MS, "PidsLimit", (json_int_t)a->pids,
 			 "Devices", devices(a), "LogConfig", "Type", "json-file", "Config");
@@ -257,8 +263,8 @@ static json_t *config_json(const struct sk_capsule_view *v)
 			 "OpenStdin", v->open_stdin, "StdinOnce", 0, "Env", env_list(run), "Cmd",
 			 sk_json_strv(run->arguments), "Entrypoint", sk_json_strv(run->command),
 			 "Image", v->image_name ?: "", "Volumes", "WorkingDir",
-			 run->working_dir ?: "", "Labels", sk_docker_labels(v->labels), "StopSignal",
-			 sk_signal_name(signal, run->stop_signal ?: 15));
+			 run->working_dir ?: "", "Labels", sk_docker_labels(v->labels),
+			 "StopSignal", sk_signal_name(signal, run->stop_signal ?: 15));
 }
 
 /* Path and Args: the command line cut after its first word. */
@@ -278,12 +284,12 @@ json_t *sk_docker_inspect(const struct sk_capsule_view *v)
 		"{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:n, s:o, "
 		"s:{s:s, s:n}, s:o, s:o, s:{s:{}, s:o}}",
 		"Id", v->id, "Created", when(v->created_s), "State", state_json(v), "Image",
-		image_id ?: "", "ResolvConfPath", "", "HostnamePath", "", "HostsPath", "", "LogPath",
-		v->log_path ?: "", "Name", name ?: "", "RestartCount", (json_int_t)v->restarts,
-		"Driver", "skerry", "Platform", "linux", "MountLabel", "", "ProcessLabel", "",
-		"AppArmorProfile", "", "ExecIDs", "HostConfig", host_config(v), "GraphDriver", "Name",
-		"skerry", "Data", "Mounts", mounts(v->app), "Config", config_json(v),
-		"NetworkSettings", "Ports", "Networks", networks(v->app));
+		image_id ?: "", "ResolvConfPath", "", "HostnamePath", "", "HostsPath", "",
+		"LogPath", v->log_path ?: "", "Name", name ?: "", "RestartCount",
+		(json_int_t)v->restarts, "Driver", "skerry", "Platform", "linux", "MountLabel", "",
+		"ProcessLabel", "", "AppArmorProfile", "", "ExecIDs", "HostConfig", host_config(v),
+		"GraphDriver", "Name", "skerry", "Data", "Mounts", mounts(v->app), "Config",
+		config_json(v), "NetworkSettings", "Ports", "Networks", networks(v->app));
 
 	if (obj)
 		set_path_and_args(obj, &v->app->run);

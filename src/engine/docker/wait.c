@@ -92,7 +92,8 @@ static int wait_for(struct sk_http_req *req, void *arg, struct sk_err *err)
 		return err->code;
 	}
 	if (sk_engine_watch(d->engine, on_event, w, &w->watch) < 0 ||
-	    sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, w, &w->stream) < 0) {
+	    sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, w, &w->stream) <
+		    0) {
 		wait_free(w);
 		return sk_err_oom(err);
 	}

@@ -148,9 +148,6 @@ int sk_update_timer(struct sk_update *u, uint64_t in_ms, sd_event_time_handler_t
 int sk_update_run_config(struct sk_update *u, const struct sk_app *app, struct sk_run *ret,
 			 struct sk_err *err);
 
-/* collect.c */
-void sk_update_collect(struct sk_update *u);
-
 /* news.c */
 void sk_update_publish(struct sk_update *u, const char *step, const struct sk_generation *gen,
 		       const char *reason);

@@ -64,6 +64,9 @@ int sk_update_start(struct sk_update *u, struct sk_err *err);
 /** Name of a running generation's release for banners ("demo 1.2.0, generation 3"), or NULL. Borrowed. */
 const char *sk_update_running_name(const struct sk_update *u);
 
+/** sk_update_collect() - remove images and releases that nothing needs any more; failures are logged */
+void sk_update_collect(struct sk_update *u);
+
 /**
  * The update and release routes of /skerry/v1. sk_update_of() is the program's: it finds the
  * object in what the server hands to handlers.
