@@ -284,6 +284,6 @@ int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r < 0)
 		return r;
 	/* From here on it is the child's end that frees it. */
-	sk_http_set_user(req, NULL, NULL);
+	sk_http_set_user(req, l, NULL);
 	return 0;
 }

@@ -215,7 +215,7 @@ int sk_http_peer_cred(struct sk_http_req *req, uid_t *uid, gid_t *gid, pid_t *pi
 
 void sk_http_set_user(struct sk_http_req *req, void *user, void (*free_user)(void *))
 {
-	if (req->user && req->free_user)
+	if (req->user && req->user != user && req->free_user)
 		req->free_user(req->user);
 	req->user = user;
 	req->free_user = free_user;

@@ -93,7 +93,10 @@ int sk_http_peer_cred(struct sk_http_req *req, uid_t *uid, gid_t *gid, pid_t *pi
 int sk_http_body_json(struct sk_http_req *req, json_t **ret, struct sk_err *err);
 bool sk_http_query_true(struct sk_http_req *req, const char *name); /* 1, true, True */
 
-/* Per-request data of the program, e.g. the authenticated user or an upload in progress. */
+/*
+ * Per-request data of the program, e.g. the authenticated user or an upload in progress. What was set
+ * before is freed, unless it is the same: with @free_user NULL that takes it out of the request's hands.
+ */
 void sk_http_set_user(struct sk_http_req *req, void *user, void (*free_user)(void *));
 void *sk_http_user(const struct sk_http_req *req);
 
