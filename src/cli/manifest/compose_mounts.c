@@ -32,12 +32,10 @@ void sk_service_devices(struct service *s, const struct item *i, const char *pro
 	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		struct item at = { i->v->items[k], i->v->items[k]->line, i->key, i->where };
-		_cleanup_free_ char *made = NULL;
-		const char *text;
+		_cleanup_free_ char *made = at.v->kind == SK_YAML_MAP ? long_device(s, &at) : NULL;
+		const char *text = made;
 
-		if (at.v->kind == SK_YAML_MAP)
-			text = made = long_device(s, &at);
-		else
+		if (at.v->kind != SK_YAML_MAP)
 			text = sk_item_text(s->c, &at);
 		if (text && sk_strv_add(&v, text) < 0)
 			s->c->failed = true;
