@@ -99,8 +99,6 @@ int sk_gen_pick_good(const struct sk_generation *all, size_t n, bool lasting);
 int sk_gen_encode(const struct sk_generation *g, struct sk_buf *out);
 /** sk_gen_decode() - exactly what sk_gen_encode() makes, else -EBADMSG and @ret is untouched. */
 int sk_gen_decode(const char *data, size_t len, struct sk_generation *ret);
-/** sk_gen_decode_body() - the same without the last line; for the fuzzer. */
-int sk_gen_decode_body(const char *data, size_t len, struct sk_generation *ret);
 
 /**
  * struct sk_gen_link - which generation is the current one, and which number comes next

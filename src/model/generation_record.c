@@ -195,7 +195,7 @@ static int same_text(const struct sk_buf *again, const char *data, size_t len)
 	return again->len == len && memcmp(again->data, data, len) == 0 ? 0 : -EBADMSG;
 }
 
-int sk_gen_decode_body(const char *data, size_t len, struct sk_generation *ret)
+static int decode_body(const char *data, size_t len, struct sk_generation *ret)
 {
 	_cleanup_buf_ struct sk_buf again = SK_BUF(SK_GEN_RECORD_MAX);
 	struct sk_generation g = { 0 };
@@ -230,7 +230,7 @@ int sk_gen_decode(const char *data, size_t len, struct sk_generation *ret)
 {
 	int r = check_sum(data, len, &len);
 
-	return r < 0 ? r : sk_gen_decode_body(data, len, ret);
+	return r < 0 ? r : decode_body(data, len, ret);
 }
 
 int sk_gen_link_decode(const char *data, size_t len, struct sk_gen_link *ret)

@@ -239,8 +239,16 @@ static bool keep(void *arg, const struct sk_digest *d)
 	return false;
 }
 
+static uint64_t running_number(const struct sim_world *w)
+{
+	const struct sk_generation *g = sk_generations_running(w->gens);
+
+	return g ? g->number : 0;
+}
+
 static void collect(struct sim_world *w)
 {
+	uint64_t running = running_number(w);
 	int r;
 
 	begin(w, ACT_COLLECT, 0);
@@ -249,6 +257,8 @@ static void collect(struct sim_world *w)
 		r = sk_store_collect(w->store, keep, w, NULL, NULL);
 	if (sim_disk_dead(w->disk))
 		return;
+	SIM_CHECK(running_number(w) == running, "the running generation %llu was collected",
+		  (unsigned long long)running);
 	if (r == 0)
 		sim_check_collected(w);
 	w->counts.collected += r == 0;

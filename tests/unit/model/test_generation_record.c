@@ -98,6 +98,7 @@ static int decode_with(const char *find, const char *put)
 	_cleanup_buf_ struct sk_buf b = SK_BUF(SK_GEN_RECORD_MAX), c = SK_BUF(16384);
 	struct sk_generation g = sample();
 	const char *at, *sum;
+	struct sk_digest d;
 
 	assert_int_equal(sk_gen_encode(&g, &b), 0);
 	at = strstr(b.data, find);
@@ -107,7 +108,9 @@ static int decode_with(const char *find, const char *put)
 	assert_int_equal(sk_buf_adds(&c, put), 0);
 	at += strlen(find);
 	assert_int_equal(sk_buf_add(&c, at, (size_t)(sum - at)), 0);
-	return sk_gen_decode_body(c.data, c.len, &g);
+	assert_int_equal(sk_digest_of(c.data, c.len, &d), 0);
+	assert_int_equal(sk_buf_addf(&c, "sha256 %s\n", SK_DIGEST_STR(&d)), 0);
+	return sk_gen_decode(c.data, c.len, &g);
 }
 
 /* With a right sum, but not what the encoder makes. */
