@@ -25,6 +25,7 @@ struct sk_principal {
 	/* a device */
 	int64_t device;
 	int64_t deployment;
+	bool has_work;
 	uint64_t epoch; /* of the waiters, from before the session was looked up */
 	/* an upload in progress */
 	struct sk_upload *upload;

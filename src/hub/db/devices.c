@@ -188,7 +188,8 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 {
 	_cleanup_query_ struct sk_query q = { 0 };
 	int r = sk_query_start(&q, c, err,
-			       "SELECT v.id, v.org_id, coalesce(v.deployment_id, 0)"
+			       "SELECT v.id, v.org_id, coalesce(v.deployment_id, 0),"
+			       " EXISTS (SELECT 1 FROM jobs j WHERE j.device_id = v.id AND j.open)"
 			       " FROM sessions s JOIN devices v ON v.id = s.device_id"
 			       " WHERE s.hash = ? AND s.expires_s > ? AND v.status = 'accepted'",
 			       "bi", hash, now_s);
@@ -200,6 +201,7 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 			.device = sk_query_int(&q, 0),
 			.org = sk_query_int(&q, 1),
 			.deployment = sk_query_int(&q, 2),
+			.has_work = sk_query_int(&q, 3) != 0,
 		};
 	return r;
 }

@@ -28,7 +28,7 @@ static int read_wait(struct sk_call *call, uint64_t *ret_until_ms, struct sk_err
 }
 
 /*
- * The path that thousands of devices walk all the time: two look-ups, nothing written. When the
+ * The path that thousands of devices walk all the time: one look-up, nothing written. When the
  * database changed since the device was authenticated, the poll ends: the next one sees it all.
  */
 static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -41,7 +41,7 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (r == 0)
 		r = read_wait(&call, &until_ms, err);
-	if (r == 0)
+	if (r == 0 && call.who->has_work)
 		r = sk_job_next(call.db, call.who->device, sk_http_query(req, "except"), &job, err);
 	if (r < 0)
 		return r;
