@@ -10,14 +10,13 @@
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
 #include "hub/db/orgs.h"
+#include "hub/device/body.h"
 #include "hub/domain/proof.h"
 #include "hub/domain/rollout.h"
 #include "hub/domain/secret.h"
 #include "io/json.h"
 
-#define COMPATIBLE_MAX	    16
-#define COMPATIBLE_NAME_MAX 128
-#define SIGNATURE_MAX	    256
+#define SIGNATURE_MAX 256
 
 static int challenge(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
@@ -26,84 +25,6 @@ static int challenge(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int r = sk_challenge_new(hub->challenges, sk_mono_ms(), text, err);
 
 	return r < 0 ? r : sk_http_reply_json(req, 200, json_pack("{s:s}", "challenge", text));
-}
-
-/** What a device says when it asks to be let in; strings borrowed from the body. */
-struct asking {
-	const char *public_key, *challenge, *signature, *token, *organisation;
-	char uid[SK_DIGEST_HEX + 1];
-	char name[SK_DEVICE_NAME_MAX + 1];
-	char *compatible; /* JSON text, owned */
-};
-
-static void asking_done(struct asking *a)
-{
-	free(a->compatible);
-}
-
-static int read_compatible(const json_t *body, struct asking *a, struct sk_err *err)
-{
-	_cleanup_strv_ char **v = NULL;
-	_cleanup_json_ json_t *j = NULL;
-	int r = sk_json_get_strv(body, "compatible", COMPATIBLE_MAX, &v, err);
-
-	if (r < 0)
-		return r;
-	SK_STRV_FOREACH (s, v) {
-		for (const char *c = *s; *c; c++)
-			if (*c <= ' ' || *c > '~' || c - *s >= COMPATIBLE_NAME_MAX)
-				return sk_err_set(err, -EINVAL, "bad-value",
-						  "compatible: at most %d printable letters each",
-						  COMPATIBLE_NAME_MAX);
-	}
-	j = sk_json_strv(v);
-	a->compatible = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	return a->compatible ? 0 : sk_err_oom(err);
-}
-
-static int read_name(const json_t *body, struct asking *a, struct sk_err *err)
-{
-	const char *name = NULL;
-	int r = sk_json_get_str(body, "name", &name, err);
-
-	if (r < 0)
-		return r;
-	if (name && !sk_name_ok(name))
-		return sk_err_set(err, -EINVAL, "bad-name",
-				  "name: first a letter or digit, then letters, digits, '.', '_', "
-				  "'-', at most %d",
-				  SK_NAME_MAX);
-	(void)snprintf(a->name, sizeof(a->name), "%.*s", name ? SK_NAME_MAX : 12,
-		       name ? name : a->uid);
-	return 0;
-}
-
-static int read_asking(const json_t *body, struct asking *a, struct sk_err *err)
-{
-	static const char *const known[] = { "public_key",   "challenge", "signature",
-					     "compatible",   "name",	  "token",
-					     "organisation", NULL };
-	struct sk_digest id;
-	int r = sk_json_only(body, known, err);
-
-	if (r == 0)
-		r = sk_json_need_str(body, "public_key", SK_PUBLIC_KEY_MAX - 1, &a->public_key,
-				     err);
-	if (r == 0)
-		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &a->challenge, err);
-	if (r == 0)
-		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &a->signature, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "token", &a->token, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "organisation", &a->organisation, err);
-	if (r == 0)
-		r = sk_proof_key(a->public_key, &id, err);
-	if (r < 0)
-		return r;
-	(void)sk_digest_hex(&id, a->uid);
-	r = read_compatible(body, a, err);
-	return r < 0 ? r : read_name(body, a, err);
 }
 
 /* The signature is checked before the challenge is used up: a forger cannot burn another's. */
@@ -119,7 +40,7 @@ static int prove(struct sk_hub *hub, const char *key, const char *purpose, const
 }
 
 /* Where it wants to: by token into its deployment, else into an organisation's waiting room. */
-static int find_place(struct sk_call *call, const struct asking *a, int64_t *org,
+static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *org,
 		      int64_t *deployment, struct sk_err *err)
 {
 	struct sk_enrolment e;
@@ -171,8 +92,8 @@ static int join(struct sk_call *call, const struct sk_device *dev, int64_t deplo
 	return r <= 0 ? r : sk_rollout_join(call->db, dev, &d, "enrolment", err);
 }
 
-static int add_device(struct sk_call *call, const struct asking *a, int64_t org, int64_t deployment,
-		      struct sk_err *err)
+static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t org,
+		      int64_t deployment, struct sk_err *err)
 {
 	struct sk_device dev = { .org = org };
 	int r = deployment ? 0 : check_room(call, org, err);
@@ -196,8 +117,8 @@ static int add_device(struct sk_call *call, const struct asking *a, int64_t org,
  * A device that the hub knows. What its organisation decided stands; but one that was never
  * accepted is free to go to another organisation, or to come in by a token.
  */
-static int known_device(struct sk_call *call, const struct asking *a, const struct sk_device *dev,
-			struct sk_err *err)
+static int known_device(struct sk_call *call, const struct sk_asking *a,
+			const struct sk_device *dev, struct sk_err *err)
 {
 	bool undecided = sk_streq(dev->status, "pending") || sk_streq(dev->status, "rejected");
 	int64_t org = dev->org, deployment = 0;
@@ -217,7 +138,7 @@ static int known_device(struct sk_call *call, const struct asking *a, const stru
 	return sk_device_set_facts(call->db, dev->id, a->name, a->compatible, err);
 }
 
-static int answer_status(struct sk_call *call, const struct asking *a, struct sk_err *err)
+static int answer_status(struct sk_call *call, const struct sk_asking *a, struct sk_err *err)
 {
 	struct sk_device dev;
 	int r = sk_device_known(call->db, a->uid, &dev, err);
@@ -239,10 +160,10 @@ static int answer_status(struct sk_call *call, const struct asking *a, struct sk
 
 static int do_enrol(struct sk_call *call, struct sk_err *err)
 {
-	_cleanup_(asking_done) struct asking a = { 0 };
+	_cleanup_(sk_asking_done) struct sk_asking a = { 0 };
 	struct sk_device dev;
 	int64_t org = 0, deployment = 0;
-	int r = read_asking(call->body, &a, err);
+	int r = sk_asking_read(call->body, &a, err);
 
 	if (r == 0)
 		r = prove(call->hub, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature,

@@ -10,12 +10,12 @@
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
+#include "hub/device/body.h"
 #include "hub/domain/job.h"
 #include "io/json.h"
 
 #define INVENTORY_MAX (256 * 1024)
 #define LOG_TEXT_MAX  (512 * 1024)
-#define REASON_MAX    1024
 
 static int read_wait(struct sk_call *call, uint64_t *ret_until_ms, struct sk_err *err)
 {
@@ -100,40 +100,7 @@ static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return reply_blob(req, hub->images, p->org, hex, "application/octet-stream", err);
 }
 
-/** What a device reports of a job. */
-struct report {
-	enum sk_job_state step;
-	uint64_t done, total;
-	const char *reason;
-};
-
-static int read_report(const json_t *body, struct report *ret, struct sk_err *err)
-{
-	static const char *const known[] = { "step", "bytes_done", "bytes_total", "reason", NULL };
-	const char *step;
-	int r = sk_json_only(body, known, err);
-
-	if (r == 0)
-		r = sk_json_need_str(body, "step", 32, &step, err);
-	if (r == 0)
-		r = sk_json_get_u64(body, "bytes_done", &ret->done, err);
-	if (r == 0)
-		r = sk_json_get_u64(body, "bytes_total", &ret->total, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "reason", &ret->reason, err);
-	if (r < 0)
-		return r;
-	if (sk_job_state_parse(step, &ret->step) < 0 || !sk_job_reportable(ret->step))
-		return sk_err_set(err, -EINVAL, "bad-value",
-				  "step: one of received, downloading, applying, settling, done, "
-				  "failed");
-	if (ret->reason && strlen(ret->reason) > REASON_MAX)
-		return sk_err_set(err, -EINVAL, "bad-value", "reason: at most %d bytes",
-				  REASON_MAX);
-	return 0;
-}
-
-static int apply_report(struct sk_call *call, struct sk_job *j, const struct report *rep,
+static int apply_report(struct sk_call *call, struct sk_job *j, const struct sk_report *rep,
 			struct sk_err *err)
 {
 	enum sk_job_state now = SK_JOB_WAITING;
@@ -157,9 +124,9 @@ static int apply_report(struct sk_call *call, struct sk_job *j, const struct rep
 static int do_report(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "job");
-	struct report rep = { 0 };
+	struct sk_report rep = { 0 };
 	struct sk_job j;
-	int r = read_report(call->body, &rep, err);
+	int r = sk_report_read(call->body, &rep, err);
 
 	if (r == 0)
 		r = sk_job_of_device(call->db, call->who->device, id, &j, err);
@@ -189,7 +156,7 @@ static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int finish_logs_job(struct sk_call *call, const char *id, struct sk_err *err)
 {
-	struct report rep = { .step = SK_JOB_DONE };
+	struct sk_report rep = { .step = SK_JOB_DONE };
 	struct sk_job j;
 	int r = sk_job_of_device(call->db, call->who->device, id, &j, err);
 

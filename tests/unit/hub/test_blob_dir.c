@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "hub/blob.h"
+#include "temp.h"
+
+static struct sk_err err;
+static const char bytes[] = "some bytes of an image";
+#define LEN (sizeof(bytes) - 1)
+
+static struct sk_blobs *open_blobs(struct temp *t, struct sk_blob_key *key)
+{
+	struct sk_blobs *b = NULL;
+
+	temp_make(t);
+	key->org = 3;
+	assert_int_equal(sk_digest_of(bytes, LEN, &key->digest), 0);
+	assert_int_equal(sk_blobs_dir_new(temp_path(t, "blobs"), &b, &err), 0);
+	return b;
+}
+
+static int put(struct sk_blobs *b, const struct sk_blob_key *key, uint64_t offset, const char *data,
+	       size_t len, bool *complete)
+{
+	_cleanup_(sk_upload_freep) struct sk_upload *u = NULL;
+	uint64_t at;
+	int r = sk_upload_begin(b, key, LEN, offset, &u, &err);
+
+	if (r == 0)
+		r = sk_upload_write(u, data, len, &err);
+	return r < 0 ? r : sk_upload_end(u, complete, &at, &err);
+}
+
+static void resumes(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *back = NULL;
+	uint64_t offset;
+	bool have, complete = true;
+	size_t len;
+
+	assert_int_equal(put(b, &key, 0, bytes, 5, &complete), 0);
+	assert_false(complete);
+	assert_int_equal(sk_blob_stat(b, &key, &have, &offset, &err), 0);
+	assert_false(have);
+	assert_int_equal(offset, 5);
+	assert_int_equal(sk_blob_open(b, &key, &fd, &err), -ENOENT);
+	assert_true(put(b, &key, 4, bytes + 4, LEN - 4, &complete) < 0);
+	assert_string_equal(err.slug, "bad-state");
+	assert_int_equal(put(b, &key, 5, bytes + 5, LEN - 5, &complete), 0);
+	assert_true(complete);
+	assert_int_equal(sk_blob_open(b, &key, &fd, &err), 0);
+	assert_int_equal(sk_fd_read(fd, 100, &back, &len), 0);
+	assert_string_equal(back, bytes);
+	key.org = 4; /* equal bytes of another organisation are not there */
+	assert_int_equal(sk_blob_stat(b, &key, &have, &offset, &err), 0);
+	assert_false(have);
+}
+
+static void finishes_what_was_whole(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	struct sk_upload *u = NULL;
+	bool complete = false;
+
+	/* All bytes came, then the power went. */
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &u, &err), 0);
+	assert_int_equal(sk_upload_write(u, bytes, LEN, &err), 0);
+	sk_upload_free(u);
+	assert_int_equal(put(b, &key, LEN, "", 0, &complete), 0);
+	assert_true(complete);
+}
+
+static void throws_damaged_away(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	char bad[LEN];
+	uint64_t offset;
+	bool have, complete;
+
+	memset(bad, 'x', sizeof(bad));
+	assert_int_equal(put(b, &key, 0, bad, LEN, &complete), -EBADMSG);
+	assert_string_equal(err.slug, "digest-mismatch");
+	assert_int_equal(sk_blob_stat(b, &key, &have, &offset, &err), 0);
+	assert_false(have);
+	assert_int_equal(offset, 0);
+	assert_int_equal(put(b, &key, 0, bad, 3, &complete), 0);
+	assert_int_equal(put(b, &key, 3, bytes + 3, LEN - 3, &complete), -EBADMSG);
+	assert_int_equal(put(b, &key, 0, bytes, LEN, &complete), 0);
+}
+
+static void refuses_too_much(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	struct sk_upload *u = NULL;
+	bool complete;
+
+	assert_int_equal(put(b, &key, 0, "0123456789012345678901234567890", LEN + 1, &complete),
+			 -EFBIG);
+	assert_int_equal(sk_upload_begin(b, &key, 1ull << 60, 0, &u, &err), -ENOSPC);
+	assert_string_equal(err.slug, "no-space");
+}
+
+static void one_upload_at_a_time(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	struct sk_upload *u = NULL, *v = NULL;
+
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &u, &err), 0);
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &v, &err), -EBUSY);
+	assert_string_equal(err.slug, "in-use");
+	sk_upload_free(u);
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &v, &err), 0);
+	sk_upload_free(v);
+}
+
+static void follows_no_symlink(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	char link[256];
+	bool complete;
+	int fd = -1;
+
+	assert_int_equal(put(b, &key, 0, bytes, 1, &complete), 0);
+	(void)snprintf(link, sizeof(link), "%s/blobs/3/%s", t.dir, SK_DIGEST_STR(&key.digest));
+	assert_int_equal(symlink("/etc/passwd", link), 0);
+	assert_true(sk_blob_open(b, &key, &fd, &err) < 0);
+	assert_int_equal(sk_blob_remove(b, &key, &err), 0);
+	(void)snprintf(link, sizeof(link), "%s/blobs/3/%s.part", t.dir, SK_DIGEST_STR(&key.digest));
+	assert_int_equal(symlink("/tmp/elsewhere", link), 0);
+	assert_true(put(b, &key, 0, bytes, LEN, &complete) < 0);
+}
+
+static int count(const struct sk_blob_entry *e, void *arg)
+{
+	*(int *)arg += e->complete ? 1 : 100;
+	return 0;
+}
+
+static void lists(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	bool complete;
+	int n = 0;
+
+	assert_int_equal(put(b, &key, 0, bytes, LEN, &complete), 0);
+	key.org = 9;
+	assert_int_equal(put(b, &key, 0, bytes, 2, &complete), 0);
+	assert_int_equal(sk_blob_each(b, count, &n, &err), 0);
+	assert_int_equal(n, 101);
+	assert_int_equal(sk_blob_remove(b, &key, &err), 0);
+	assert_int_equal(sk_blob_remove(b, &key, &err), 0);
+	n = 0;
+	assert_int_equal(sk_blob_each(b, count, &n, &err), 0);
+	assert_int_equal(n, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(resumes),
+		cmocka_unit_test(finishes_what_was_whole),
+		cmocka_unit_test(throws_damaged_away),
+		cmocka_unit_test(refuses_too_much),
+		cmocka_unit_test(one_upload_at_a_time),
+		cmocka_unit_test(follows_no_symlink),
+		cmocka_unit_test(lists),
+	};
+
+	return cmocka_run_group_tests_name("hub/blob_dir", tests, NULL, NULL);
+}

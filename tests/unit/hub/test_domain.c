@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "hub/db/orgs.h"
+#include "hub/domain/limiter.h"
+#include "hub/domain/password.h"
+#include "hub/domain/proof.h"
+#include "hub/domain/secret.h"
+#include "hub/domain/seen.h"
+#include "temp.h"
+
+static struct sk_err err;
+
+static void limiter_counts_within_a_window(void **state)
+{
+	_cleanup_(sk_limiter_freep) struct sk_limiter *l = sk_limiter_new(3, 100);
+
+	assert_int_equal(sk_limiter_hit(l, "a", 0), 1);
+	assert_int_equal(sk_limiter_hit(l, "a", 50), 2);
+	assert_int_equal(sk_limiter_count(l, "a", 99), 2);
+	assert_int_equal(sk_limiter_count(l, "a", 100), 0);
+	assert_int_equal(sk_limiter_hit(l, "a", 100), 1);
+	sk_limiter_forgive(l, "a", 100);
+	assert_int_equal(sk_limiter_count(l, "a", 100), 0);
+	sk_limiter_forgive(l, "a", 100);
+	assert_int_equal(sk_limiter_hit(l, "a", 100), 1);
+	sk_limiter_forget(l, "a");
+	assert_int_equal(sk_limiter_count(l, "a", 100), 0);
+}
+
+static void limiter_is_bounded(void **state)
+{
+	_cleanup_(sk_limiter_freep) struct sk_limiter *l = sk_limiter_new(3, 100);
+	char key[16];
+
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		assert_int_equal(sk_limiter_hit(l, key, 1), 1);
+	}
+	assert_int_equal(sk_limiter_count(l, "k999", 1), 1);
+	assert_int_equal(sk_limiter_count(l, "k0", 1), 0);
+}
+
+static void passwords(void **state)
+{
+	char a[SK_PASSWORD_HASH_MAX], b[SK_PASSWORD_HASH_MAX], longer[SK_PASSWORD_MAX + 2];
+
+	assert_int_equal(sk_password_hash("correct-horse", a, &err), 0);
+	assert_int_equal(sk_password_hash("correct-horse", b, &err), 0);
+	assert_string_not_equal(a, b);
+	assert_true(sk_str_starts(a, "$y$"));
+	assert_true(sk_password_check("correct-horse", a));
+	assert_false(sk_password_check("correct-hors", a));
+	assert_false(sk_password_check("correct-horse", NULL));
+	assert_false(sk_password_check("*0", "*0"));
+	assert_false(sk_password_check("", ""));
+	assert_int_equal(sk_password_hash("short", a, &err), -EINVAL);
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(sk_password_hash(longer, a, &err), -EINVAL);
+}
+
+static void secrets(void **state)
+{
+	char a[SK_SECRET_MAX], b[SK_SECRET_MAX], word[32];
+	struct sk_digest ha, hb, again;
+
+	assert_int_equal(sk_secret_new("sku_", a, &ha, &err), 0);
+	assert_int_equal(sk_secret_new("sku_", b, &hb, &err), 0);
+	assert_string_not_equal(a, b);
+	assert_int_equal(strlen(a), 68);
+	assert_int_equal(sk_secret_hash(a, &again), 0);
+	assert_true(sk_digest_equal(&ha, &again));
+	memset(a, 'x', sizeof(a));
+	assert_int_equal(sk_secret_hash((char[SK_SECRET_MAX + 1]){ 'x' }, &again), 0);
+	assert_int_equal(sk_secret_password(word, &err), 0);
+	assert_int_equal(strlen(word), 20);
+}
+
+static void challenges_are_good_once_and_for_a_minute(void **state)
+{
+	_cleanup_(sk_challenges_freep) struct sk_challenges *c = sk_challenges_new();
+	_cleanup_(sk_challenges_freep) struct sk_challenges *other = sk_challenges_new();
+	char a[SK_CHALLENGE_MAX], bad[SK_CHALLENGE_MAX];
+
+	assert_int_equal(sk_challenge_new(c, 1000, a, &err), 0);
+	assert_int_equal(sk_challenge_check(c, a, 1000, &err), 0);
+	assert_int_equal(sk_challenge_check(c, a, 60999, &err), 0);
+	assert_true(sk_challenge_check(c, a, 61000, &err) < 0);
+	assert_true(sk_challenge_check(other, a, 1000, &err) < 0);
+	for (size_t i = 0; a[i]; i++) {
+		(void)snprintf(bad, sizeof(bad), "%s", a);
+		bad[i] = bad[i] == '0' ? '1' : '0';
+		assert_true(sk_challenge_check(c, bad, 1000, &err) < 0);
+		bad[i] = '\0';
+		assert_true(sk_challenge_check(c, bad, 1000, &err) < 0);
+	}
+	assert_int_equal(sk_challenge_use(c, a, 1000, &err), 0);
+	assert_true(sk_challenge_use(c, a, 1000, &err) < 0);
+	/* The list turns over while it is still valid: it stays used. */
+	assert_true(sk_challenge_use(c, a, 60999, &err) < 0);
+}
+
+static void keys_are_p256(void **state)
+{
+	static const char good[] =
+		"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEKqI6r1kWaDFYcJKiHPwU4lg/wnke"
+		"f2tetsI2Fks+rZEYuv9LsMmEoT3J32GcpFJEDGgNMWahl8uia97gePWyhA==";
+	char bad[sizeof(good)];
+	struct sk_digest id;
+
+	assert_int_equal(sk_proof_key(good, &id, &err), 0);
+	for (size_t i = 0; good[i]; i += 7) {
+		memcpy(bad, good, sizeof(bad));
+		bad[i] = '\0';
+		assert_true(sk_proof_key(bad, &id, &err) < 0);
+		bad[i] = '!';
+		assert_true(sk_proof_key(bad, &id, &err) < 0);
+	}
+	assert_true(sk_proof_key("", &id, &err) < 0);
+	assert_true(sk_proof_verify(good, "p", "c", "d", "AAAA", &err) < 0);
+	assert_true(sk_proof_verify(good, "p", "c", "d", "", &err) < 0);
+}
+
+static void seen_is_kept_and_flushed(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	_cleanup_(sk_seen_freep) struct sk_seen *s = sk_seen_new();
+	_cleanup_(sk_db_closep) struct sk_db *db = NULL;
+	struct sk_conn *c;
+
+	temp_make(&t);
+	assert_int_equal(sk_db_open(temp_path(&t, "hub.db"), &db, &err), 0);
+	sk_seen_mark(s, 5, 100);
+	sk_seen_mark(s, 70000, 200);
+	sk_seen_mark(s, -1, 1);
+	sk_seen_mark(s, INT64_MAX, 1);
+	assert_int_equal(sk_seen_get(s, 5), 100);
+	assert_int_equal(sk_seen_get(s, 6), 0);
+	assert_int_equal(sk_seen_get(s, INT64_MAX), 0);
+	assert_int_equal(sk_seen_flush(s, db, &err), 2);
+	assert_int_equal(sk_seen_flush(s, db, &err), 0);
+	sk_seen_mark(s, 5, 100);
+	assert_int_equal(sk_seen_flush(s, db, &err), 0);
+	assert_int_equal(sk_db_read(db, &c, &err), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limiter_counts_within_a_window),
+		cmocka_unit_test(limiter_is_bounded),
+		cmocka_unit_test(passwords),
+		cmocka_unit_test(secrets),
+		cmocka_unit_test(challenges_are_good_once_and_for_a_minute),
+		cmocka_unit_test(keys_are_p256),
+		cmocka_unit_test(seen_is_kept_and_flushed),
+	};
+
+	return cmocka_run_group_tests_name("hub/domain", tests, NULL, NULL);
+}
