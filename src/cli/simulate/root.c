@@ -210,7 +210,12 @@ static int new_boot_id(const char *root, struct sk_err *err)
 	if (mount(file, at, NULL, MS_BIND, NULL) < 0)
 		return sk_err_set(err, -errno, "io", "cannot give the device a boot id: %s",
 				  strerror(errno));
-	return 0;
+	/*
+	 * The kernel lets a user namespace mount a proc of its own (as each capsule does) only where
+	 * one is visible as a whole, with nothing mounted over parts of it.
+	 */
+	return mount_at(root, "proc", "/run/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL,
+			err);
 }
 
 /* The program of the build tree (or the desk's) appears as /run/bin/<name>. */
