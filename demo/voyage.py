@@ -4,6 +4,7 @@
 
 Each step does one thing through the same commands that a person would type, and checks it.
 """
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -213,8 +214,8 @@ class Voyage:
     def first_release(self):
         self.step('Three capsules from Debian packages: nginx with a page, a message broker, a meter')
         self.images.mkdir()
-        for app in PACKAGES:
-            self.build_capsule(app, '1.0.0')
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda app: self.build_capsule(app, '1.0.0'), PACKAGES))
         self.step('Release 1.0.0: the manifest with the digests of its images, signed')
         release = self.build_release('1.0.0')
         print(self.skerry('manifest', 'graph', self.work / 'manifest-1.0.0.dts').rstrip())

@@ -26,6 +26,7 @@
 #define LOG_TAIL_MAX	    10000
 
 struct link {
+	char told[SK_ERR_TEXT_MAX]; /* the last failure that was logged */
 	const struct sk_agent_config *config;
 	struct sk_hub_link hub;
 	struct sk_device_link device;
@@ -56,6 +57,10 @@ static void back_off(struct link *l, const struct sk_err *why, int code)
 	/* Somebody is about to press a button for it. */
 	if (code == -EINPROGRESS)
 		ms = SK_MIN(ms, (uint64_t)PENDING_WAIT_MAX_MS);
+	/* Told once, until something else is the matter. */
+	if (!sk_streq(l->told, why->text))
+		sk_warning("%s; trying again", why->text);
+	(void)snprintf(l->told, sizeof(l->told), "%s", why->text);
 	sk_info("%s; again in %" PRIu64 " ms", why->text, ms);
 	/* What the last try allocated is not needed while it waits. */
 	(void)malloc_trim(0);

@@ -245,22 +245,6 @@ static bool cert_is_good(int dir, const char *names)
 	       days > RENEW_DAYS;
 }
 
-static int make_files(const char *folder, const char *names, struct sk_err *err)
-{
-	_cleanup_close_ int dir = -1;
-	int r = sk_mkdir_p(AT_FDCWD, folder, 0755);
-
-	if (r == 0)
-		dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return sk_err_set(err, r < 0 ? r : -errno, "io", "cannot make %s", folder);
-	if (faccessat(dir, CA_FILE, F_OK, 0) < 0)
-		r = make_ca(dir, err);
-	if (r == 0 && !cert_is_good(dir, names))
-		r = make_cert(dir, names, err);
-	return r;
-}
-
 static void default_names(char *buf, size_t size)
 {
 	char host[HOST_NAME_MAX + 1] = "";
@@ -269,13 +253,43 @@ static void default_names(char *buf, size_t size)
 	(void)snprintf(buf, size, "%s%slocalhost 127.0.0.1 ::1", host, *host ? " " : "");
 }
 
+/* Those that are asked for now, else those of last time, else what this machine is called. */
+static int choose_names(int dir, const char *asked, char **ret)
+{
+	char defaults[HOST_NAME_MAX + 64];
+
+	if (!*asked && read_file(dir, "names", ret, NULL) == 0)
+		return 0;
+	default_names(defaults, sizeof(defaults));
+	*ret = strdup(*asked ? asked : defaults);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int make_files(const char *folder, const char *asked, struct sk_err *err)
+{
+	_cleanup_free_ char *names = NULL;
+	_cleanup_close_ int dir = -1;
+	int r = sk_mkdir_p(AT_FDCWD, folder, 0755);
+
+	if (r == 0)
+		dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return sk_err_set(err, r < 0 ? r : -errno, "io", "cannot make %s", folder);
+	if (choose_names(dir, asked, &names) < 0)
+		return sk_err_oom(err);
+	if (faccessat(dir, CA_FILE, F_OK, 0) < 0)
+		r = make_ca(dir, err);
+	if (r == 0 && !cert_is_good(dir, names))
+		r = make_cert(dir, names, err);
+	return r;
+}
+
 int sk_hub_tls_load(const char *data, const char *cert, const char *key, const char *names,
 		    struct sk_hub_tls *ret, struct sk_err *err)
 {
 	_cleanup_free_ char *folder = sk_asprintf("%s/tls", data);
 	_cleanup_free_ char *own_cert = sk_asprintf("%s/tls/cert.pem", data);
 	_cleanup_free_ char *own_key = sk_asprintf("%s/tls/key.pem", data);
-	char defaults[HOST_NAME_MAX + 64];
 	int r = 0;
 
 	if (!folder || !own_cert || !own_key)
@@ -283,9 +297,8 @@ int sk_hub_tls_load(const char *data, const char *cert, const char *key, const c
 	if (!*cert != !*key)
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "tls-cert and tls-key belong together: give both or none");
-	default_names(defaults, sizeof(defaults));
 	if (!*cert) {
-		r = make_files(folder, *names ? names : defaults, err);
+		r = make_files(folder, names, err);
 		if (r == 0 && !(ret->ca_file = sk_asprintf("%s/ca.pem", data)))
 			r = sk_err_oom(err);
 	}

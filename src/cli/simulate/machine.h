@@ -49,9 +49,8 @@ int sk_sim_power_cut(const struct sk_sim_config *c, struct sk_err *err);
 
 /* provision.c */
 struct sk_sim_provision {
-	const char *trust_dir; /* ca.pem, crl.pem; required for a new device */
-	const char *
-		compatible; /* "acme,gateway,skerry,virtual": comma-separated pairs as in skerryd.conf */
+	const char *trust_dir;	/* ca.pem, crl.pem; required for a new device */
+	const char *compatible; /* "acme,gateway skerry,virtual": separated by blanks */
 	const char *hub_url, *hub_ca_file, *organisation, *token_file;
 	char *const *skerryd_settings; /* further "key=value" lines */
 	char *const *agent_settings;

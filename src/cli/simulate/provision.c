@@ -10,7 +10,8 @@
 #include "base/file.h"
 #include "base/str.h"
 
-#define FILE_MAX (1u << 20)
+#define FILE_MAX   (1u << 20)
+#define COMPATIBLE "skerry,virtual"
 
 static int put(const char *root, const char *name, const void *data, size_t len, mode_t mode,
 	       struct sk_err *err)
@@ -71,8 +72,7 @@ static int write_skerryd_conf(const struct sk_sim_provision *p, const char *root
 			      struct sk_err *err)
 {
 	_cleanup_buf_ struct sk_buf b = SK_BUF(FILE_MAX);
-	int r = sk_buf_addf(&b, "compatible = %s\n",
-			    p->compatible ? p->compatible : "skerry,virtual");
+	int r = sk_buf_addf(&b, "compatible = %s\n", p->compatible ? p->compatible : COMPATIBLE);
 
 	r = r < 0 ? r : add_settings(&b, p->skerryd_settings);
 	if (r < 0)
@@ -84,10 +84,9 @@ static int write_agent_conf(const struct sk_sim_config *c, const struct sk_sim_p
 			    const char *root, struct sk_err *err)
 {
 	_cleanup_buf_ struct sk_buf b = SK_BUF(FILE_MAX);
-	int r = sk_buf_addf(&b, "hub = %s\nname = %s\n", p->hub_url, c->name);
+	int r = sk_buf_addf(&b, "hub = %s\nname = %s\ncompatible = %s\n", p->hub_url, c->name,
+			    p->compatible ? p->compatible : COMPATIBLE);
 
-	if (r == 0 && p->compatible)
-		r = sk_buf_addf(&b, "compatible = %s\n", p->compatible);
 	if (r == 0 && p->hub_ca_file)
 		r = sk_buf_adds(&b, "ca-file = /etc/skerry/hub-ca.pem\n");
 	if (r == 0 && p->organisation)

@@ -261,7 +261,8 @@ static int run_status(struct sk_cli *cli, struct sk_err *err)
 
 static const struct sk_opt start_opts[] = {
 	{ "trust", 0, "DIR", "folder with ca.pem (and crl.pem) that the device shall believe" },
-	{ "compatible", 0, "TYPES", "device types, most specific first (default skerry,virtual)" },
+	{ "compatible", 0, "TYPES",
+	  "device types, the most specific first, separated by blanks (default skerry,virtual)" },
 	{ "name", 0, "NAME", "host name (default: name of the folder)" },
 	{ "hub", 0, "URL", "fleet hub; the desk is 10.0.2.2 in the default network" },
 	{ "hub-ca", 0, "FILE", "certificate authority of the hub" },
