@@ -137,6 +137,12 @@ int sk_children_find(const struct sk_children *c, const char *name);
 void sk_rd_known(struct sk_reader *r, int node, const char *prop, char *const *names,
 		 const struct sk_children *c, const char *what);
 
+/**
+ * sk_fdt_unsound() - may libfdt walk this stranger's tree?
+ * @fdt: 8-byte aligned; @len: its exact length
+ * Return: NULL, or what is wrong with it. Takes time in proportion to @len, whatever it holds.
+ */
+const char *sk_fdt_unsound(const void *fdt, size_t len);
 /** Size, depth, names, structure. 0, -EINVAL ("bad-manifest"), -EFBIG ("too-large"). */
 int sk_fdt_check(const void *fdt, size_t len, struct sk_err *err);
 /** sk_fdt_aligned() - @fdt itself, or a copy in *ret_copy where libfdt can read it; NULL: -ENOMEM. */

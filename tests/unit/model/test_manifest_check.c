@@ -276,6 +276,31 @@ static void refuses_long_names(void **state)
 	assert_int_equal(end(fdt, NULL, NULL), -EINVAL);
 }
 
+/* Trees that libfdt itself would walk badly: told by their header and names, before it walks. */
+static void refuses_unsound_trees(void **state)
+{
+	_cleanup_free_ char *fdt = begin(1 << 16);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_manifest *m = NULL;
+	char name[300];
+	size_t len;
+
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(fdt_property(fdt, name, NULL, 0), 0);
+	assert_int_equal(end(fdt, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "name is too long"));
+	len = fdt_totalsize(fdt);
+	fdt_set_version(fdt, 4);
+	fdt_set_last_comp_version(fdt, 4);
+	assert_int_equal(sk_manifest_parse(fdt, len, &m, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "version 17"));
+	fdt_set_version(fdt, 17);
+	fdt_set_last_comp_version(fdt, 16);
+	fdt_set_totalsize(fdt, UINT32_MAX);
+	assert_int_equal(sk_manifest_parse(fdt, len, &m, NULL, &err), -EINVAL);
+}
+
 static void refuses_duplicates(void **state)
 {
 	_cleanup_(sk_diags_done) struct sk_diags diags = { 0 };
@@ -325,7 +350,8 @@ int main(void)
 		cmocka_unit_test(tells_all_in_file_order), cmocka_unit_test(keeps_64),
 		cmocka_unit_test(refuses_100000_nodes),	   cmocka_unit_test(refuses_257_apps),
 		cmocka_unit_test(refuses_depth),	   cmocka_unit_test(refuses_long_names),
-		cmocka_unit_test(refuses_duplicates),	   cmocka_unit_test(makes_text_printable),
+		cmocka_unit_test(refuses_unsound_trees),   cmocka_unit_test(refuses_duplicates),
+		cmocka_unit_test(makes_text_printable),
 	};
 
 	return cmocka_run_group_tests_name("model/manifest_check", tests, NULL, NULL);
