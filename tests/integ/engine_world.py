@@ -210,7 +210,8 @@ class World:
         return {
             "mounts": self.mounts(), "loops": self.loops(), "groups": ours,
             "folders": sorted(ids),
-            "crun": [p.name for p in (self.folder / "run/crun").iterdir()],
+            # Newer ones keep compiled system call filters in .cache.
+            "crun": [p.name for p in (self.folder / "run/crun").iterdir() if p.name[0] != "."],
             "conmon": [p for p in self.processes(str(self.folder / "run/capsules"))
                        if p not in [d.process.pid for d in self.drivers]],
             "records": [p.name for p in (self.folder / "capsules").iterdir()] +

@@ -264,7 +264,8 @@ def test_endless_output_is_bounded(world, driver):
     # 64 KiB a file; four times that while the daemon looks elsewhere, and one old file
     assert size < 2 << 20
     assert driver.do("stop", "flood", 0) == "ok"
-    assert driver.log("flood", 5).count(b"\n") == 5
+    # The last one may be the part of a line that was cut off.
+    assert len(driver.log("flood", 5).splitlines()) == 5
 
 
 def test_capsules_outlive_the_daemon(world, driver):

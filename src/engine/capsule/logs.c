@@ -35,7 +35,7 @@ struct sk_logs {
 	int old_fd, fd;
 	char buf[CHUNK];
 	size_t used, at;
-	bool skip, paused, over, switching;
+	bool skip, paused, over, switching, unreadable;
 	sd_event_source *work, *inotify;
 	struct sk_engine_watch *watch;
 };
@@ -120,7 +120,7 @@ static bool rotated(const struct sk_logs *l)
 {
 	struct stat here, there;
 
-	if (stat(l->path, &there) < 0)
+	if (l->unreadable || lstat(l->path, &there) < 0 || !S_ISREG(there.st_mode))
 		return false;
 	return l->fd < 0 || fstat(l->fd, &here) < 0 || here.st_ino != there.st_ino ||
 	       here.st_dev != there.st_dev;
@@ -131,6 +131,8 @@ static void open_present(struct sk_logs *l)
 	if (l->fd >= 0)
 		(void)close(l->fd);
 	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	/* It may be gone again; anything else would fail for ever. */
+	l->unreadable = l->fd < 0 && errno != ENOENT;
 	/* Half a line at the end of a file stays half. */
 	l->used = l->at = 0;
 	l->skip = false;
