@@ -17,8 +17,8 @@ from fleet import Failed, Fleet, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='virtual devices need root')
 
-STEADY = 'echo "$0 runs"; exec sleep 100000'
-SICK = 'echo "this one is ill"; exec sleep 100000'
+STEADY = 'echo "$0 runs"; trap "exit 0" TERM; sleep 100000 & wait'
+SICK = 'echo "this one is ill"; trap "exit 0" TERM; sleep 100000 & wait'
 DEAD = 'echo "no luck"; exit 3'
 CHECK_OK = 'health-check { command = "/bin/test", "-e", "/srv/salt"; interval = "1s"; retries = <2>; };'
 CHECK_BAD = 'health-check { command = "/bin/test", "-e", "/nowhere"; interval = "1s"; retries = <2>; };'
@@ -57,7 +57,7 @@ class Desk(Fleet):
         return {c['name']: c for c in self.call('GET', '/capsules')[1]}
 
     def running(self):
-        return {n: c['id'] for n, c in self.capsules().items() if c['state'] == 'running'}
+        return {c['name']: c['id'] for c in self.call('GET', '/capsules')[1] if c['state'] == 'running'}
 
     def kill_daemon(self):
         for pid in self.devices[0].pids_of('skerryd'):
@@ -110,7 +110,6 @@ def test_upgrade_and_return(desk):
     # The same bad release once more is tried once more.
     with pytest.raises(Failed):
         desk.apply(desk.release('3.2', dict(APPS, alpha='command = "/not/there";')))
-    assert 'gamma runs' not in desk.skerry('capsule', 'logs', 'gamma', '--socket', desk.devices[0].sock) or True
     assert '/srv/main.sh runs' in desk.skerry('capsule', 'logs', 'gamma', '--socket', desk.devices[0].sock)
 
 
