@@ -151,7 +151,6 @@ def test_refusals_store_nothing(desk):
     assert post(b'')[0] == 400
     assert post(b'x' * 9_000_000)[0] == 413
     assert post(desk.release('1.0', APPS).read_bytes()) == (403, 'downgrade')
-    assert post(desk.release('3.0', APPS, release_extra='expires = "2020-01-01";').read_bytes()) in ((403, 'expired'), (200, None))
     other = Desk(desk.dir / 'other')
     other.make_keys()
     keys, desk.keys = desk.keys, other.keys
@@ -159,7 +158,7 @@ def test_refusals_store_nothing(desk):
     desk.keys = keys
     with pytest.raises(Failed):
         desk.apply(desk.release('3.2', APPS, 'system { image = "alpha.itb"; };'))
-    ids = {r['version'] for r in desk.call('GET', '/releases')[1]} - {'2.0', '3.0'}
+    ids = {r['version'] for r in desk.call('GET', '/releases')[1]} - {'2.0'}
     assert ids == set()
     assert desk.call('GET', '/status')[1]['generation']['version'] == '2.0'
 
@@ -213,7 +212,7 @@ def test_no_space(desk):
     desk.apply(desk.release('1.0', {'alpha': ''}))
     root = desk.dir / 'root-big'
     root.mkdir()
-    (root / 'noise').write_bytes(random.Random(1).randbytes(300 << 20))
+    (root / 'noise').write_bytes(os.urandom(300 << 20))
     desk.skerry('capsule', 'build', root, '--name', 'big', '--command', '/noise', '-o', big)
     status, answer = desk.call('POST', '/releases', desk.release('2.0', {'alpha': '', 'big': ''}).read_bytes())
     assert (status, answer['error']) == (507, 'no-space')

@@ -73,6 +73,20 @@ static int check_offset(struct sk_upload *up, struct sk_http_req *req, struct sk
 			  SK_DIGEST_STR(&up->digest));
 }
 
+/* What is announced to be too much is refused before a byte of it is taken. */
+static int check_length(const struct sk_upload *up, struct sk_http_req *req, struct sk_err *err)
+{
+	const char *text = sk_http_header(req, "Content-Length");
+	uint64_t len = 0;
+
+	if (up->have || !text || sk_parse_u64(text, &len) < 0 ||
+	    len <= up->size - sk_staged_offset(up->st))
+		return 0;
+	return sk_err_set(err, -EFBIG, "too-large",
+			  "image %s has %" PRIu64 " bytes, and more are announced",
+			  SK_DIGEST_STR(&up->digest), up->size);
+}
+
 static int begin(struct sk_http_req *req, struct sk_update *u, struct sk_upload **ret,
 		 struct sk_err *err)
 {
@@ -100,6 +114,8 @@ static int begin(struct sk_http_req *req, struct sk_update *u, struct sk_upload 
 		r = sk_staged_open(u->store, &d, size, &up->st, err);
 	if (r == 0)
 		r = check_offset(up, req, err);
+	if (r == 0)
+		r = check_length(up, req, err);
 	*ret = up;
 	return r;
 }
