@@ -313,7 +313,7 @@ static int check_bounds(const void *fdt, struct sk_err *err)
 
 /*
  * Properties share their names' bytes, and each look at a property measures its name: many of them
- * at the start of one long name would take hours.
+ * at the start of one long name cost libfdt 7 s for 4 MiB.
  */
 static bool names_are_short(const void *fdt)
 {
