@@ -11,7 +11,7 @@ import engine_world
 
 pytestmark = pytest.mark.skipif(bool(engine_world.missing()),
                                 reason=engine_world.missing() or "")
-STAY = ("/bin/sh", "-c", "echo up; trap 'exit 3' TERM; while :; do sleep 0.1; done")
+STAY = ("/bin/sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done")
 NOTHING = {"mounts": [], "loops": [], "groups": [], "folders": [], "crun": [], "conmon": [],
            "records": []}
 
