@@ -47,6 +47,9 @@ static void work_done(struct work *w)
 
 static int work_open(struct work *w, const char *dir, uint64_t max, struct sk_err *err)
 {
+	const struct sk_tree_meta root = { .mode = 0755 };
+	int r;
+
 	w->own = geteuid() == 0;
 	w->root = sk_asprintf("%s/rootfs", dir);
 	w->spool = sk_asprintf("%s/spool", dir);
@@ -59,7 +62,9 @@ static int work_open(struct work *w, const char *dir, uint64_t max, struct sk_er
 	if (mkdir(w->root, 0755) < 0 || chmod(w->root, 0755) < 0 || mkdir(w->spool, 0700) < 0)
 		return sk_err_set(err, -errno, "io", "cannot unpack in %s: %s", dir,
 				  strerror(errno));
-	return sk_tree_open(w->root, w->own, &w->tree, err);
+	r = sk_tree_open(w->root, w->own, &w->tree, err);
+	/* Until a layer says otherwise. */
+	return r < 0 ? r : sk_tree_add_dir(w->tree, "", &root, err);
 }
 
 /* Time stamps, owners and counts, once all layers are in place. */

@@ -60,12 +60,38 @@ static void arg(struct args *a, const char *s)
 		a->v[a->n++] = s;
 }
 
+struct root_owner {
+	char mode[8], uid[16], gid[16];
+};
+
+/* The last "#root MODE UID GID" of the owners file; empty strings when there is none. */
+static int read_root_owner(const char *file, struct root_owner *ret, struct sk_err *err)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t cap = 0;
+	FILE *in;
+
+	*ret = (struct root_owner){ 0 };
+	if (!file)
+		return 0;
+	in = fopen(file, "re");
+	if (!in)
+		return sk_err_set(err, -errno, "io", "%s: %s", file, strerror(errno));
+	while (getline(&line, &cap, in) > 0)
+		if (sk_str_starts(line, "#root ") &&
+		    sscanf(line, "#root %7s %15s %15s", ret->mode, ret->uid, ret->gid) != 3)
+			*ret = (struct root_owner){ 0 };
+	(void)fclose(in);
+	return 0;
+}
+
 /*
  * -reproducible is the tool's default, but a system-wide alias could turn it off. Without
  * -exit-on-error an unreadable file would silently become an empty one.
  */
 static void squashfs_args(struct args *a, const struct sk_rootfs_spec *spec, const struct packer *p,
-			  const char *root, const char *out, const char *time)
+			  const char *root, const char *out, const char *time,
+			  const struct root_owner *owner)
 {
 	static const char *const fixed[] = { "-noappend",  "-reproducible", "-no-exports",
 					     "-no-xattrs", "-no-recovery",  "-no-progress",
@@ -90,6 +116,14 @@ static void squashfs_args(struct args *a, const struct sk_rootfs_spec *spec, con
 	if (spec->owners) {
 		arg(a, "-pf");
 		arg(a, spec->owners);
+	}
+	if (owner->mode[0]) {
+		arg(a, "-root-mode");
+		arg(a, owner->mode);
+		arg(a, "-root-uid");
+		arg(a, owner->uid);
+		arg(a, "-root-gid");
+		arg(a, owner->gid);
 	}
 }
 
@@ -150,8 +184,10 @@ static int pack_to(const struct sk_rootfs_spec *spec, const struct packer *p, co
 		   struct sk_err *err)
 {
 	_cleanup_free_ char *root = NULL;
+	struct root_owner owner;
 	struct args a = { 0 };
 	char time[32];
+	int r;
 
 	/* A folder called "-e" must not become an option. */
 	root = sk_asprintf("%s%s", spec->root[0] == '/' ? "" : "./", spec->root);
@@ -159,7 +195,10 @@ static int pack_to(const struct sk_rootfs_spec *spec, const struct packer *p, co
 		return sk_err_oom(err);
 	if (sk_streq(p->type, "squashfs")) {
 		(void)snprintf(time, sizeof(time), "%" PRId64, spec->epoch_s);
-		squashfs_args(&a, spec, p, root, out, time);
+		r = read_root_owner(spec->owners, &owner, err);
+		if (r < 0)
+			return r;
+		squashfs_args(&a, spec, p, root, out, time, &owner);
 		return run_tool(spec, &a, "squashfs-tools", err);
 	}
 	(void)snprintf(time, sizeof(time), "-T%" PRId64, spec->epoch_s);

@@ -19,7 +19,8 @@
  * @tmp_dir:     an existing folder for the result, on a file system with room for it
  * @all_root:    everything is owned by 0:0, whoever owns it on disk
  * @owners:      squashfs only: a file of mksquashfs pseudo definitions that say owner and mode of
- *               what could not get them on disk (see sk_unpacked.owners); NULL for none
+ *               what could not get them on disk (see sk_unpacked.owners); a comment line
+ *               "#root MODE UID GID" says those of the root; NULL for none
  */
 struct sk_rootfs_spec {
 	const char *root;

@@ -130,8 +130,10 @@ int sk_tree_write_owners(struct sk_tree *t, const char *file, struct sk_err *err
 	w.out = fopen(file, "ae");
 	if (!w.out)
 		return sk_tree_failed(err, -errno, file);
+	/* mksquashfs takes no definition of the root: sk_rootfs_pack() makes options of this. */
 	if (root)
-		print_owner(w.out, "/", root);
+		(void)fprintf(w.out, "#root %o %" PRIu32 " %" PRIu32 "\n", (unsigned)root->mode,
+			      (uint32_t)root->uid, (uint32_t)root->gid);
 	r = walk_all(&w);
 	if (ferror(w.out) && r == 0)
 		r = -EIO;

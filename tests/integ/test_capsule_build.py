@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""skerry capsule build, show and verify, on real archives, folders and Debian packages."""
+import gzip
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import time
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', pathlib.Path(__file__).resolve().parents[2] / 'build'))
+SKERRY = BUILD / 'src/cli/skerry'
+FILE, DIR, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+
+pytestmark = pytest.mark.skipif(not shutil.which('mksquashfs'), reason='squashfs-tools is not installed')
+
+
+def run(*args, ok=True, cwd=None, env=None, stdin=None):
+    done = subprocess.run([SKERRY, *args], capture_output=True, cwd=cwd, input=stdin, env={**os.environ, **(env or {})})
+    assert (done.returncode == 0) == ok, done.stderr.decode()
+    return done
+
+
+def build(*args, cwd, **more):
+    return json.loads(run('capsule', 'build', *args, '--json', cwd=cwd, **more).stdout)
+
+
+def refused(*args, cwd, **more):
+    answer = json.loads(run('capsule', 'build', *args, '--json', ok=False, cwd=cwd, **more).stdout)
+    return answer['error'], answer['message']
+
+
+def tar(*entries):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as t:
+        for name, kind, content, *mode in entries:
+            info = tarfile.TarInfo(name)
+            info.type, info.mtime, info.mode = kind, 1_600_000_000, mode[0] if mode else 0o755
+            info.uid = info.gid = 33
+            data = content.encode() if kind == FILE else b''
+            info.size = len(data)
+            if kind in (LINK, HARD):
+                info.linkname = content
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def config(layers, arch='amd64', **words):
+    return json.dumps({'architecture': arch, 'os': 'linux', 'config': words,
+                       'rootfs': {'type': 'layers', 'diff_ids': [f'sha256:{sha(layer)}' for layer in layers]}}).encode()
+
+
+def members(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w') as t:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def docker_archive(layers, **words):
+    files = {f'{i}/layer.tar': layer for i, layer in enumerate(layers)}
+    manifest = [{'Config': 'c.json', 'RepoTags': ['shop/web:1.2'], 'Layers': list(files)}]
+    return members({**files, 'c.json': config(layers, **words), 'manifest.json': json.dumps(manifest).encode()})
+
+
+def oci_layout(images, compress=gzip.compress):
+    """images: arch -> layers"""
+    blobs, descriptors = {}, []
+
+    def blob(data):
+        blobs[f'blobs/sha256/{sha(data)}'] = data
+        return {'digest': f'sha256:{sha(data)}', 'size': len(data)}
+    for arch, layers in images.items():
+        manifest = {'schemaVersion': 2, 'config': blob(config(layers, arch, Cmd=[f'/{arch}'])),
+                    'layers': [blob(compress(layer)) for layer in layers]}
+        descriptors.append({**blob(json.dumps(manifest).encode()), 'platform': {'os': 'linux', 'architecture': arch}})
+    index = {'schemaVersion': 2, 'manifests': descriptors}
+    return members({'oci-layout': b'{"imageLayoutVersion": "1.0.0"}', 'index.json': json.dumps(index).encode(), **blobs})
+
+
+def listing(image, cwd):
+    out = subprocess.run(['unsquashfs', '-o', '4096', '-lln', image], capture_output=True, cwd=cwd, check=True).stdout.decode()
+    return {line.split()[5].removeprefix('squashfs-root').lstrip('/'): line for line in out.splitlines()[0:] if 'squashfs-root' in line}
+
+
+BASE = tar(('./', DIR, ''), ('usr/lib', DIR, ''), ('lib', LINK, 'usr/lib'), ('lib/a', FILE, 'one'), ('old', FILE, 'x'))
+TOP = tar(('.wh.old', FILE, ''), ('etc/conf', FILE, 'two', 0o640))
+
+
+def test_docker_archive(tmp_path):
+    words = {'Entrypoint': ['/ep'], 'Cmd': ['-x'], 'Env': ['A=b'], 'User': '33', 'WorkingDir': '/srv', 'StopSignal': 'SIGQUIT',
+             'Healthcheck': {'Test': ['CMD', '/ok'], 'Interval': 5_000_000_000}}
+    (tmp_path / 'web.tar').write_bytes(docker_archive([BASE, TOP], **words))
+    made = build('web.tar', '--version', '1.2', cwd=tmp_path)
+    image = tmp_path / 'web.itb'
+    assert made['file'] == 'web.itb' and made['digest'] == sha(image.read_bytes()) and made['size_bytes'] == image.stat().st_size
+    shown = json.loads(run('capsule', 'show', image, '--json').stdout)
+    assert shown['name'] == 'web' and shown['version'] == '1.2' and shown['arch'] == 'amd64' and shown['digest'] == made['digest']
+    assert shown['rootfs']['type'] == 'squashfs' and shown['rootfs']['offset_bytes'] == 4096
+    run_words = shown['run']
+    assert run_words['command'] == ['/ep'] and run_words['arguments'] == ['-x'] and run_words['environment'] == {'A': 'b'}
+    assert run_words['user'] == '33' and run_words['working_dir'] == '/srv' and run_words['stop_signal'] == 'SIGQUIT'
+    assert run_words['health']['command'] == ['/ok'] and run_words['health']['interval_ms'] == 5000
+    files = listing(image, tmp_path)
+    assert 'old' not in files and '.wh.old' not in files
+    assert files['usr/lib/a'].startswith('-rwxr-xr-x 33/33') and files['etc/conf'].startswith('-rw-r----- 33/33')
+    assert {'dev', 'proc', 'sys', 'run', 'tmp'} <= files.keys()
+    run('capsule', 'verify', image)
+
+
+def test_standard_input_and_tag_name(tmp_path):
+    made = build('-', cwd=tmp_path, stdin=gzip.compress(docker_archive([BASE])))
+    assert made['file'] == 'web.itb'
+
+
+def test_oci_platforms(tmp_path):
+    archive = tmp_path / 'multi.tar'
+    archive.write_bytes(oci_layout({'amd64': [BASE], 'arm64': [BASE, TOP]}))
+    build('multi.tar', '--arch', 'arm64', '-o', 'arm.itb', cwd=tmp_path)
+    shown = json.loads(run('capsule', 'show', tmp_path / 'arm.itb', '--json').stdout)
+    assert shown['arch'] == 'arm64' and shown['run']['arguments'] == ['/arm64']
+    slug, text = refused('multi.tar', '--arch', 'armhf', cwd=tmp_path)
+    assert slug == 'bad-archive' and 'amd64, arm64' in text
+
+
+@pytest.mark.skipif(not shutil.which('zstd'), reason='zstd is not installed')
+def test_zstd_layers(tmp_path):
+    def zstd(data):
+        return subprocess.run(['zstd', '-q', '-c'], input=data, capture_output=True, check=True).stdout
+    (tmp_path / 'z.tar').write_bytes(oci_layout({'amd64': [BASE]}, zstd))
+    build('z.tar', cwd=tmp_path)
+    assert 'usr/lib/a' in listing('z.itb', tmp_path)
+
+
+def test_forms_of_one_image_agree(tmp_path):
+    """However it was saved and compressed, and whenever it is built: one digest."""
+    (tmp_path / 'd.tar').write_bytes(docker_archive([BASE, TOP], Cmd=['/amd64']))
+    (tmp_path / 'o.tar').write_bytes(oci_layout({'amd64': [BASE, TOP]}))
+    (tmp_path / 'elsewhere').mkdir()
+    one = build('d.tar', '--name', 'x', '-o', '1.itb', cwd=tmp_path)
+    time.sleep(1.1)
+    two = build('../o.tar', '--name', 'x', '-o', '2.itb', cwd=tmp_path / 'elsewhere', env={'TMPDIR': str(tmp_path)})
+    assert one['digest'] == two['digest']
+
+
+@pytest.mark.parametrize('layer, word', [
+    (tar(('../evil', FILE, 'x')), '..'),
+    (tar(('/evil', FILE, 'x')), 'absolute'),
+    (tar(('up', LINK, '../..'), ('up/evil', FILE, 'x')), 'leads out'),
+    (tar(('abs', LINK, '/tmp'), ('abs/evil', FILE, 'x')), 'leads out'),
+    (tar(('h', HARD, '../../etc/passwd')), '..'),
+    (tar(('sda', tarfile.BLKTYPE, '')), 'device'),
+    (tar(('.wh...', FILE, '')), 'whiteout'),
+])
+def test_hostile_layers(tmp_path, layer, word):
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'bad.tar').write_bytes(docker_archive([BASE, layer]))
+    slug, text = refused('bad.tar', cwd=tmp_path, env={'TMPDIR': str(tmp_path / 'work')})
+    assert slug == 'bad-archive' and word in text
+    assert sorted(os.listdir(tmp_path)) == ['bad.tar', 'work'] and not os.listdir(tmp_path / 'work')
+
+
+def test_bomb(tmp_path):
+    """One GiB of zeros in a few KB: stopped at the bound."""
+    bomb = io.BytesIO()
+    with gzip.open(bomb, 'w', 1) as z:
+        for _ in range(1024):
+            z.write(bytes(1 << 20))
+    (tmp_path / 'bomb.tar').write_bytes(bomb.getvalue())
+    assert refused('bomb.tar', '--max-unpacked', '16M', cwd=tmp_path)[0] == 'bad-archive'
+
+
+def folder(path):
+    (path / 'bin').mkdir(parents=True)
+    (path / 'bin/app').write_text('#!/bin/sh\n')
+    (path / 'bin/app').chmod(0o755)
+    return path
+
+
+def test_folder_twice(tmp_path):
+    one, two = folder(tmp_path / 'a'), folder(tmp_path / 'b')
+    os.utime(two / 'bin/app', (1, 1))
+    made = [build(path, '--name', 'app', '--command', '/bin/app', '-o', f'{path.name}.itb', cwd=tmp_path) for path in (one, two)]
+    assert made[0]['digest'] == made[1]['digest']
+    assert sorted(os.listdir(one)) == ['bin'], 'the folder itself must stay as it was'
+    later = build(one, '--name', 'app', '--command', '/bin/app', cwd=tmp_path, env={'SOURCE_DATE_EPOCH': '1700000000'})
+    assert later['digest'] != made[0]['digest']
+
+
+def test_copies(tmp_path):
+    folder(tmp_path / 'a')
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site/index.html').write_text('hello')
+    build('a', '--copy', 'site:/srv/www', '--copy', 'site/index.html:/etc/motd', '-o', 'app.itb', cwd=tmp_path)
+    files = listing('app.itb', tmp_path)
+    assert files['srv/www/index.html'].startswith('-rw-r--r-- 0/0') and 'etc/motd' in files
+    assert refused('a', '--copy', 'absent:/x', cwd=tmp_path)[0] == 'not-found'
+    assert refused('a', '--copy', 'site', cwd=tmp_path)[0] == 'bad-value'
+    assert refused('a', '--copy', 'site:/../x', cwd=tmp_path)[0] == 'bad-archive'
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='becomes another user')
+def test_root_and_user_make_the_same(tmp_path):
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.geteuid() and parent != pathlib.Path('/'):
+            parent.chmod(parent.stat().st_mode | 0o005)
+    (tmp_path / 'web.tar').write_bytes(docker_archive([BASE, tar(('s ecret', FILE, 'x', 0o600), ('locked', DIR, '', 0o000), ('suid', FILE, '', 0o4755))]))
+    mine = build('web.tar', '-o', 'mine.itb', '--name', 'x', cwd=tmp_path)
+    theirs = subprocess.run(['setpriv', '--reuid', '1234', '--regid', '1234', '--clear-groups', SKERRY, 'capsule', 'build', 'web.tar',
+                             '-o', 'theirs.itb', '--name', 'x', '--json'], cwd=tmp_path, capture_output=True)
+    assert theirs.returncode == 0, theirs.stdout
+    assert json.loads(theirs.stdout)['digest'] == mine['digest']
+
+
+@pytest.mark.skipif(not shutil.which('dumpimage'), reason='u-boot-tools is not installed')
+def test_u_boot_tools_list_it(tmp_path):
+    folder(tmp_path / 'a')
+    build('a', '--version', '1.0', '-o', 'app.itb', cwd=tmp_path)
+    out = subprocess.run(['dumpimage', '-l', 'app.itb'], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert 'Skerry capsule app 1.0' in out and 'Filesystem Image' in out and "'capsule'" in out
+
+
+@pytest.mark.skipif(not shutil.which('mkfs.erofs'), reason='erofs-utils is not installed')
+def test_erofs(tmp_path):
+    folder(tmp_path / 'a')
+    build('a', '--rootfs', 'erofs', '-o', 'app.itb', cwd=tmp_path)
+    data = (tmp_path / 'app.itb').read_bytes()
+    assert data[4096 + 1024:][:4] == bytes.fromhex('e2e1f5e0')
+
+
+@pytest.mark.parametrize('at', [4, 5000, -1])
+def test_damage_is_found(tmp_path, at):
+    folder(tmp_path / 'a')
+    build('a', '-o', 'app.itb', cwd=tmp_path)
+    whole = (tmp_path / 'app.itb').read_bytes()
+    data = bytearray(whole)
+    data[at] ^= 0x55
+    (tmp_path / 'app.itb').write_bytes(data)
+    assert run('capsule', 'verify', tmp_path / 'app.itb', ok=False).returncode == 8
+    (tmp_path / 'app.itb').write_bytes(whole[:-1])
+    assert b'cut off' in run('capsule', 'verify', tmp_path / 'app.itb', ok=False).stderr
+
+
+def test_wrong_usage(tmp_path):
+    folder(tmp_path / 'a')
+    for args, slug in [((), 'usage'), (('a', '--packages', 'x'), 'usage'), (('absent',), 'not-found'),
+                       (('a', '--arch', 'mips'), 'bad-value'), (('a', '--name', '../x'), 'bad-name'),
+                       (('a', '--version', 'new'), 'bad-value'), (('a', '--env', 'x'), 'bad-value'),
+                       (('a', '--user', 'a b'), 'bad-image'), (('a', '--compression', 'zip'), 'bad-value'),
+                       (('a', '--health-http', 'x'), 'bad-value'), (('a', '--health-tcp', '1', '--no-health'), 'usage'),
+                       (('--packages', 'a;b'), 'bad-value'), (('--packages', '--x'), 'bad-value')]:
+        assert refused(*args, cwd=tmp_path)[0] == slug, args
+    assert os.listdir(tmp_path) == ['a']
+
+
+def test_output_is_replaced_whole_or_not_at_all(tmp_path):
+    folder(tmp_path / 'a')
+    build('a', '-o', 'app.itb', cwd=tmp_path)
+    before = (tmp_path / 'app.itb').read_bytes()
+    refused('a', '-o', 'app.itb', '--user', 'a b', cwd=tmp_path)
+    assert (tmp_path / 'app.itb').read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ['a', 'app.itb']
+
+
+@pytest.mark.skipif(not shutil.which('mmdebstrap'), reason='mmdebstrap is not installed')
+@pytest.mark.skipif(os.geteuid() != 0, reason='mmdebstrap as a user needs ids of its own')
+def test_debian_packages_twice(tmp_path):
+    args = ['--packages', 'busybox-static', '--suite', 'bookworm', '--command', '/bin/busybox', '--name', 'bb']
+    one = build(*args, '-o', '1.itb', cwd=tmp_path)
+    (tmp_path / 'elsewhere').mkdir()
+    time.sleep(1.1)
+    two = build(*args, '-o', '2.itb', cwd=tmp_path / 'elsewhere', env={'TMPDIR': str(tmp_path)})
+    assert one['digest'] == two['digest'] and one['size_bytes'] < 3 << 20
+    files = listing('1.itb', tmp_path)
+    assert 'usr/bin/busybox' in files and 'etc/passwd' in files and 'usr/share/doc/busybox-static/copyright' in files
+    assert not any(name.startswith(('usr/share/man', 'var/lib/apt', 'etc/apt', 'dev/')) for name in files)
+    listed = subprocess.run(['unsquashfs', '-o', '4096', '-cat', '1.itb', 'usr/share/skerry/packages'], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert listed.stdout.startswith('busybox-static ')
+
+
+@pytest.mark.skipif(not shutil.which('mmdebstrap'), reason='mmdebstrap is not installed')
+@pytest.mark.skipif(os.geteuid() != 0, reason='mmdebstrap as a user needs ids of its own')
+def test_unknown_package(tmp_path):
+    slug, text = refused('--packages', 'no-such-package-here', '--suite', 'bookworm', cwd=tmp_path)
+    assert slug == 'child-failed' and 'no-such-package-here' in text
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize('tool, package, args', [('mksquashfs', 'squashfs-tools', ['a']), ('mmdebstrap', 'mmdebstrap', ['--packages', 'x'])])
+def test_missing_tool_names_its_package(tmp_path, tool, package, args):
+    folder(tmp_path / 'a')
+    slug, text = refused(*args, '--mirror', 'file:/nowhere', cwd=tmp_path, env={'PATH': '/nowhere'})
+    assert slug == 'not-found' and package in text
