@@ -163,25 +163,33 @@ struct listing {
 };
 
 /* "nginx" and "nginx:*" mean any tag of it. */
-static bool reference_fits(const json_t *filters, const json_t *tags)
+static bool reference_fits(const char *want, const char *is)
+{
+	size_t len = strcspn(want, "*");
+
+	return strncmp(want, is, len) == 0 &&
+	       (want[len] == '*' || is[len] == '\0' || is[len] == ':');
+}
+
+/* Leaves the names that fit; is the image to be listed? */
+static bool filter_tags(const json_t *filters, json_t *tags)
 {
 	const json_t *refs = json_object_get(filters, "reference");
-	json_t *ref, *tag;
-	size_t i, k;
+	json_t *ref;
+	size_t i;
 
 	if (json_array_size(refs) == 0)
 		return true;
-	json_array_foreach (refs, i, ref) {
-		json_array_foreach (tags, k, tag) {
-			const char *want = json_string_value(ref), *is = json_string_value(tag);
-			size_t len = strcspn(want, "*");
+	for (size_t k = json_array_size(tags); k-- > 0;) {
+		bool fits = false;
 
-			if (strncmp(want, is, len) == 0 &&
-			    (want[len] == '*' || is[len] == '\0' || is[len] == ':'))
-				return true;
-		}
+		json_array_foreach (refs, i, ref)
+			fits = fits || reference_fits(json_string_value(ref),
+						      json_string_value(json_array_get(tags, k)));
+		if (!fits)
+			(void)json_array_remove(tags, k);
 	}
-	return false;
+	return json_array_size(tags) > 0;
 }
 
 static int list_one(void *arg, const struct sk_digest *digest, uint64_t size)
@@ -190,7 +198,7 @@ static int list_one(void *arg, const struct sk_digest *digest, uint64_t size)
 	json_t *tags = tags_of(l->d, digest);
 	bool dangling = json_array_size(tags) == 0;
 
-	if (!reference_fits(l->filters, tags) ||
+	if (!filter_tags(l->filters, tags) ||
 	    !sk_filter_is(l->filters, "dangling", dangling ? "true" : "false")) {
 		json_decref(tags);
 		return 0;

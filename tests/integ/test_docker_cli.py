@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real docker CLI against the real skerryd, in a mount namespace of its own.
+
+The CLI is taken from PATH, or from SKERRY_DOCKER_CLI (another version's path).
+"""
+import hashlib
+import http.client
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
+SKERRYD = BUILD / 'src/engine/skerryd'
+DOCKER = os.environ.get('SKERRY_DOCKER_CLI') or shutil.which('docker')
+LOOP = 'trap "echo bye; exit 0" TERM; echo hello; echo oops >&2; i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done'
+MOUNTS = '''set -e
+mount --make-rprivate /
+umount -R /sys/fs/cgroup 2>/dev/null || true
+mount -t cgroup2 none /sys/fs/cgroup
+mount -o loop "$1/fs.img" "$1/state"
+touch "$1/ready"
+exec sleep infinity
+'''
+
+
+def missing():
+    if os.geteuid() != 0:
+        return 'needs root'
+    for program in ('crun', 'conmon', 'mksquashfs', 'busybox', 'unshare', 'nsenter', 'mkfs.ext4'):
+        if not shutil.which(program):
+            return f'needs {program}'
+    if not DOCKER:
+        return 'needs the docker CLI'
+    return None if SKERRYD.exists() else f'needs {SKERRYD}'
+
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or '')
+
+
+def add(tar, name, data):
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def docker_archive(path, tag, layer_names=()):
+    """A docker-archive around busybox; @layer_names are further, empty files of its layer."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode='w') as tar:
+        for name in ('bin', 'proc', 'dev', 'sys', 'tmp', 'run', 'etc'):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+        tar.add(shutil.which('busybox'), 'bin/busybox')
+        for name in ('sh', 'sleep', 'cat'):
+            info = tarfile.TarInfo('bin/' + name)
+            info.type, info.linkname = tarfile.SYMTYPE, 'busybox'
+            tar.addfile(info)
+        for name in layer_names:
+            add(tar, name, b'x')
+    layer = layer.getvalue()
+    config = json.dumps({
+        'architecture': 'amd64', 'os': 'linux',
+        'config': {'Cmd': ['/bin/sh', '-c', LOOP], 'Env': ['PATH=/bin', 'COLOUR=blue']},
+        'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + hashlib.sha256(layer).hexdigest()]},
+    }).encode()
+    name = hashlib.sha256(config).hexdigest() + '.json'
+    with tarfile.open(path, 'w') as tar:
+        add(tar, name, config)
+        add(tar, 'layer.tar', layer)
+        add(tar, 'manifest.json', json.dumps([{'Config': name, 'RepoTags': [tag], 'Layers': ['layer.tar']}]).encode())
+
+
+class Machine:
+    """A mount namespace with a disk of its own and, in it, the daemon."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='skerry-docker-', dir='/var/tmp'))
+        self.dir.chmod(0o755)  # capsules' users pass through it
+        self.socket = self.dir / 'run/s'
+        for name in ('state', 'run', 'trust', 'config'):
+            (self.dir / name).mkdir()
+        with open(self.dir / 'fs.img', 'wb') as f:
+            f.truncate(512 << 20)
+        subprocess.run(['mkfs.ext4', '-q', self.dir / 'fs.img'], check=True)
+        (self.dir / 'conf').write_text(
+            f'compatible = acme,box\nstate-dir = {self.dir}/state\nrun-dir = {self.dir}/run\n'
+            f'log-dir = {self.dir}/log\ntrust-dir = {self.dir}/trust\nsocket = {self.socket}\n'
+            'limits = best-effort\nagent-user = nobody\n')
+        self.space = subprocess.Popen(['unshare', '-m', 'sh', '-c', MOUNTS, 'sh', str(self.dir)])
+        self.until(lambda: (self.dir / 'ready').exists())
+        self.daemon = None
+        try:
+            self.start()
+        except AssertionError as e:
+            self.end()
+            raise AssertionError((self.dir / 'err').read_text()) from e
+
+    @staticmethod
+    def until(fn, what='it'):
+        for _ in range(300):
+            if fn():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f'{what} did not happen')
+
+    def start(self):
+        self.daemon = subprocess.Popen(
+            ['nsenter', '-t', str(self.space.pid), '-m', str(SKERRYD), '--config', str(self.dir / 'conf')],
+            stderr=open(self.dir / 'err', 'ab'))
+        self.until(self.answers, 'an answer of the daemon')
+
+    def answers(self):
+        try:
+            return self.request('GET', '/_ping')[0] == 200
+        except OSError:
+            return False
+
+    def request(self, method, path, body=None, headers=(), uid=None):
+        conn = http.client.HTTPConnection('skerry', timeout=30)
+        conn.sock = socket.socket(socket.AF_UNIX)
+        conn.sock.settimeout(30)
+        conn.sock.connect(str(self.socket))
+        data = json.dumps(body) if isinstance(body, (dict, list)) else body
+        conn.request(method, path, data, dict(headers))
+        answer = conn.getresponse()
+        return answer.status, answer.read(), answer
+
+    def docker(self, *argv, ok=True):
+        r = subprocess.run([DOCKER, '-H', f'unix://{self.socket}', *map(str, argv)], capture_output=True, text=True,
+                           timeout=60, stdin=subprocess.DEVNULL, env=dict(os.environ, DOCKER_CONFIG=str(self.dir / 'config')))
+        assert not ok or r.returncode == 0, (argv, r.stdout, r.stderr)
+        assert ok or r.returncode != 0, (argv, r.stdout)
+        return r.stdout.strip() if ok else r.stderr
+
+    def close(self):
+        try:
+            for c in self.docker('ps', '-aq').split():
+                self.docker('rm', '-f', c)
+        finally:
+            self.end()
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def end(self):
+        self.daemon.terminate()
+        self.daemon.wait(20)
+        self.space.send_signal(signal.SIGKILL)
+        self.space.wait(20)
+
+
+@pytest.fixture(scope='module')
+def m():
+    machine = Machine()
+    archive = machine.dir / 'demo.tar'
+    docker_archive(archive, 'demo:1')
+    assert 'Loaded image: demo:1' in machine.docker('load', '-i', archive)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
+def web(m):
+    m.docker('run', '-d', '--name', 'web', '--network', 'none', '--label', 'role=front', 'demo:1')
+    yield 'web'
+    m.docker('rm', '-f', 'web')
+
+
+def test_about(m):
+    assert 'Skerry' in m.docker('version')
+    assert m.docker('version', '--format', '{{.Server.MinAPIVersion}}') == '1.24'
+    assert m.docker('info', '--format', '{{.Driver}} {{.Swarm.LocalNodeState}}') == 'skerry inactive'
+    status, body, answer = m.request('HEAD', '/_ping')
+    assert (status, body, answer.headers['Api-Version']) == (200, b'', '1.44')
+    assert m.request('GET', '/v1.24/_ping')[1] == b'OK'
+
+
+def test_images(m):
+    assert m.docker('images', '--format', '{{.Repository}}:{{.Tag}}') == 'demo:1'
+    one = json.loads(m.docker('image', 'inspect', 'demo:1'))[0]
+    assert one['Config']['Env'] == ['PATH=/bin', 'COLOUR=blue'] and one['Architecture'] == 'amd64'
+    assert m.docker('images', '-q', '--no-trunc') == one['Id']
+    m.docker('tag', 'demo:1', 'acme/other')
+    assert 'acme/other:latest' in json.loads(m.docker('image', 'inspect', one['Id'][7:19]))[0]['RepoTags']
+    assert m.docker('images', '--format', '{{.Tag}}', '--filter', 'reference=acme/other') == 'latest'
+    assert 'Untagged: acme/other:latest' in m.docker('rmi', 'acme/other')
+    assert 'No such image' in m.docker('rmi', 'nothing:1', ok=False)
+
+
+def test_load_is_repeatable(m):
+    before = m.docker('images', '-q', '--no-trunc')
+    m.docker('load', '-q', '-i', m.dir / 'demo.tar')
+    assert m.docker('images', '-q', '--no-trunc') == before
+
+
+def test_life(m, web):
+    assert m.docker('ps', '--format', '{{.Names}} {{.Image}} {{.State}}') == 'web demo:1 running'
+    m.until(lambda: 'tick 2' in m.docker('logs', web))
+    assert 'web' in m.docker('create', '--name', 'web', 'demo:1', ok=False)
+    m.docker('stop', '-t', '10', web)
+    assert m.docker('ps', '-q') == ''
+    assert m.docker('inspect', '-f', '{{.State.ExitCode}} {{.State.Status}}', web) == '0 exited'
+    assert m.docker('logs', web).endswith('bye')
+    assert m.request('POST', f'/containers/{web}/stop')[0] == 304
+    m.docker('start', web)
+    assert m.request('POST', f'/containers/{web}/start')[0] == 304
+    m.docker('restart', '-t', '5', web)
+    assert 'running' in m.docker('rm', web, ok=False)
+    m.docker('kill', '-s', 'KILL', web)
+    m.until(lambda: m.docker('inspect', '-f', '{{.State.ExitCode}}', web) == '137')
+
+
+def test_logs(m, web):
+    m.until(lambda: 'tick 3' in m.docker('logs', web))
+    assert m.docker('logs', '--tail', '1', web).startswith('tick')
+    assert m.docker('logs', '-t', '--tail', '1', web)[:2] == '20'
+    plain = m.request('GET', f'/skerry/v1/capsules/{web}/logs?tail=100')[1].decode()
+    assert 'hello' in plain and 'oops' in plain
+    raw = m.request('GET', f'/containers/{web}/logs?stderr=1')[1]
+    assert raw[:8] == b'\x02\0\0\0\0\0\0\x05' and raw[8:] == b'oops\n'
+    assert m.request('GET', f'/containers/{web}/logs')[0] == 400
+    follow = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'logs', '-f', web], stdout=subprocess.PIPE, text=True)
+    seen = [follow.stdout.readline() for _ in range(4)]
+    m.docker('stop', web)
+    rest = follow.communicate(timeout=30)[0]
+    assert seen[0] == 'hello\n' and rest.endswith('bye\n')
+
+
+def test_wait_and_events(m, web):
+    events = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'events', '--format', '{{.Action}}', '--filter',
+                               'container=web'], stdout=subprocess.PIPE, text=True)
+    wait = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'wait', web], stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    m.docker('kill', web)
+    assert wait.communicate(timeout=30)[0] == '137\n'
+    seen = []
+    while 'die' not in seen:
+        seen.append(events.stdout.readline().strip())
+    events.terminate()
+    events.wait()
+    assert m.docker('wait', web) == '137'
+
+
+def test_filters(m, web):
+    assert m.docker('ps', '-q', '--filter', 'label=role=front') != ''
+    assert m.docker('ps', '-q', '--filter', 'label=role=back') == ''
+    assert m.docker('ps', '-aq', '--filter', 'status=exited') == ''
+    assert m.docker('ps', '-q', '--filter', 'name=we', '--filter', 'ancestor=demo:1') != ''
+    assert m.request('GET', '/containers/json?filters=%7B%22x%22:[%22y%22]%7D')[0] == 400
+
+
+def test_run_options(m):
+    m.docker('run', '-d', '--name', 'full', '--network', 'none', '-e', 'A=1', '-w', '/tmp', '-u', '1000', '--read-only',
+             '-v', 'data:/data', '--restart', 'on-failure:2', '--stop-timeout', '3', '--entrypoint', '/bin/sh', 'demo:1',
+             '-c', 'echo "$A $COLOUR $(pwd)"; sleep 600')
+    m.until(lambda: m.docker('logs', 'full') != '')
+    assert m.docker('logs', 'full') == '1 blue /tmp'
+    one = json.loads(m.docker('inspect', 'full'))[0]
+    assert one['HostConfig']['ReadonlyRootfs'] and one['HostConfig']['RestartPolicy']['Name'] == 'on-failure'
+    assert one['Mounts'][0]['Name'] == 'data' and one['Config']['User'] == '1000'
+    m.docker('rm', '-f', 'full')
+
+
+def test_auto_remove(m):
+    m.docker('run', '-d', '--rm', '--name', 'short', '--network', 'none', 'demo:1', '/bin/sh', '-c', 'exit 3')
+    m.until(lambda: m.docker('ps', '-aq', '--filter', 'name=short') == '')
+
+
+@pytest.mark.parametrize('options, words', [
+    (['--privileged'], 'Privileged'), (['--cap-add', 'NET_ADMIN'], 'CapAdd'), (['-v', '/etc:/etc'], 'folder of the device'),
+    (['-p', '80:80'], 'publishing ports'), (['--pid', 'host'], 'PidMode'), (['-t'], 'Tty'), (['--tmpfs', '/t'], 'Tmpfs'),
+])
+def test_refused_by_name(m, options, words):
+    assert words in m.docker('create', *options, 'demo:1', ok=False)
+    assert m.docker('ps', '-aq') == ''
+
+
+@pytest.mark.parametrize('method, path, status', [
+    ('GET', '/nowhere', 404), ('GET', '/containers/x/top', 501), ('PUT', '/containers/json', 405),
+    ('GET', '/containers/x/json', 404), ('POST', '/containers/x/exec', 501), ('GET', '/swarm', 503),
+    ('POST', '/containers/create', 400), ('GET', '/containers/%2e%2e/json', 400),
+])
+def test_errors_are_docker_s(m, method, path, status):
+    got, body, _ = m.request(method, path)
+    assert got == status and list(json.loads(body)) == ['message']
+
+
+def test_own_api(m, web):
+    status, body, _ = m.request('GET', '/skerry/v1/capsules/web')
+    assert status == 200 and json.loads(body)['state'] == 'running'
+    assert json.loads(m.request('POST', '/skerry/v1/capsules/web/stop')[1])['state'] == 'exited'
+    assert json.loads(m.request('POST', '/skerry/v1/capsules/web/start')[1])['state'] == 'running'
+    assert set(json.loads(m.request('GET', '/skerry/v1/capsules/none')[1])) == {'error', 'message'}
+
+
+@pytest.mark.parametrize('name', ['../evil', '/etc/passwd2', 'bin/sh/x'])
+def test_hostile_archive(m, name):
+    before = m.docker('images', '-q')
+    docker_archive(m.dir / 'evil.tar', 'evil:1', [name])
+    r = subprocess.run([DOCKER, '-H', f'unix://{m.socket}', 'load', '-i', m.dir / 'evil.tar'], capture_output=True, text=True)
+    assert 'evil:1' not in r.stdout and r.returncode != 0, r
+    (m.dir / 'cut.tar').write_bytes((m.dir / 'demo.tar').read_bytes()[:100000])
+    m.docker('load', '-i', m.dir / 'cut.tar', ok=False)
+    assert m.docker('images', '-q') == before
+    assert not list((m.dir / 'state').glob('load-*'))
+
+
+def ask_as(m, uid, path):
+    """Another user's request, from a process of that user."""
+    code = ('import socket,sys,os; os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]));'
+            's=socket.socket(socket.AF_UNIX); s.connect(sys.argv[2]);'
+            's.send(f"GET {sys.argv[3]} HTTP/1.0\\r\\n\\r\\n".encode()); print(s.recv(99).split()[1].decode())')
+    return subprocess.run(['python3', '-c', code, str(uid), str(m.socket), path], capture_output=True, text=True,
+                          check=True).stdout.strip()
+
+
+def test_who_may_what(m):
+    assert ask_as(m, 0, '/containers/json') == '200'
+    assert ask_as(m, 12345, '/containers/json') == '403'
+    assert ask_as(m, 12345, '/skerry/v1/status') == '403'
+    nobody = 65534
+    assert ask_as(m, nobody, '/containers/json') == '403'
+    assert ask_as(m, nobody, '/skerry/v1/status') == '200'
+    assert ask_as(m, nobody, '/skerry/v1/capsules') == '200'
+
+
+def test_survives_a_kill(m, web):
+    pid = m.docker('inspect', '-f', '{{.State.Pid}}', web)
+    m.daemon.kill()
+    m.daemon.wait()
+    m.start()
+    assert m.docker('inspect', '-f', '{{.State.Pid}} {{.State.Status}}', web) == f'{pid} running'
+    assert m.docker('images', '--format', '{{.Repository}}') == 'demo'
