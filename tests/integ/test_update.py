@@ -244,7 +244,7 @@ def test_daemon_killed_at_any_moment(desk):
         version, broken = f'{n}.0', n % 3 == 0
         changed = rng.choice(list(APPS))
         desk.capsule(changed, DEAD if broken else STEADY, salt=version)
-        release = desk.release(version, {a: m + ('restart-max = <2>;' if broken and a == changed else '') for a, m in APPS.items()})
+        release = desk.release(version, {a: ('restart-max = <2>; ' if broken and a == changed else '') + m for a, m in APPS.items()})
         with concurrent.futures.ThreadPoolExecutor() as pool:
             done = pool.submit(desk.run, *[str(a) for a in (
                 os.environ.get('SKERRY_BUILD', 'build') + '/src/cli/skerry', 'release', 'apply', release, '--images', desk.images, '--socket',
