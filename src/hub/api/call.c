@@ -22,12 +22,14 @@ void sk_call_object(struct sk_call *call, const char *fmt, ...)
 	va_end(ap);
 }
 
-static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw,
+static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw, void *data,
 		 struct sk_err *err)
 {
 	size_t len = 0;
 
-	*call = (struct sk_call){ .hub = arg, .req = req, .who = sk_http_user(req) };
+	*call = (struct sk_call){ .hub = arg, .req = req, .data = data };
+	if (!data)
+		call->who = sk_http_user(req);
 	if (call->who && call->who->is_device)
 		(void)snprintf(call->by, sizeof(call->by), "device");
 	else if (call->who)
@@ -68,7 +70,7 @@ static int answer(struct sk_call *call, struct sk_err *err)
 int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_err *err)
 {
 	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, false, err);
+	int r = start(&call, req, arg, false, NULL, err);
 
 	if (r == 0)
 		r = sk_db_read(call.hub->db, &call.db, err);
@@ -141,10 +143,10 @@ static void afterwards(struct sk_call *call)
 }
 
 static int call_change(struct sk_http_req *req, void *arg, bool raw, const char *action,
-		       sk_call_fn fn, struct sk_err *err)
+		       sk_call_fn fn, void *data, struct sk_err *err)
 {
 	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, raw, err);
+	int r = start(&call, req, arg, raw, data, err);
 
 	call.action = action;
 	if (r == 0)
@@ -160,13 +162,19 @@ static int call_change(struct sk_http_req *req, void *arg, bool raw, const char 
 int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		   struct sk_err *err)
 {
-	return call_change(req, arg, false, action, fn, err);
+	return call_change(req, arg, false, action, fn, NULL, err);
 }
 
 int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		       struct sk_err *err)
 {
-	return call_change(req, arg, true, action, fn, err);
+	return call_change(req, arg, true, action, fn, NULL, err);
+}
+
+int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
+			  void *data, struct sk_err *err)
+{
+	return call_change(req, arg, false, action, fn, data, err);
 }
 
 int sk_call_list(struct sk_call *call, const char *name, json_t *list, int64_t next,

@@ -46,6 +46,7 @@ struct sk_call {
 	struct sk_hub *hub;
 	struct sk_http_req *req;
 	struct sk_principal *who; /* NULL on public routes */
+	void *data;		  /* of sk_call_change_public() */
 	struct sk_conn *db;
 	json_t *body;	 /* an object */
 	unsigned status; /* default 200 with an answer, 204 without */
@@ -75,6 +76,10 @@ int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_ca
 /** sk_call_change_raw() - the same for a body that is not JSON; call->body is an empty object. */
 int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		       struct sk_err *err);
+
+/** sk_call_change_public() - for a route without principal: call->data is @data, call->who NULL. */
+int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
+			  void *data, struct sk_err *err);
 
 void sk_call_object(struct sk_call *call, const char *fmt, ...) SK_PRINTF(2, 3);
 

@@ -118,10 +118,9 @@ static int record(struct sk_call *call, const struct outcome *o, struct sk_err *
 
 static int do_login(struct sk_call *call, struct sk_err *err)
 {
-	const struct outcome *o = sk_http_user(call->req);
+	const struct outcome *o = call->data;
 	const char *user = json_string_value(json_object_get(call->body, "user"));
 
-	call->who = NULL;
 	call->audit_org = o->org;
 	(void)snprintf(call->by, sizeof(call->by), "user:%s",
 		       user && sk_name_ok(user) ? user : "?");
@@ -135,23 +134,20 @@ static int do_login(struct sk_call *call, struct sk_err *err)
 static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	_cleanup_json_ json_t *body = NULL;
-	struct outcome *o = calloc(1, sizeof(*o));
+	struct outcome o = { 0 };
 	struct attempt a = { 0 };
-	int r = o ? sk_http_body_json(req, &body, err) : sk_err_oom(err);
+	int r = sk_http_body_json(req, &body, err);
 
 	if (r == 0)
 		r = read_attempt(req, body, &a, err);
 	if (r == 0)
 		r = count(arg, &a, err);
-	if (r < 0) {
-		free(o);
+	if (r < 0)
 		return r;
-	}
-	o->r = check(arg, &a, &o->user, &o->org, &o->err);
-	if (o->r == 0)
+	o.r = check(arg, &a, &o.user, &o.org, &o.err);
+	if (o.r == 0)
 		forget(arg, &a);
-	sk_http_set_user(req, o, free);
-	return sk_call_change(req, arg, "login", do_login, err);
+	return sk_call_change_public(req, arg, "login", do_login, &o, err);
 }
 
 static int do_logout(struct sk_call *call, struct sk_err *err)
