@@ -126,13 +126,6 @@ static int mount_kernel(const struct sk_sim_config *c, const char *root, struct 
 	int r = mount_at(root, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL,
 			 err);
 
-	/*
-	 * The boot id is mounted over a file of /proc, and a capsule may have a new /proc only where one
-	 * without anything on top is in sight (the kernel would otherwise unveil what was covered).
-	 */
-	if (r == 0)
-		r = mount_at(root, "proc", "/.proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL,
-			     err);
 	/* A sysfs can be mounted only by the owner of the network namespace that it shows. */
 	if (r == 0 && c->network == SK_SIM_NET_HOST)
 		r = mount_at(root, "/sys", "/sys", NULL, MS_BIND, NULL, err);
