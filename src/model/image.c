@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "model/fdt_read.h"
 #include "model/image_words.h"
 #include "model/version.h"
 
 /*
- * Reading only: the tree comes from a stranger. fdt_check_full() makes the structure walkable;
+ * Reading only: the tree comes from a stranger. sk_fdt_unsound() makes the structure walkable;
  * everything else (types, lengths, duplicates, ranges) is checked here, word by word.
  */
 
@@ -329,7 +330,7 @@ int sk_image_parse(const void *tree, size_t len, uint64_t file_size, struct sk_i
 		return bad(err, "its tree is cut off");
 	if (((uintptr_t)tree & 7) != 0)
 		return sk_err_set(err, -EINVAL, "internal", "image tree is not aligned in memory");
-	if (fdt_check_full(tree, tree_size) != 0)
+	if (sk_fdt_unsound(tree, tree_size))
 		return bad(err, "its tree is malformed");
 	info = calloc(1, sizeof(*info));
 	if (!info)
