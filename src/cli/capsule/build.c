@@ -526,8 +526,7 @@ static const struct sk_opt opts[] = {
 };
 
 static const char *const examples[] = {
-	"skerry capsule build --packages nginx-light --command /usr/sbin/nginx -o nginx.itb\t"
-	"from Debian packages",
+	"skerry capsule build --packages nginx-light --command /usr/sbin/nginx\tfrom packages",
 	"docker save web:1.2 | skerry capsule build - --version 1.2 -o web.itb\tfrom Docker",
 	"skerry capsule build ./rootfs --command /app -o app.itb\tfrom a folder",
 	"skerry capsule build image.oci.tar --arch arm64 -o web.itb\tone platform of an OCI layout",

@@ -59,7 +59,7 @@ static int read_tree(const struct image *i, const char *path, void **ret, size_t
 		return sk_err_set(err, r, "io", "%s: %s", path, strerror(-r));
 	if (r < 0)
 		return r;
-	if (*ret_len > i->size)
+	if (*ret_len == 0 || *ret_len > i->size)
 		return sk_err_set(err, -EBADMSG, "bad-image", "the image is cut off");
 	*ret = malloc(*ret_len);
 	if (!*ret)
