@@ -7,6 +7,7 @@
 #include "cli/hub.h"
 #include "cli/key.h"
 #include "cli/manifest.h"
+#include "cli/release.h"
 #include "cli/simulate/simulate.h"
 
 /* In the order that help shows. Each group lives in a file of its own. */
@@ -15,6 +16,7 @@ static const struct sk_cmd *const commands[] = {
 	&sk_cmd_capsule,
 	&sk_cmd_manifest,
 	&sk_cmd_key,
+	&sk_cmd_release,
 	&sk_cmd_simulate,
 	&sk_cmd_hub,
 	&sk_cmd_status,

@@ -286,6 +286,25 @@ int sk_cms_peek(const void *der, size_t len, size_t content_max, void **ret, siz
 	return copy_out(l.content.at, l.content.len, ret, ret_len, err);
 }
 
+int sk_cms_signer(const void *der, size_t len, struct sk_cert **ret, struct sk_err *err)
+{
+	_cleanup_(CMS_ContentInfo_freep) CMS_ContentInfo *cms = NULL;
+	_cleanup_x509s_ STACK_OF(X509) *certs = NULL;
+	CMS_SignerInfo *si = NULL;
+	X509 *cert = NULL;
+	int r = parse(der, len, CONTENT_MAX, &cms, err);
+
+	if (r < 0)
+		return r;
+	certs = CMS_get1_certs(cms);
+	r = find_signer(cms, certs, &si, &cert, err);
+	if (r < 0)
+		return r;
+	if (X509_up_ref(cert) != 1)
+		return sk_err_oom(err);
+	return sk_cert_wrap(cert, ret, err);
+}
+
 static CMS_ContentInfo *build(const void *content, size_t len, const struct sk_signer *signer)
 {
 	const unsigned int flags = CMS_BINARY | CMS_PARTIAL | CMS_NOSMIMECAP;
