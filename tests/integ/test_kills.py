@@ -19,7 +19,7 @@ SEED = int(os.environ.get('SKERRY_SEED', '20261122'))
 
 # A capsule that says on its volume that it runs, and holds a lock that a second copy would trip over.
 STEADY = 'while :; do sleep 1; done'
-BROKEN = 'sleep 1; exit 7'
+BROKEN = 'sleep 0.2; exit 7'  # well before the settle time of 1 s
 
 
 class Killer(threading.Thread):
