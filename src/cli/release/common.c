@@ -12,7 +12,7 @@
 void sk_release_done(struct sk_release *r)
 {
 	free(r->skr);
-	sk_manifest_free(r->manifest);
+	sk_manifest_freep(&r->manifest);
 	*r = (struct sk_release){ 0 };
 }
 
