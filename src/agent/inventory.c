@@ -63,7 +63,7 @@ static void add_memory(json_t *j)
 
 	if (sysinfo(&info) == 0)
 		put(j, "memory_bytes",
-		    json_integer((json_int_t)((uint64_t)info.totalram * info.mem_unit)));
+		    json_integer((json_int_t)info.totalram * (json_int_t)info.mem_unit));
 }
 
 static void add_disk(json_t *j, const char *path)
@@ -76,7 +76,7 @@ static void add_disk(json_t *j, const char *path)
 	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize / FREE_STEP_BYTES * FREE_STEP_BYTES;
 	put(j, "disk",
 	    json_pack("{s:I, s:I}", "total_bytes",
-		      (json_int_t)((uint64_t)fs.f_blocks * fs.f_frsize), "free_bytes",
+		      (json_int_t)fs.f_blocks * (json_int_t)fs.f_frsize, "free_bytes",
 		      (json_int_t)free_bytes));
 }
 

@@ -252,6 +252,26 @@ static int one_round(struct link *l, struct sk_err *err)
 	return poll_work(l, err);
 }
 
+static void got_through(struct link *l)
+{
+	sk_retry_reset(&l->retry);
+	l->told[0] = '\0';
+}
+
+static void go_round_for_ever(struct link *l) __attribute__((noreturn));
+static void go_round_for_ever(struct link *l)
+{
+	for (;;) {
+		struct sk_err why = SK_ERR_INIT;
+		int code = one_round(l, &why);
+
+		if (code < 0)
+			back_off(l, &why, code);
+		else
+			got_through(l);
+	}
+}
+
 int sk_agent_link_run(const struct sk_agent_config *config, const struct sk_identity *identity,
 		      struct sk_err *err)
 {
@@ -264,15 +284,8 @@ int sk_agent_link_run(const struct sk_agent_config *config, const struct sk_iden
 	if (r == 0)
 		r = sk_job_load(config->state_dir, &l.job, err);
 	l.working = r > 0;
-	while (r >= 0) {
-		struct sk_err why = SK_ERR_INIT;
-		int code = one_round(&l, &why);
-
-		if (code < 0)
-			back_off(&l, &why, code);
-		else
-			sk_retry_reset(&l.retry);
-	}
+	if (r >= 0)
+		go_round_for_ever(&l);
 	sk_device_link_done(&l.device);
 	sk_hub_link_done(&l.hub);
 	return r;

@@ -254,7 +254,7 @@ int sk_keyring_ca(const struct sk_keyring *k, const struct sk_secret *secret,
 	if (r < 0)
 		return r;
 	*ret = ca;
-	ca = (struct sk_keyring_ca){ 0 };
+	memset(&ca, 0, sizeof(ca)); /* handed on */
 	return 0;
 }
 

@@ -95,6 +95,6 @@ int sk_release_file_read(const void *skr, size_t len, const char *ca_pem,
 	if (!f.graph || !f.compatible)
 		return sk_err_oom(err);
 	*ret = f;
-	f = (struct sk_release_file){ 0 };
+	memset(&f, 0, sizeof(f)); /* handed on */
 	return 0;
 }

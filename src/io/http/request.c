@@ -72,7 +72,7 @@ int sk_http_req_set_uri(struct sk_http_req *r, const char *uri)
 	uri += strcspn(uri, "?");
 	if (*uri != '?')
 		return 0;
-	memcpy(query, uri + 1, strlen(uri));
+	memcpy(query, uri + 1, strlen(uri + 1) + 1);
 	return split_query(r, query);
 }
 
