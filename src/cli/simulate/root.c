@@ -19,6 +19,7 @@
  * and /etc/skerry from the device's own disk. Nothing of the desk is written.
  */
 #define AGENT_UID 64100
+#define DEPTH_MAX 256 /* of the folder that a chroot may lie in */
 
 static int mount_at(const char *root, const char *what, const char *at, const char *type,
 		    unsigned long flags, const char *data, struct sk_err *err)
@@ -321,6 +322,39 @@ static int fill_root(const struct sk_sim_config *c, const struct sk_sim_provisio
 	return r < 0 ? r : mount_disk(c, p, root, err);
 }
 
+/*
+ * When the desk itself lives in a chroot, the device's root must still become the root of its mount
+ * namespace: the kernel makes no user namespace, and so no capsule, for a process whose root is not.
+ * So step out of the chroot first; this is the device's own copy of the mounts, and all of them are
+ * left behind in a moment. @dir: a folder within the chroot.
+ */
+static int leave_chroot(int dir)
+{
+	if (fchdir(dir) < 0 || (mkdir("outside", 0700) < 0 && errno != EEXIST) ||
+	    chroot("outside") < 0)
+		return -errno;
+	/* The working folder is now above the root, where ".." goes up to the very top. */
+	for (int i = 0; i < DEPTH_MAX; i++)
+		if (chdir("..") < 0)
+			return -errno;
+	if (chroot(".") < 0)
+		return -errno;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+static int become_root(const char *root)
+{
+	_cleanup_close_ int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : leave_chroot(fd);
+
+	if (r < 0)
+		return r;
+	if (fchdir(fd) < 0 || rmdir("outside") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -errno;
+	return 0;
+}
+
 int sk_sim_root_enter(const struct sk_sim_config *c, const struct sk_sim_provision *p,
 		      struct sk_err *err)
 {
@@ -341,9 +375,9 @@ int sk_sim_root_enter(const struct sk_sim_config *c, const struct sk_sim_provisi
 		return r;
 	if (sethostname(c->name, strlen(c->name)) < 0)
 		return sk_err_set(err, -errno, "io", "cannot name the device: %s", strerror(errno));
-	if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return sk_err_set(err, -errno, "io", "cannot move into the device's root: %s",
-				  strerror(errno));
+	r = become_root(root);
+	if (r < 0)
+		return sk_err_set(err, r, "io", "cannot move into the device's root: %s",
+				  strerror(-r));
 	return 0;
 }
