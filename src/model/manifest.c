@@ -337,6 +337,8 @@ static void key_done(struct sk_key_grant *k)
 
 void sk_manifest_free(struct sk_manifest *m)
 {
+	if (!m)
+		return;
 	free(m->project);
 	free(m->version);
 	sk_strv_free(m->compatible);

@@ -92,6 +92,20 @@ static void enter_cgroup(struct machine *m)
 	}
 }
 
+/* The device's root group must have no process in it: see enter_own_group() in init.c. */
+static void leave_group_root(const struct machine *m)
+{
+	_cleanup_free_ char *dir = sk_asprintf("%s/holder", m->cgroup);
+	_cleanup_free_ char *procs = sk_asprintf("%s/holder/cgroup.procs", m->cgroup);
+	_cleanup_close_ int fd = -1;
+
+	if (!m->cgroup[0] || !dir || !procs || (mkdir(dir, 0755) < 0 && errno != EEXIST))
+		return;
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!write(fd, "0", 1);
+}
+
 /* Runs in the device's namespaces as its process 1. */
 static void device_main(struct machine *m, int go_read, int ready_write) __attribute__((noreturn));
 static void device_main(struct machine *m, int go_read, int ready_write)
@@ -157,6 +171,7 @@ static void holder_main(struct machine *m, int pid_write, int go_read, int ready
 		_exit(1);
 	if (pid == 0)
 		device_main(m, go_read, ready_write);
+	leave_group_root(m);
 	(void)close(ready_write);
 	(void)close(go_read);
 	(void)!write(pid_write, &pid, sizeof(pid));
