@@ -35,7 +35,7 @@ struct sk_bundle_image {
 int sk_bundle_each(const char *path,
 		   int (*each)(void *arg, struct sk_bundle_image *image, struct sk_err *err),
 		   void *arg, struct sk_err *err);
-/** Bytes read, 0 at the end, -errno ("io"). */
+/** Bytes read, 0 at the end, -errno ("bad-release" when cut off, "io"). */
 ssize_t sk_bundle_image_read(struct sk_bundle_image *image, void *buf, size_t size,
 			     struct sk_err *err);
 

@@ -138,7 +138,11 @@ ssize_t sk_bundle_image_read(struct sk_bundle_image *image, void *buf, size_t si
 			     struct sk_err *err)
 {
 	la_ssize_t n = archive_read_data(image->archive, buf, size);
+	int code = n < 0 ? archive_errno(image->archive) : 0;
 
+	/* libarchive's own troubles with the form; others are the system's. */
+	if (n < 0 && (code == EILSEQ || code <= 0))
+		return sk_err_set(err, -EBADMSG, "bad-release", "the bundle is damaged or cut off");
 	if (n < 0)
 		return sk_err_set(err, -EIO, "io", "cannot read the bundle: %s",
 				  archive_error_string(image->archive));

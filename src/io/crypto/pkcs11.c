@@ -84,6 +84,8 @@ static int open_engine(const char *uri, ENGINE **ret, struct sk_err *err)
 		return sk_err_set(err, -ENOSYS, "not-supported",
 				  "keys in a PKCS#11 token need OpenSSL's pkcs11 engine; install "
 				  "libengine-pkcs11-openssl");
+	/* It would print to standard error by itself. */
+	(void)ENGINE_ctrl_cmd_string(e, "QUIET", NULL, 0);
 	if (uri_attribute(uri, "module-path", module, sizeof(module)) &&
 	    !ENGINE_ctrl_cmd_string(e, "MODULE_PATH", module, 0)) {
 		(void)ENGINE_free(e);
@@ -99,12 +101,31 @@ static int open_engine(const char *uri, ENGINE **ret, struct sk_err *err)
 	return 0;
 }
 
+/* The engine knows no module-path and refuses what it does not know; it was told already. */
+static char *without_module(const char *uri)
+{
+	char *copy = strdup(uri), *at = copy ? strstr(copy, "module-path=") : NULL;
+	size_t len;
+
+	if (!at || !strchr(":;?&", at[-1]))
+		return copy;
+	len = strcspn(at, ";?&");
+	if (at[len])
+		memmove(at, at + len + 1, strlen(at + len + 1) + 1);
+	else
+		at[-1] = '\0';
+	return copy;
+}
+
 int sk_pkcs11_load(const char *uri, const struct sk_secret *secret, struct sk_key *key,
 		   struct sk_err *err)
 {
+	_cleanup_free_ char *plain = without_module(uri);
 	ENGINE *e;
 	int r;
 
+	if (!plain)
+		return sk_err_oom(err);
 	ERR_clear_error();
 	r = open_engine(uri, &e, err);
 	if (r < 0)
@@ -114,7 +135,7 @@ int sk_pkcs11_load(const char *uri, const struct sk_secret *secret, struct sk_ke
 	if (r < 0)
 		return r;
 	/* The null method: a library asks nobody for anything by itself. */
-	key->pkey = ENGINE_load_private_key(e, uri, (UI_METHOD *)UI_null(), NULL);
+	key->pkey = ENGINE_load_private_key(e, plain, (UI_METHOD *)UI_null(), NULL);
 	if (!key->pkey)
 		return sk_err_set(
 			err, -ENOENT, "not-found",
