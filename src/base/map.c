@@ -99,9 +99,10 @@ static void close_holes(struct sk_map *m)
 	m->used = to;
 }
 
+/* On failure the map is as it was, but for room that it does not need. */
 static int make_room(struct sk_map *m)
 {
-	size_t n_buckets = 16;
+	size_t n_buckets = SK_MAX(m->n_buckets, (size_t)16);
 	struct entry *entries;
 	uint32_t *buckets;
 
@@ -109,25 +110,20 @@ static int make_room(struct sk_map *m)
 		return 0;
 	while (n_buckets < (m->len + 1) * 4)
 		n_buckets *= 2;
+	entries = reallocarray(m->entries, n_buckets / 2, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	m->entries = entries;
 	buckets = calloc(n_buckets, sizeof(*buckets));
 	if (!buckets)
 		return -ENOMEM;
-	close_holes(m);
-	entries = reallocarray(m->entries, n_buckets / 2, sizeof(*entries));
-	if (!entries) {
-		free(buckets);
-		buckets = m->buckets; /* the old table is large enough for what is left */
-		memset(buckets, 0, m->n_buckets * sizeof(*buckets));
-		n_buckets = m->n_buckets;
-	} else {
-		m->entries = entries;
-		free(m->buckets);
-	}
+	free(m->buckets);
 	m->buckets = buckets;
 	m->n_buckets = n_buckets;
+	close_holes(m);
 	for (size_t i = 0; i < m->used; i++)
 		place(m, (uint32_t)i);
-	return m->used * 2 < m->n_buckets ? 0 : -ENOMEM;
+	return 0;
 }
 
 void *sk_map_get(const struct sk_map *m, const char *key)

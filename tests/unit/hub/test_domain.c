@@ -114,7 +114,7 @@ static void keys_are_p256(void **state)
 	struct sk_digest id;
 
 	assert_int_equal(sk_proof_key(good, &id, &err), 0);
-	for (size_t i = 0; good[i]; i += 7) {
+	for (size_t i = 0; i < sizeof(good) - 1; i += 7) {
 		memcpy(bad, good, sizeof(bad));
 		bad[i] = '\0';
 		assert_true(sk_proof_key(bad, &id, &err) < 0);
