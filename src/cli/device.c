@@ -153,17 +153,14 @@ const struct sk_cmd sk_cmd_status = {
 	.run = run_status,
 };
 
-/* generation list */
-
-static int run_generation_list(struct sk_cli *cli, struct sk_err *err)
+int sk_device_list(struct sk_cli *cli, const char *path, const char *const *headings,
+		   int (*add_row)(struct sk_table *t, const json_t *item), struct sk_err *err)
 {
-	static const char *const headings[] = { "GENERATION", "VERSION", "STATE", "RELEASE",
-						"CHANGED",    "REASON",	 NULL };
 	_cleanup_json_ json_t *list = NULL;
 	struct sk_table *t;
 	size_t i;
-	json_t *g;
-	int r = sk_device_request(cli, "GET", "/skerry/v1/generations", &list, err);
+	json_t *item;
+	int r = sk_device_request(cli, "GET", path, &list, err);
 
 	if (r < 0)
 		return r;
@@ -172,20 +169,35 @@ static int run_generation_list(struct sk_cli *cli, struct sk_err *err)
 		return 0;
 	}
 	t = sk_table_new(headings);
-	json_array_foreach (list, i, g) {
-		bool running = json_is_true(json_object_get(g, "running"));
-		char n[32], id[32], state[64];
-
-		(void)snprintf(state, sizeof(state), "%s%s", sk_device_text(g, "state"),
-			       running ? ", running" : "");
-		r = sk_table_row(t, number(n, g, "generation"), sk_device_text(g, "version"), state,
-				 short_digest(id, g, "release"), sk_device_text(g, "changed"),
-				 sk_device_text(g, "reason"), NULL);
+	json_array_foreach (list, i, item) {
+		r = add_row(t, item);
 		if (r < 0)
 			break;
 	}
 	sk_table_print(t);
 	return r < 0 ? sk_err_oom(err) : 0;
+}
+
+/* generation list */
+
+static int add_generation(struct sk_table *t, const json_t *g)
+{
+	bool running = json_is_true(json_object_get(g, "running"));
+	char n[32], id[32], state[64];
+
+	(void)snprintf(state, sizeof(state), "%s%s", sk_device_text(g, "state"),
+		       running ? ", running" : "");
+	return sk_table_row(t, number(n, g, "generation"), sk_device_text(g, "version"), state,
+			    short_digest(id, g, "release"), sk_device_text(g, "changed"),
+			    sk_device_text(g, "reason"), NULL);
+}
+
+static int run_generation_list(struct sk_cli *cli, struct sk_err *err)
+{
+	static const char *const headings[] = { "GENERATION", "VERSION", "STATE", "RELEASE",
+						"CHANGED",    "REASON",	 NULL };
+
+	return sk_device_list(cli, "/skerry/v1/generations", headings, add_generation, err);
 }
 
 static const struct sk_cmd cmd_generation_list = {
@@ -207,33 +219,19 @@ const struct sk_cmd sk_cmd_generation = {
 
 /* store */
 
+static int add_image(struct sk_table *t, const json_t *image)
+{
+	char size[32];
+	uint64_t bytes = (uint64_t)json_integer_value(json_object_get(image, "size_bytes"));
+
+	return sk_table_row(t, sk_device_text(image, "digest"), sk_format_size(size, bytes), NULL);
+}
+
 static int run_store_list(struct sk_cli *cli, struct sk_err *err)
 {
 	static const char *const headings[] = { "DIGEST", "SIZE", NULL };
-	_cleanup_json_ json_t *list = NULL;
-	struct sk_table *t;
-	size_t i;
-	json_t *image;
-	int r = sk_device_request(cli, "GET", "/skerry/v1/images", &list, err);
 
-	if (r < 0)
-		return r;
-	if (sk_cli_json(cli)) {
-		sk_cli_print_json(TAKE_PTR(list));
-		return 0;
-	}
-	t = sk_table_new(headings);
-	json_array_foreach (list, i, image) {
-		char size[32];
-		uint64_t bytes = (uint64_t)json_integer_value(json_object_get(image, "size_bytes"));
-
-		r = sk_table_row(t, sk_device_text(image, "digest"), sk_format_size(size, bytes),
-				 NULL);
-		if (r < 0)
-			break;
-	}
-	sk_table_print(t);
-	return r < 0 ? sk_err_oom(err) : 0;
+	return sk_device_list(cli, "/skerry/v1/images", headings, add_image, err);
 }
 
 static int run_store_verify(struct sk_cli *cli, struct sk_err *err)

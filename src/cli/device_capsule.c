@@ -10,38 +10,25 @@
 
 #define LOG_TAIL_DEFAULT "200"
 
+static int add_capsule(struct sk_table *t, const json_t *c)
+{
+	char restarts[32], generation[32];
+
+	(void)snprintf(restarts, sizeof(restarts), "%" JSON_INTEGER_FORMAT,
+		       json_integer_value(json_object_get(c, "restarts")));
+	(void)snprintf(generation, sizeof(generation), "%" JSON_INTEGER_FORMAT,
+		       json_integer_value(json_object_get(c, "generation")));
+	return sk_table_row(t, sk_device_text(c, "name"), sk_device_text(c, "state"),
+			    sk_device_text(c, "health"), restarts, generation,
+			    sk_device_text(c, "image"), NULL);
+}
+
 static int run_list(struct sk_cli *cli, struct sk_err *err)
 {
 	static const char *const headings[] = { "NAME",	      "STATE", "HEALTH", "RESTARTS",
 						"GENERATION", "IMAGE", NULL };
-	_cleanup_json_ json_t *list = NULL;
-	struct sk_table *t;
-	size_t i;
-	json_t *c;
-	int r = sk_device_request(cli, "GET", "/skerry/v1/capsules", &list, err);
 
-	if (r < 0)
-		return r;
-	if (sk_cli_json(cli)) {
-		sk_cli_print_json(TAKE_PTR(list));
-		return 0;
-	}
-	t = sk_table_new(headings);
-	json_array_foreach (list, i, c) {
-		char restarts[32], generation[32];
-
-		(void)snprintf(restarts, sizeof(restarts), "%" JSON_INTEGER_FORMAT,
-			       json_integer_value(json_object_get(c, "restarts")));
-		(void)snprintf(generation, sizeof(generation), "%" JSON_INTEGER_FORMAT,
-			       json_integer_value(json_object_get(c, "generation")));
-		r = sk_table_row(t, sk_device_text(c, "name"), sk_device_text(c, "state"),
-				 sk_device_text(c, "health"), restarts, generation,
-				 sk_device_text(c, "image"), NULL);
-		if (r < 0)
-			break;
-	}
-	sk_table_print(t);
-	return r < 0 ? sk_err_oom(err) : 0;
+	return sk_device_list(cli, "/skerry/v1/capsules", headings, add_capsule, err);
 }
 
 const struct sk_cmd sk_cmd_capsule_list = {

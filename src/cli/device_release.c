@@ -395,33 +395,20 @@ static size_t count_missing(const json_t *release)
 	return n;
 }
 
+static int add_release(struct sk_table *t, const json_t *rel)
+{
+	char missing[32];
+
+	(void)snprintf(missing, sizeof(missing), "%zu", count_missing(rel));
+	return sk_table_row(t, sk_device_text(rel, "project"), sk_device_text(rel, "version"),
+			    missing, sk_device_text(rel, "id"), NULL);
+}
+
 static int run_release_list(struct sk_cli *cli, struct sk_err *err)
 {
 	static const char *const headings[] = { "PROJECT", "VERSION", "MISSING", "ID", NULL };
-	_cleanup_json_ json_t *list = NULL;
-	struct sk_table *t;
-	size_t i;
-	json_t *rel;
-	int r = sk_device_request(cli, "GET", "/skerry/v1/releases", &list, err);
 
-	if (r < 0)
-		return r;
-	if (sk_cli_json(cli)) {
-		sk_cli_print_json(TAKE_PTR(list));
-		return 0;
-	}
-	t = sk_table_new(headings);
-	json_array_foreach (list, i, rel) {
-		char missing[32];
-
-		(void)snprintf(missing, sizeof(missing), "%zu", count_missing(rel));
-		r = sk_table_row(t, sk_device_text(rel, "project"), sk_device_text(rel, "version"),
-				 missing, sk_device_text(rel, "id"), NULL);
-		if (r < 0)
-			break;
-	}
-	sk_table_print(t);
-	return r < 0 ? sk_err_oom(err) : 0;
+	return sk_device_list(cli, "/skerry/v1/releases", headings, add_release, err);
 }
 
 const struct sk_cmd sk_cmd_release_list = {
