@@ -11,11 +11,16 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
 
 #define VERITY_BLOCK 4096
+
+/* A program that is being started holds copies of all descriptors until its exec. */
+#define VERITY_TRIES   50
+#define VERITY_WAIT_US 2000
 
 struct posix_fs {
 	struct sk_fs fs;
@@ -132,9 +137,14 @@ static int enable_verity(int fd)
 		.block_size = VERITY_BLOCK,
 	};
 
-	if (ioctl(fd, FS_IOC_ENABLE_VERITY, &arg) == 0 || errno == EEXIST || verity_absent(errno))
-		return 0;
-	return -errno;
+	for (int tries = 1;; tries++) {
+		if (ioctl(fd, FS_IOC_ENABLE_VERITY, &arg) == 0 || errno == EEXIST ||
+		    verity_absent(errno))
+			return 0;
+		if (errno != ETXTBSY || tries == VERITY_TRIES)
+			return -errno;
+		(void)usleep(VERITY_WAIT_US);
+	}
 }
 
 static int posix_seal(struct sk_fs *fs, int fd, enum sk_fs_dir dir, const char *name)

@@ -196,6 +196,18 @@ uint64_t sk_store_part_bytes(struct sk_store *s, const struct sk_digest *d)
 	return st.size_bytes;
 }
 
+int sk_staged_end_writing(struct sk_staged *st, struct sk_err *err)
+{
+	struct sk_fs *fs = st->store->fs;
+	int fd = fs->ops->open(fs, SK_FS_STAGING, st->part.s, SK_FS_READ);
+
+	if (fd < 0)
+		return sk_store_fail(err, fd, "open image", SK_DIGEST_STR(&st->digest));
+	close_fd(st);
+	st->fd = fd;
+	return 0;
+}
+
 size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,
 			 int fds[static SK_STORE_TASK_FDS_MAX])
 {

@@ -48,6 +48,11 @@ int sk_staged_write(struct sk_staged *st, const void *data, size_t len, struct s
  */
 int sk_staged_commit(struct sk_staged *st, struct sk_err *err);
 uint64_t sk_staged_rehash_bytes(const struct sk_staged *st);
+/**
+ * sk_staged_end_writing() - no more bytes will come: from here on the part is open for reading only
+ * Needed before a child commits it, as fs-verity wants no writer left in any process.
+ */
+int sk_staged_end_writing(struct sk_staged *st, struct sk_err *err);
 void sk_staged_close(struct sk_staged *st);
 SK_DEFINE_CLEANUP(struct sk_staged, sk_staged_close);
 /** sk_store_part_bytes() - bytes that are here of an image not complete yet; 0 for none. */
@@ -56,7 +61,8 @@ uint64_t sk_store_part_bytes(struct sk_store *s, const struct sk_digest *d);
 #define SK_STORE_TASK_FDS_MAX 16
 /**
  * sk_store_task_fds() - descriptors that a forked child must keep to work on the store
- * @st: to commit it there, or NULL. Afterwards the parent closes it: a committed one stays sealed.
+ * @st: to commit it there (after sk_staged_end_writing()), or NULL. Afterwards the parent closes it:
+ * a committed one stays sealed.
  * Return: how many were written to @fds
  */
 size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,

@@ -256,12 +256,14 @@ static int seal_in_child(struct sk_upload *from, struct sk_http_req *req, struct
 
 	if (!up)
 		return -ENOMEM;
-	n = sk_store_task_fds(up->u->store, up->st, fds);
-	r = sk_http_suspend(req, UINT64_MAX, on_gone, up);
+	r = sk_staged_end_writing(up->st, err);
+	if (r == 0)
+		r = sk_http_suspend(req, UINT64_MAX, on_gone, up);
 	if (r < 0) {
 		upload_free(up);
 		return r;
 	}
+	n = sk_store_task_fds(up->u->store, up->st, fds);
 	r = sk_child_task(up->u->event, seal_task, up, fds, n, 0, 0, VERDICT_MAX, on_sealed, up,
 			  &up->child, err);
 	if (r < 0) {

@@ -4,17 +4,28 @@
 #include <linux/fsverity.h>
 #include <stdarg.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 /* What the file system says to fs-verity, and what it was asked. */
 static struct {
-	int code; /* errno, 0 for success */
+	int code;      /* errno, 0 for success */
+	unsigned busy; /* times that a writer is left */
+	bool look;     /* for writers */
 	unsigned calls;
 	int flags; /* of the descriptor */
 	mode_t mode;
 	struct fsverity_enable_arg arg;
 } verity;
+
+/* As the kernel does: refused while any process has the file open for writing. A lease asks the same. */
+static int no_writers(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return ETXTBSY;
+	return fcntl(fd, F_SETLEASE, F_UNLCK) < 0 ? EIO : 0;
+}
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
@@ -25,12 +36,16 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	verity.arg = *va_arg(ap, struct fsverity_enable_arg *);
 	va_end(ap);
 	assert_true(request == FS_IOC_ENABLE_VERITY);
+	if (verity.look)
+		verity.code = no_writers(fd);
 	assert_int_equal(fstat(fd, &st), 0);
 	verity.calls++;
 	verity.flags = fcntl(fd, F_GETFL);
 	verity.mode = st.st_mode;
 	errno = verity.code;
-	return verity.code ? -1 : 0;
+	if (verity.busy > 0 && verity.busy--)
+		errno = ETXTBSY;
+	return errno ? -1 : 0;
 }
 
 static struct sk_fs *must_mount(const char *path)
@@ -83,6 +98,44 @@ static void verity_absent_or_failing(void **state)
 		assert_int_equal(seal_with(fs, absent[i]), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(failing); i++)
 		assert_int_equal(seal_with(fs, failing[i]), -failing[i]);
+}
+
+/* A program that was just started had a copy of the writer for a moment. */
+static void verity_waits_for_writers(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+	int fd = fs->ops->open(fs, SK_FS_STAGING, "a", SK_FS_CREATE);
+
+	memset(&verity, 0, sizeof(verity));
+	verity.busy = 5;
+	assert_int_equal(fs->ops->seal(fs, fd, SK_FS_STAGING, "a"), 0);
+	assert_int_equal(verity.calls, 6);
+}
+
+/* The parent still has the part open while the child seals it. */
+static void a_child_seals(void **state)
+{
+	struct sk_store *s = must_open(*state);
+	struct sk_digest d = digest_of("data", 4);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_staged *st;
+	int status;
+	pid_t pid;
+
+	memset(&verity, 0, sizeof(verity));
+	verity.look = true;
+	assert_int_equal(sk_staged_open(s, &d, 4, &st, &err), 0);
+	assert_int_equal(sk_staged_write(st, "data", 4, &err), 0);
+	assert_int_equal(sk_staged_end_writing(st, &err), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(sk_staged_commit(st, &err) == 0 && verity.calls == 1 ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	sk_staged_close(st);
+	assert_int_equal(status, 0);
+	assert_true(sk_store_has(s, &d));
+	assert_int_equal(sk_store_part_bytes(s, &d), 0);
+	sk_store_close(s);
 }
 
 static void opens_only_plain_files(void **state)
@@ -170,6 +223,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(seals),
 		STORE_TEST(verity_absent_or_failing),
+		STORE_TEST(verity_waits_for_writers),
+		STORE_TEST(a_child_seals),
 		STORE_TEST(opens_only_plain_files),
 		STORE_TEST(allocates_without_growing),
 		STORE_TEST(lists_all_names),
