@@ -248,6 +248,9 @@ static int quarantine(struct sk_store *s, const char *name)
 	const struct sk_fs_ops *ops = s->fs->ops;
 	int r = ops->rename(s->fs, SK_FS_IMAGES, name, SK_FS_QUARANTINE, name);
 
+	/* No room to keep it to look at: what matters is that nobody runs it. */
+	if (r < 0)
+		r = ops->unlink(s->fs, SK_FS_IMAGES, name);
 	if (r == 0)
 		r = ops->sync_dir(s->fs, SK_FS_IMAGES);
 	if (r == 0)

@@ -12,38 +12,52 @@ struct fault_fs {
 
 #define REAL(fs) (sk_container_of(fs, struct fault_fs, fs)->real)
 
-static int fault(struct sk_fs *fs, bool takes_room)
+enum kind {
+	READS,
+	TAKES_ROOM,
+	CHANGES,      /* but takes no room */
+	MAKES_FOLDER, /* takes room, unless it is there, as on a read-only disk in use */
+};
+
+static bool counts(const struct fault_plan *p, enum kind kind)
+{
+	if (p->writes_only)
+		return kind == TAKES_ROOM || kind == MAKES_FOLDER;
+	return !p->read_only || kind == TAKES_ROOM || kind == CHANGES;
+}
+
+static int fault(struct sk_fs *fs, enum kind kind)
 {
 	struct fault_plan *p = sk_container_of(fs, struct fault_fs, fs)->plan;
 	unsigned now;
 
-	if (p->writes_only && !takes_room)
+	if (!counts(p, kind))
 		return 0;
 	now = p->seen++;
 	return now == p->fail_at || (p->stay && now > p->fail_at) ? p->code : 0;
 }
 
-#define FORWARD(takes_room, op, ...)                                       \
+#define FORWARD(kind, op, ...)                                             \
 	do {                                                               \
-		int _r = fault(fs, takes_room);                            \
+		int _r = fault(fs, kind);                                  \
 		return _r ? _r : REAL(fs)->ops->op(REAL(fs), __VA_ARGS__); \
 	} while (0)
 
 static int f_lock(struct sk_fs *fs)
 {
-	int r = fault(fs, false);
+	int r = fault(fs, READS);
 
 	return r ? r : REAL(fs)->ops->lock(REAL(fs));
 }
 
 static int f_mkdir(struct sk_fs *fs, enum sk_fs_dir dir)
 {
-	FORWARD(true, mkdir, dir);
+	FORWARD(MAKES_FOLDER, mkdir, dir);
 }
 
 static int f_open(struct sk_fs *fs, enum sk_fs_dir dir, const char *name, enum sk_fs_open how)
 {
-	FORWARD(how != SK_FS_READ, open, dir, name, how);
+	FORWARD(how == SK_FS_READ ? READS : TAKES_ROOM, open, dir, name, how);
 }
 
 static void f_close(struct sk_fs *fs, int fd)
@@ -53,17 +67,17 @@ static void f_close(struct sk_fs *fs, int fd)
 
 static ssize_t f_pread(struct sk_fs *fs, int fd, void *buf, size_t len, uint64_t offset)
 {
-	FORWARD(false, pread, fd, buf, len, offset);
+	FORWARD(READS, pread, fd, buf, len, offset);
 }
 
 static ssize_t f_pwrite(struct sk_fs *fs, int fd, const void *buf, size_t len, uint64_t offset)
 {
-	FORWARD(true, pwrite, fd, buf, len, offset);
+	FORWARD(TAKES_ROOM, pwrite, fd, buf, len, offset);
 }
 
 static int f_truncate(struct sk_fs *fs, int fd, uint64_t size)
 {
-	FORWARD(false, truncate, fd, size);
+	FORWARD(CHANGES, truncate, fd, size);
 }
 
 static int f_allocate(struct sk_fs *fs, int fd, uint64_t size)
@@ -77,12 +91,12 @@ static void f_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_t le
 
 static int f_fsync(struct sk_fs *fs, int fd)
 {
-	FORWARD(true, fsync, fd);
+	FORWARD(TAKES_ROOM, fsync, fd);
 }
 
 static int f_seal(struct sk_fs *fs, int fd, enum sk_fs_dir dir, const char *name)
 {
-	int r = fault(fs, false);
+	int r = fault(fs, CHANGES);
 
 	if (r == 0)
 		return REAL(fs)->ops->seal(REAL(fs), fd, dir, name);
@@ -98,23 +112,23 @@ static int f_stat(struct sk_fs *fs, enum sk_fs_dir dir, const char *name, struct
 static int f_rename(struct sk_fs *fs, enum sk_fs_dir from, const char *from_name, enum sk_fs_dir to,
 		    const char *to_name)
 {
-	FORWARD(false, rename, from, from_name, to, to_name);
+	FORWARD(CHANGES, rename, from, from_name, to, to_name);
 }
 
 static int f_unlink(struct sk_fs *fs, enum sk_fs_dir dir, const char *name)
 {
-	FORWARD(false, unlink, dir, name);
+	FORWARD(CHANGES, unlink, dir, name);
 }
 
 static int f_list(struct sk_fs *fs, enum sk_fs_dir dir, int (*each)(void *arg, const char *name),
 		  void *arg)
 {
-	FORWARD(false, list, dir, each, arg);
+	FORWARD(READS, list, dir, each, arg);
 }
 
 static int f_sync_dir(struct sk_fs *fs, enum sk_fs_dir dir)
 {
-	FORWARD(false, sync_dir, dir);
+	FORWARD(READS, sync_dir, dir);
 }
 
 static int f_space(struct sk_fs *fs, struct sk_fs_space *ret)
@@ -125,7 +139,7 @@ static int f_space(struct sk_fs *fs, struct sk_fs_space *ret)
 		*ret = p->space;
 		return 0;
 	}
-	FORWARD(false, space, ret);
+	FORWARD(READS, space, ret);
 }
 
 static void f_free(struct sk_fs *fs)

@@ -13,6 +13,7 @@ struct fault_plan {
 	int code;
 	bool stay;
 	bool writes_only; /* counts only what takes room: open for writing, pwrite, fsync */
+	bool read_only;	  /* counts only what changes anything */
 	unsigned seen;
 	struct sk_fs_space space; /* told instead of the real one, when total_bytes is set */
 };

@@ -3,6 +3,8 @@
 
 #include <sys/wait.h>
 
+#include "fault.h"
+
 static void opens_once(void **state)
 {
 	struct sk_store *s = must_open(*state), *second = NULL;
@@ -112,6 +114,88 @@ static void truncated_image_is_damaged(void **state)
 	assert_int_equal(sk_store_remove(s, &d, NULL), -ENOENT);
 }
 
+/* The disk is too full, or too broken, to keep a damaged one to look at: it is out of use all the same. */
+static void damaged_without_room_for_quarantine(void **state)
+{
+	static const int codes[] = { -ENOSPC, -EIO };
+	struct sk_digest d = digest_of("hello", 5);
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct fault_plan plan = { .fail_at = ~0u };
+		struct sk_err err = SK_ERR_INIT;
+		struct sk_store *s = NULL;
+		struct sk_fs *fs = NULL;
+
+		assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+		assert_int_equal(sk_store_open_fs(fs, &s, NULL), 0);
+		must_add(s, "hello", 5);
+		assert_int_equal(truncate(store_path(*state, "images", &d, ""), 3), 0);
+		/* open, read, and then the move to quarantine */
+		plan = (struct fault_plan){ .fail_at = 2, .code = codes[i] };
+		assert_int_equal(sk_store_verify_image(s, &d, &err), -EBADMSG);
+		assert_true(plan.seen > 2);
+		assert_string_equal(err.slug, "damaged");
+		assert_false(exists(store_path(*state, "images", &d, "")));
+		assert_false(exists(store_path(*state, "quarantine", &d, "")));
+		sk_store_close(s);
+	}
+}
+
+/* Nothing to mend: the store opens on a disk that cannot be written to, and says so when it should write. */
+static void read_only_disk(void **state)
+{
+	struct fault_plan plan = { .fail_at = ~0u };
+	struct sk_digest d = digest_of("hello", 5);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_store *s = must_open(*state);
+	struct sk_staged *st = NULL;
+	struct sk_fs *fs = NULL;
+	int fd;
+
+	must_add(s, "hello", 5);
+	assert_int_equal(sk_store_put_record(s, "a", "1", 1, NULL), 0);
+	sk_store_close(s);
+	plan = (struct fault_plan){ .code = -EROFS, .stay = true, .read_only = true };
+	assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &s, &err), 0);
+	assert_int_equal(sk_store_image_fd(s, &d, &fd, NULL, &err), 0);
+	(void)close(fd);
+	assert_int_equal(sk_store_verify_image(s, &d, &err), 0);
+	assert_int_equal(sk_store_put_record(s, "a", "2", 1, &err), -EROFS);
+	assert_string_equal(err.slug, "io");
+	d = digest_of("other", 5);
+	assert_int_equal(sk_staged_open(s, &d, 5, &st, &err), -EROFS);
+	sk_store_close(s);
+}
+
+/* Images come and go while all of them are checked: none of that is damage. */
+static void verify_while_others_remove(void **state)
+{
+	_cleanup_(sk_store_closep) struct sk_store *s = must_open(*state);
+	struct sk_digest d = digest_of("hello", 5);
+	struct sk_err err = SK_ERR_INIT;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		/* Not the checks of the test library, which belong to the parent. */
+		for (int i = 0; i < 2000; i++) {
+			struct sk_err why = SK_ERR_INIT;
+
+			if (sk_store_verify_image(s, &d, &why) < 0 && !sk_err_is(&why, "not-found"))
+				_exit(1);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		must_add(s, "hello", 5);
+		assert_int_equal(sk_store_remove(s, &d, &err), 0);
+	}
+	assert_int_equal(status, 0);
+	assert_false(exists(store_path(*state, "quarantine", &d, "")));
+}
+
 static bool keep_one(void *arg, const struct sk_digest *d)
 {
 	return sk_digest_equal(arg, d);
@@ -181,6 +265,9 @@ int main(void)
 		STORE_TEST(ignores_what_is_not_ours),
 		STORE_TEST(damage_is_found),
 		STORE_TEST(truncated_image_is_damaged),
+		STORE_TEST(damaged_without_room_for_quarantine),
+		STORE_TEST(read_only_disk),
+		STORE_TEST(verify_while_others_remove),
 		STORE_TEST(collects),
 		STORE_TEST(lock_ends_with_the_process),
 	};
