@@ -136,6 +136,13 @@ static int start(struct sim_world *w)
 		return -EIO;
 	}
 	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	if (!sk_generations_whole(w->gens)) {
+		/* It runs what it knows of; nothing must be lost for good when it is started again. */
+		sim_check_verified(w);
+		w->doing = w->doing == ACT_NONE ? ACT_BOOT : w->doing;
+		mark_unsure(w, 0);
+		return -EIO;
+	}
 	sim_check_start(w, new_boot, running);
 	for (size_t i = 0; i < w->n_known; i++)
 		w->known[i].unsure = r < 0;
@@ -382,7 +389,7 @@ static uint64_t pick(struct sim_world *w, enum sk_gen_state state)
 static bool runnable(struct sim_world *w, uint64_t number)
 {
 	const struct sk_generation *g = sk_generations_get(w->gens, number);
-	struct sim_release *rel = g ? sim_release_of(w, &g->release) : NULL;
+	const struct sim_release *rel = g ? sim_release_of(w, &g->release) : NULL;
 
 	return rel && complete(w, rel);
 }

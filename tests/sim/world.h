@@ -85,10 +85,11 @@ void sim_world_step(struct sim_world *w);
 /* Between the files of this folder. */
 void sim_check_start(struct sim_world *w, bool new_boot, const struct sk_generation *running);
 void sim_check_running(struct sim_world *w);
+void sim_check_verified(const struct sim_world *w);
 void sim_learn(struct sim_world *w);
 void sim_check_collected(struct sim_world *w);
 struct sim_known *sim_known_of(struct sim_world *w, uint64_t number);
-struct sim_release *sim_release_of(struct sim_world *w, const struct sk_digest *id);
+const struct sim_release *sim_release_of(const struct sim_world *w, const struct sk_digest *id);
 void sim_upload(struct sim_world *w);
 void sim_close_uploads(struct sim_world *w);
 size_t sim_release_text(const struct sim_release *r, char buf[static 128]);

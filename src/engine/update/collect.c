@@ -25,15 +25,20 @@ static int mark_release(struct sk_update *u, struct sk_map *keep, const struct s
 	return r;
 }
 
-/* A generation whose release cannot be read stops the collection: what it needs is not known. */
+/*
+ * A generation whose release cannot be read stops the collection, as what it needs is not known; one
+ * that was set aside for that only while another one runs in its place.
+ */
 static int mark_generations(struct sk_update *u, struct sk_map *keep)
 {
+	bool instead = sk_generations_running(u->gens) != NULL;
 	size_t n;
 	const struct sk_generation *all = sk_generations_all(u->gens, &n);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (all[i].state != SK_GEN_BAD)
+		if (all[i].state != SK_GEN_BAD &&
+		    !(instead && sk_generations_is_aside(u->gens, all[i].number)))
 			r = mark_release(u, keep, &all[i].release);
 	return r;
 }

@@ -23,32 +23,51 @@ static void set_target(struct sk_update *u, struct sk_release *rel, uint64_t gen
 			      : NULL;
 }
 
-static int load_good(struct sk_update *u, struct sk_err *err)
+/* Only told and used to judge the clock: the device runs without it. */
+static void load_good(struct sk_update *u)
 {
 	const struct sk_generation *good = sk_generations_good(u->gens);
+	struct sk_err err = SK_ERR_INIT;
 	struct sk_release *rel = NULL;
-	int r = good ? sk_update_load(u, &good->release, &rel, err) : 0;
 
-	if (r < 0)
-		return r;
-	if (u->good)
-		sk_release_free(u->good);
+	if (good && sk_update_load(u, &good->release, &rel, &err) < 0) {
+		sk_error("generation %" PRIu64 ": %s", good->number, err.text);
+		return;
+	}
+	sk_release_free(u->good);
 	u->good = rel;
-	return 0;
+}
+
+/* The one to run cannot be loaded: the next best one takes its place. */
+static void pass_over(struct sk_update *u, const struct sk_generation *run,
+		      const struct sk_err *why)
+{
+	struct sk_err err = SK_ERR_INIT;
+
+	sk_error("generation %" PRIu64 " cannot run: %s", run->number, why->text);
+	if (run->state != SK_GEN_TRYING)
+		sk_generations_set_aside(u->gens, run->number, true);
+	else if (sk_generations_unhealthy(u->gens, why->text, &err) < 0)
+		sk_error("cannot record that: %s", err.text);
 }
 
 int sk_update_load_target(struct sk_update *u, struct sk_err *err)
 {
-	const struct sk_generation *run = sk_generations_running(u->gens);
+	const struct sk_generation *run;
 	struct sk_release *rel = NULL;
-	int r = load_good(u, err);
+	int r = 0;
 
-	if (r == 0 && run)
+	while ((run = sk_generations_running(u->gens))) {
 		r = sk_update_load(u, &run->release, &rel, err);
-	if (r < 0)
+		if (r == 0 || r == -ENOMEM)
+			break;
+		pass_over(u, run, err);
+	}
+	if (r == -ENOMEM)
 		return r;
+	load_good(u);
 	set_target(u, rel, run ? run->number : 0);
-	return 0;
+	return r;
 }
 
 /* A write that fails leaves the record as it was; the device then acts on what is on disk. */
@@ -74,7 +93,7 @@ static void retarget(struct sk_update *u, unsigned actions)
 	int r = 0;
 
 	if (actions & SK_UPD_ACT_RECORD_GOOD)
-		r = load_good(u, &err);
+		load_good(u);
 	if (actions & SK_UPD_ACT_RECORD_BAD)
 		r = sk_update_load_target(u, &err);
 	if (r < 0)
@@ -242,6 +261,7 @@ int sk_update_apply(struct sk_update *u, const struct sk_digest *id, uint64_t *r
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 	const struct sk_generation *run = sk_generations_running(u->gens);
+	struct sk_err why = SK_ERR_INIT;
 	uint64_t number;
 	int r;
 
@@ -262,10 +282,11 @@ int sk_update_apply(struct sk_update *u, const struct sk_digest *id, uint64_t *r
 	sk_update_publish(u, "staged", sk_generations_get(u->gens, number), "");
 	/* On disk before anything is touched: whatever happens next, a start finds it. */
 	r = sk_generations_apply(u->gens, number, err);
-	if (r == 0)
-		r = sk_update_kept_drop(u, id, err);
 	if (r < 0)
 		return r;
+	/* From here on it is being tried: nothing may end that half-way. */
+	if (sk_update_kept_drop(u, id, &why) < 0)
+		sk_warning("release %s is kept twice: %s", SK_DIGEST_STR(id), why.text);
 	u->reason[0] = '\0';
 	u->timer = sd_event_source_disable_unref(u->timer);
 	set_target(u, TAKE_PTR(rel), number);

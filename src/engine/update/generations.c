@@ -12,18 +12,24 @@
 #define PREFIX	    "generation-"
 #define LINK_RECORD "current"
 
+/* More than a lost link can have given out above the numbers on record, as none is used twice. */
+#define LOST_NUMBERS 100
+
 /* Earlier than this program was written: the clock was never set. */
 #define CLOCK_FLOOR_S 1767225600 /* 2026-01-01 */
 
 /**
  * struct sk_generations - @all in the order of their numbers
  * @unsaved: the disk did not take the record of the same index; it must before anything else moves
+ * @aside:   good, and cannot run; see sk_generations_set_aside()
+ * @unread:  there are records that the disk does not give out
  * @link:    as it is on disk
  */
 struct sk_generations {
 	struct sk_store *store;
 	struct sk_generation all[SK_GENERATIONS_MAX];
-	bool unsaved[SK_GENERATIONS_MAX];
+	bool unsaved[SK_GENERATIONS_MAX], aside[SK_GENERATIONS_MAX];
+	bool unread;
 	size_t n;
 	struct sk_gen_link link;
 };
@@ -104,7 +110,9 @@ static void forget_at(struct sk_generations *g, size_t i)
 {
 	memmove(&g->all[i], &g->all[i + 1], (g->n - i - 1) * sizeof(g->all[0]));
 	memmove(&g->unsaved[i], &g->unsaved[i + 1], (g->n - i - 1) * sizeof(g->unsaved[0]));
-	g->unsaved[--g->n] = false;
+	memmove(&g->aside[i], &g->aside[i + 1], (g->n - i - 1) * sizeof(g->aside[0]));
+	g->n--;
+	g->unsaved[g->n] = g->aside[g->n] = false;
 }
 
 enum on_failure {
@@ -171,7 +179,10 @@ static int find_trying(const struct sk_generations *g)
 	return i >= 0 && g->all[i].state == SK_GEN_TRYING ? i : -1;
 }
 
-/* 0 when it was read or is damaged (and so left out), -errno when the disk did not answer. */
+/*
+ * One that is damaged or on a bad sector costs that generation only: a device that does not start
+ * for want of one record is worse off.
+ */
 static int load_one(struct sk_generations *g, const char *name, uint64_t number, struct sk_err *err)
 {
 	_cleanup_free_ char *text = NULL;
@@ -179,14 +190,17 @@ static int load_one(struct sk_generations *g, const char *name, uint64_t number,
 	size_t len;
 	int r = sk_store_get_record(g->store, name, &text, &len, err);
 
-	if (r < 0 && r != -EFBIG)
+	if (r == -ENOMEM)
 		return r;
+	g->unread = g->unread || (r < 0 && r != -EFBIG);
 	if (r == 0)
 		r = sk_gen_decode(text, len, &gen);
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
-	if (r < 0 || gen.number != number) {
-		sk_debug("record %s is damaged and left out", name);
+	if (r == 0 && gen.number != number)
+		r = -EBADMSG;
+	if (r < 0) {
+		sk_error("record %s cannot be used and is left out: %s", name, strerror(-r));
 		return 0;
 	}
 	/* Over the bound only by foreign hands: the oldest are of the least use. */
@@ -196,30 +210,31 @@ static int load_one(struct sk_generations *g, const char *name, uint64_t number,
 	return 0;
 }
 
-static int load_link(struct sk_generations *g, struct sk_err *err)
+static int load_link(struct sk_generations *g, bool *ret_lost, struct sk_err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	struct sk_err why = SK_ERR_INIT;
 	size_t len;
 	int r = sk_store_get_record(g->store, LINK_RECORD, &text, &len, &why);
 
-	if (r < 0 && r != -ENOENT && r != -EFBIG) {
-		if (err)
-			*err = why;
-		return r;
-	}
-	if (r < 0 || sk_gen_link_decode(text, len, &g->link) < 0)
-		g->link = (struct sk_gen_link){ .next = 1 };
-	return 0;
+	*ret_lost = false;
+	g->link = (struct sk_gen_link){ .next = 1 };
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = sk_gen_link_decode(text, len, &g->link);
+	*ret_lost = r < 0;
+	return r == -ENOMEM ? sk_err_oom(err) : 0;
 }
 
 static int load(struct sk_generations *g, struct sk_err *err)
 {
 	_cleanup_strv_ char **names = NULL;
+	bool lost = false;
 	int r = sk_store_list_records(g->store, &names, err);
 
 	if (r == 0)
-		r = load_link(g, err);
+		r = load_link(g, &lost, err);
 	SK_STRV_FOREACH (name, names) {
 		uint64_t number;
 
@@ -231,18 +246,29 @@ static int load(struct sk_generations *g, struct sk_err *err)
 		g->link.next = SK_MAX(g->link.next, number + 1);
 		r = load_one(g, *name, number, err);
 	}
+	if (lost)
+		g->link.next = SK_MAX(g->link.next, g->link.next + LOST_NUMBERS);
 	return r;
 }
 
-/* At most one is tried at a time. Two are there only when records came back that were damaged. */
+/* Is one with a higher number good, or tried? Then @i could not become the newest good one any more. */
+static bool superseded(const struct sk_generations *g, size_t i)
+{
+	for (size_t k = i + 1; k < g->n; k++)
+		if (g->all[k].state == SK_GEN_TRYING || g->all[k].state == SK_GEN_GOOD)
+			return true;
+	return false;
+}
+
+/*
+ * At most one is tried at a time, and it is the newest. Others are there only when a record comes
+ * back that could not be read meanwhile.
+ */
 static void end_older_tries(struct sk_generations *g)
 {
-	int newest = find_trying(g);
-
-	for (int i = 0; i < newest; i++)
-		if (g->all[i].state == SK_GEN_TRYING)
-			(void)move(g, (size_t)i, SK_GEN_EV_CANCEL, "a later one was tried", LEAVE,
-				   NULL);
+	for (size_t i = 0; i < g->n; i++)
+		if (g->all[i].state == SK_GEN_TRYING && superseded(g, i))
+			(void)move(g, i, SK_GEN_EV_CANCEL, "a later one was tried", LEAVE, NULL);
 }
 
 int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err)
@@ -307,7 +333,14 @@ int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk
 			first = r;
 	}
 	*ret = sk_generations_running(g);
+	if (first == 0 && g->unread)
+		first = sk_err_set(err, -EIO, "io", "not all generations could be read");
 	return first;
+}
+
+bool sk_generations_whole(const struct sk_generations *g)
+{
+	return !g->unread;
 }
 
 static int check_new(const struct sk_gen_new *what, struct sk_err *err)
@@ -328,7 +361,8 @@ static int check_new(const struct sk_gen_new *what, struct sk_err *err)
 static int find_same(const struct sk_generations *g, const struct sk_gen_new *what)
 {
 	for (size_t i = 0; i < g->n; i++)
-		if (g->all[i].state == SK_GEN_STAGED && g->all[i].ephemeral == what->ephemeral &&
+		if (g->all[i].state == SK_GEN_STAGED && !superseded(g, i) &&
+		    g->all[i].ephemeral == what->ephemeral &&
 		    g->all[i].boots_max == what->boots_max &&
 		    sk_digest_equal(&g->all[i].release, what->release))
 			return (int)i;
@@ -418,6 +452,11 @@ int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_er
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "generation %llu is being tried; wait for its outcome",
 				  (unsigned long long)g->all[trying].number);
+	if (g->all[i].state == SK_GEN_STAGED && superseded(g, (size_t)i))
+		return sk_err_set(
+			err, -EINVAL, "bad-state",
+			"a later generation than %llu was applied; stage its release again",
+			(unsigned long long)number);
 	return move(g, (size_t)i, SK_GEN_EV_APPLY, NULL, STAY, err);
 }
 
@@ -457,12 +496,33 @@ static const struct sk_generation *at(const struct sk_generations *g, int i)
 
 const struct sk_generation *sk_generations_running(const struct sk_generations *g)
 {
-	return at(g, sk_gen_pick_running(g->all, g->n));
+	int trying = find_trying(g);
+
+	return trying >= 0 ? at(g, trying) : sk_generations_good(g);
 }
 
 const struct sk_generation *sk_generations_good(const struct sk_generations *g)
 {
-	return at(g, sk_gen_pick_good(g->all, g->n, false));
+	int i = sk_gen_pick_good(g->all, g->n, false);
+
+	while (i >= 0 && g->aside[i])
+		i = sk_gen_pick_good(g->all, (size_t)i, false);
+	return at(g, i);
+}
+
+void sk_generations_set_aside(struct sk_generations *g, uint64_t number, bool aside)
+{
+	int i = find(g, number);
+
+	if (i >= 0)
+		g->aside[i] = aside;
+}
+
+bool sk_generations_is_aside(const struct sk_generations *g, uint64_t number)
+{
+	int i = find(g, number);
+
+	return i >= 0 && g->aside[i];
 }
 
 const struct sk_generation *sk_generations_floor(const struct sk_generations *g)
@@ -499,9 +559,11 @@ static bool needed(const struct sk_generations *g, size_t i, unsigned keep_good)
 {
 	const struct sk_generation *gen = &g->all[i];
 
-	return gen->state == SK_GEN_STAGED || gen->state == SK_GEN_TRYING ||
-	       gen == sk_generations_running(g) || gen == sk_generations_good(g) ||
-	       gen == sk_generations_floor(g) || recent(g, i, keep_good);
+	if (gen->state == SK_GEN_STAGED)
+		return !superseded(g, i);
+	return gen->state == SK_GEN_TRYING || gen == sk_generations_running(g) ||
+	       gen == sk_generations_good(g) || gen == sk_generations_floor(g) ||
+	       recent(g, i, keep_good);
 }
 
 /* Records that could not be read at start: their numbers are in the link, nothing else is lost. */
@@ -522,8 +584,13 @@ static int remove_damaged(struct sk_generations *g, struct sk_err *err)
 int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err)
 {
 	struct sk_gen_link link = g->link;
+	int r;
+
+	if (g->unread)
+		return sk_err_set(err, -EIO, "io",
+				  "a record cannot be read, and so what it needs is not known");
 	/* Rebuilt after damage, the next number is known only here until it is written. */
-	int r = save_link(g, &link, err);
+	r = save_link(g, &link, err);
 
 	for (size_t i = g->n; r == 0 && i-- > 0;) {
 		if (needed(g, i, keep_good))

@@ -29,6 +29,8 @@ SK_DEFINE_CLEANUP(struct sk_generations, sk_generations_close);
  */
 int sk_generations_boot(struct sk_generations *g, bool new_boot, const struct sk_generation **ret,
 			struct sk_err *err);
+/** sk_generations_whole() - false when the disk did not give out all records: boot() says so too. */
+bool sk_generations_whole(const struct sk_generations *g);
 
 /** sk_generations_stage() - record a verified release whose images are all in the store. @ret_number names it. */
 int sk_generations_stage(struct sk_generations *g, const struct sk_digest *release,
@@ -38,7 +40,8 @@ int sk_generations_stage(struct sk_generations *g, const struct sk_digest *relea
 /**
  * struct sk_gen_new - sk_generations_add(): as sk_generations_stage(), with the project
  * @project: recorded for the version floor; NULL or "" when not known
- * The same release staged again, unapplied, keeps its number.
+ * The same release staged again, unapplied, keeps its number, unless a later one was applied meanwhile:
+ * then it needs a new one, as numbers tell what is newer.
  */
 struct sk_gen_new {
 	const struct sk_digest *release;
@@ -65,13 +68,20 @@ int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struc
 /** The one that runs (trying or good), the newest good one; NULL if there is none. Borrowed. */
 const struct sk_generation *sk_generations_running(const struct sk_generations *g);
 const struct sk_generation *sk_generations_good(const struct sk_generations *g);
+/**
+ * sk_generations_set_aside() - a good one cannot run, as its release file is damaged, or can again
+ * Until then the newest good one before it takes its place. Not recorded: the next start looks again.
+ * The version floor stays where it is.
+ */
+void sk_generations_set_aside(struct sk_generations *g, uint64_t number, bool aside);
+bool sk_generations_is_aside(const struct sk_generations *g, uint64_t number);
 /** The newest good one that a reboot leaves: no release below its version may come (floor). */
 const struct sk_generation *sk_generations_floor(const struct sk_generations *g);
 const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number);
 /** All that are on record, oldest first; borrowed array. */
 const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n);
 /**
- * Forgets old ones but the running one, staged and trying ones, the floor, the last @keep_good good
+ * Forgets old ones but the running one, trying ones, staged ones that are the newest, the floor, the last @keep_good good
  * ones, and the newest bad one while nothing good came after it: its reason is what people ask for.
  */
 int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err);

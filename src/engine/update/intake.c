@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "engine/update/private.h"
 
@@ -159,6 +160,29 @@ static void forget_claims(struct sk_update *u)
 	u->claimed = NULL;
 }
 
+/* Its file was damaged and is whole again: its generation can run. */
+static void take_back(struct sk_update *u, const struct sk_digest *id)
+{
+	struct sk_err err = SK_ERR_INIT;
+	bool any = false;
+	size_t n;
+	const struct sk_generation *all = sk_generations_all(u->gens, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!sk_digest_equal(&all[i].release, id) ||
+		    !sk_generations_is_aside(u->gens, all[i].number))
+			continue;
+		sk_generations_set_aside(u->gens, all[i].number, false);
+		any = true;
+	}
+	if (!any || u->state != SK_UPD_IDLE)
+		return;
+	if (sk_update_load_target(u, &err) < 0)
+		sk_error("cannot load the running release: %s", err.text);
+	else
+		sk_update_reconcile(u);
+}
+
 int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err)
 {
@@ -174,6 +198,7 @@ int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk
 	forget_claims(u);
 	if (r < 0)
 		return r;
+	take_back(u, &rel->id);
 	*ret = TAKE_PTR(rel);
 	return 0;
 }

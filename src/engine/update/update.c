@@ -91,27 +91,11 @@ void sk_update_free(struct sk_update *u)
 	free(u);
 }
 
-/* A release of the running generation that cannot be read: fall back once, from trying to good. */
-static int load_or_fall_back(struct sk_update *u, const struct sk_generation **run,
-			     struct sk_err *err)
-{
-	int r = sk_update_load_target(u, err);
-
-	if (r == 0 || !*run || (*run)->state != SK_GEN_TRYING)
-		return r;
-	sk_error("the release being tried cannot be loaded: %s", err->text);
-	r = sk_generations_unhealthy(u->gens, err->text, err);
-	if (r < 0)
-		return r;
-	*run = sk_generations_running(u->gens);
-	return sk_update_load_target(u, err);
-}
-
 /* What cannot be recorded (a full disk) is decided all the same: the device must run something. */
-static const struct sk_generation *decide(struct sk_update *u)
+static void decide(struct sk_update *u)
 {
 	const char *path = u->boot_id_file ?: SK_BOOT_ID_PATH;
-	const struct sk_generation *run = NULL;
+	const struct sk_generation *run;
 	struct sk_err err = SK_ERR_INIT;
 	bool new_boot = true;
 	int r = sk_boot_id_changed(u->store, path, &new_boot, &err);
@@ -123,16 +107,23 @@ static const struct sk_generation *decide(struct sk_update *u)
 		r = sk_boot_id_keep(u->store, path, &err);
 	if (r < 0)
 		sk_error("cannot record this start: %s", err.text);
-	return run;
 }
 
 int sk_update_start(struct sk_update *u, struct sk_err *err)
 {
-	const struct sk_generation *run = decide(u);
-	int r = load_or_fall_back(u, &run, err);
+	const struct sk_generation *run;
+	int r;
 
-	if (r < 0)
+	decide(u);
+	r = sk_update_load_target(u, err);
+	if (r == -ENOMEM)
 		return r;
+	if (r < 0) {
+		/* What runs is left alone, and a release can be loaded again. */
+		sk_error("no release here can be read; waiting for one");
+		return 0;
+	}
+	run = sk_generations_running(u->gens);
 	sk_update_feed(u,
 		       run && run->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);
 	return 0;

@@ -368,11 +368,133 @@ static void damaged_records(void **state)
 	put_record(&d, "generation-x", "not ours");
 	assert_int_equal(boot(&d, true)->number, 2);
 	assert_link(&d, 2);
-	assert_int_equal(stage(&d, "4", false), 4);
+	/* What the link had given out is not known: numbers go on well above. */
+	assert_int_equal(stage(&d, "4", false), 104);
 	assert_int_equal(sk_generations_collect(d.g, 2, NULL), 0);
 	assert_int_equal(sk_store_list_records(d.s, &names, NULL), 0);
 	assert_false(sk_strv_has(names, "generation-00000000000000000003"));
 	assert_true(sk_strv_has(names, "generation-x"));
+	unload(&d);
+}
+
+/* Nothing of one record can be read, now or ever: the device starts all the same, and keeps what it has. */
+static void a_bad_sector_costs_one_generation(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_err err = SK_ERR_INIT;
+	unsigned opens = 0;
+	bool done = false;
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", false);
+	make_good(&d, "3", false);
+	for (unsigned i = 0; !done; i++) {
+		const struct sk_generation *running = NULL;
+
+		sk_generations_close(d.g);
+		d.g = NULL;
+		d.plan = (struct fault_plan){ .fail_at = i, .code = -EIO };
+		if (sk_generations_open(d.s, &d.g, &err) < 0) {
+			/* Only when the folder itself does not answer. */
+			assert_int_equal(i, 0);
+			d.plan = (struct fault_plan){ .fail_at = ~0u };
+			assert_int_equal(sk_generations_open(d.s, &d.g, NULL), 0);
+			continue;
+		}
+		done = d.plan.seen <= d.plan.fail_at;
+		d.plan = (struct fault_plan){ .fail_at = ~0u };
+		assert_int_equal(sk_generations_boot(d.g, false, &running, NULL),
+				 sk_generations_whole(d.g) ? 0 : -EIO);
+		assert_true(running && running->number >= 2);
+		if (!sk_generations_get(d.g, 1) || !sk_generations_get(d.g, 2) ||
+		    !sk_generations_get(d.g, 3)) {
+			opens++;
+			assert_int_equal(sk_generations_collect(d.g, 1, &err), -EIO);
+			assert_string_equal(err.slug, "io");
+		}
+	}
+	assert_true(opens >= 3);
+	assert_int_equal(boot(&d, false)->number, 3);
+	assert_non_null(sk_generations_get(d.g, 1));
+	unload(&d);
+}
+
+/* Its release file is damaged: the one before takes its place, the floor stays. */
+static void set_aside(void **state)
+{
+	struct device d = { .path = *state };
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", false);
+	make_good(&d, "3", false);
+	sk_generations_set_aside(d.g, 3, true);
+	assert_int_equal(sk_generations_running(d.g)->number, 2);
+	assert_int_equal(sk_generations_good(d.g)->number, 2);
+	assert_int_equal(sk_generations_floor(d.g)->number, 3);
+	assert_true(sk_generations_is_aside(d.g, 3));
+	/* It moves along when those before it are forgotten, and is kept. */
+	assert_int_equal(sk_generations_collect(d.g, 1, NULL), 0);
+	assert_null(sk_generations_get(d.g, 1));
+	assert_true(sk_generations_is_aside(d.g, 3));
+	assert_int_equal(sk_generations_running(d.g)->number, 2);
+	/* A new one is tried over it, and falls back to what runs. */
+	assert_int_equal(try_out(&d, "4", false), 4);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
+	assert_int_equal(sk_generations_running(d.g)->number, 2);
+	sk_generations_set_aside(d.g, 3, false);
+	assert_int_equal(sk_generations_running(d.g)->number, 3);
+	sk_generations_set_aside(d.g, 3, true);
+	sk_generations_set_aside(d.g, 2, true);
+	assert_null(sk_generations_running(d.g));
+	assert_int_equal(boot(&d, true)->number, 3);
+	unload(&d);
+}
+
+/* Numbers tell what is newer: a staged one that was overtaken cannot become good behind it. */
+static void overtaken(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_err err = SK_ERR_INIT;
+
+	load(&d);
+	make_good(&d, "1", false);
+	assert_int_equal(stage(&d, "2", false), 2);
+	assert_int_equal(make_good(&d, "3", false), 3);
+	assert_int_equal(sk_generations_apply(d.g, 2, &err), -EINVAL);
+	assert_string_equal(err.slug, "bad-state");
+	/* Wanted again, it is the newest, and runs when it is good. */
+	assert_int_equal(make_good(&d, "2", false), 4);
+	assert_string_equal(sk_generations_running(d.g)->version, "2");
+	assert_string_equal(boot(&d, true)->version, "2");
+	assert_int_equal(sk_generations_collect(d.g, 1, NULL), 0);
+	assert_null(sk_generations_get(d.g, 2));
+	unload(&d);
+}
+
+/* One that was being tried could not be read for a while, and a later one was applied: no way back. */
+static void a_try_that_comes_back(void **state)
+{
+	struct device d = { .path = *state };
+	const struct sk_generation *running = NULL;
+
+	load(&d);
+	make_good(&d, "1", false);
+	try_out(&d, "2", false);
+	sk_generations_close(d.g);
+	/* list, then open and read of the link and of each record: that of number 2 */
+	d.plan = (struct fault_plan){ .fail_at = 7, .code = -EIO };
+	assert_int_equal(sk_generations_open(d.s, &d.g, NULL), 0);
+	d.plan = (struct fault_plan){ .fail_at = ~0u };
+	assert_false(sk_generations_whole(d.g));
+	assert_int_equal(sk_generations_boot(d.g, true, &running, NULL), -EIO);
+	assert_int_equal(running->number, 1);
+	assert_null(sk_generations_get(d.g, 2));
+	assert_int_equal(make_good(&d, "3", false), 3);
+	assert_int_equal(boot(&d, false)->number, 3);
+	assert_int_equal(sk_generations_get(d.g, 2)->state, SK_GEN_BAD);
+	assert_true(sk_generations_whole(d.g));
 	unload(&d);
 }
 
@@ -513,6 +635,10 @@ int main(void)
 		STORE_TEST(numbers_never_return),
 		STORE_TEST(too_many),
 		STORE_TEST(damaged_records),
+		STORE_TEST(a_bad_sector_costs_one_generation),
+		STORE_TEST(set_aside),
+		STORE_TEST(overtaken),
+		STORE_TEST(a_try_that_comes_back),
 		STORE_TEST(swapped_record),
 		STORE_TEST(disk_refuses),
 		STORE_TEST(refused_verdict_is_caught_up),

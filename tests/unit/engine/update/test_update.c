@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -611,6 +612,123 @@ static void without_trust_it_runs_what_it_has(void **state)
 	assert_true(intake(&two, &id, &err) < 0);
 }
 
+static char *release_path(const struct sk_digest *id)
+{
+	return sk_asprintf("%s/releases/%s.skr", w.store_dir, SK_DIGEST_STR(id));
+}
+
+static void damage(const struct sk_digest *id)
+{
+	_cleanup_free_ char *path = release_path(id);
+
+	assert_int_equal(sk_file_write(AT_FDCWD, path, "rot", 3, 0600), 0);
+}
+
+/* The release file of the newest good one is damaged: the one before runs until it is whole again. */
+static void damaged_release_is_passed_over(void **state)
+{
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+
+	go(&one);
+	go(&two);
+	id = sk_generations_running(w.u->gens)->release;
+	damage(&id);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	/* Nothing older than what was good may come all the same. */
+	assert_int_equal(intake(&(struct spec){ "1.5", { "d1" } }, &id, &err), -EPERM);
+	assert_string_equal(err.slug, "downgrade");
+	assert_int_equal(intake(&two, &id, &err), 0);
+	run_until_idle();
+	expect_running(&two);
+	assert_string_equal(w.u->news.step, "good");
+	/* A clean-up goes on meanwhile, and does not take what runs. */
+	damage(&id);
+	power_cut();
+	run_until_idle();
+	sk_update_collect(w.u);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	go(&(struct spec){ "3.0", { "d1", "w3", "j1" } });
+	assert_string_equal(w.u->news.step, "good");
+}
+
+/* All of them are damaged: what runs is left alone, no image goes, and one that is sent again runs. */
+static void no_release_can_be_read(void **state)
+{
+	struct sk_image_ref web;
+	struct sk_digest id;
+
+	go(&one);
+	id = sk_generations_running(w.u->gens)->release;
+	web = make_image("web.itb", "w1", false);
+	damage(&id);
+	halt();
+	boot();
+	run_until_idle();
+	assert_int_equal(fake_count(), 3);
+	assert_int_equal(fake_running("web", NULL), 1);
+	assert_null(sk_generations_running(w.u->gens));
+	fake_reset();
+	sk_update_collect(w.u);
+	assert_true(sk_store_has(w.store, &web.digest));
+	assert_int_equal(intake(&one, &id, NULL), 0);
+	run_until_idle();
+	expect_running(&one);
+}
+
+/* The one being tried cannot be read: it is bad, and the good one runs. */
+static void damaged_release_being_tried(void **state)
+{
+	struct sk_digest id;
+
+	go(&one);
+	apply(&two);
+	id = sk_generations_running(w.u->gens)->release;
+	damage(&id);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
+	assert_string_equal(w.u->news.step, "bad");
+}
+
+/* A good one that cannot be read is no reason to end the attempt of another one. */
+static void damaged_good_release_while_another_is_tried(void **state)
+{
+	struct sk_digest id;
+
+	go(&one);
+	id = sk_generations_running(w.u->gens)->release;
+	apply(&(struct spec){ "2.0", { "d1", "w2", "j1" }, "boot-attempts = <5>;" });
+	damage(&id);
+	power_cut();
+	run_until_idle();
+	expect_running(&two);
+	assert_string_equal(w.u->news.step, "good");
+}
+
+/* It is on record as being tried, so it must be tried, whatever else cannot be written down. */
+static void record_of_kept_releases_fails(void **state)
+{
+	_cleanup_free_ char *tmp = sk_asprintf("%s/records/.tmp-kept-releases", w.store_dir);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+	uint64_t generation;
+
+	go(&one);
+	assert_int_equal(intake(&two, &id, NULL), 0);
+	assert_int_equal(mkdir(tmp, 0700), 0);
+	assert_int_equal(sk_update_apply(w.u, &id, &generation, &err), 0);
+	run_until_idle();
+	expect_running(&two);
+	assert_string_equal(w.u->news.step, "good");
+	assert_int_equal(rmdir(tmp), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -637,6 +755,11 @@ int main(void)
 		TEST(old_images_are_collected),
 		TEST(lost_image_is_missed_and_mended),
 		TEST(without_trust_it_runs_what_it_has),
+		TEST(damaged_release_is_passed_over),
+		TEST(no_release_can_be_read),
+		TEST(damaged_release_being_tried),
+		TEST(damaged_good_release_while_another_is_tried),
+		TEST(record_of_kept_releases_fails),
 	};
 
 	return cmocka_run_group_tests_name("engine/update", tests, NULL, NULL);
