@@ -211,17 +211,43 @@ def test_copies(tmp_path):
     assert refused('a', '--copy', 'site:/../x', cwd=tmp_path)[0] == 'bad-archive'
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='becomes another user')
-def test_root_and_user_make_the_same(tmp_path):
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents:
+def open_to_all(path):
+    path.chmod(0o777)
+    for parent in path.parents:
         if parent.stat().st_uid == os.geteuid() and parent != pathlib.Path('/'):
             parent.chmod(parent.stat().st_mode | 0o005)
+
+
+AS_USER = ['setpriv', '--reuid', '1234', '--regid', '1234', '--clear-groups']
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='becomes another user')
+def test_root_and_user_make_the_same(tmp_path):
+    open_to_all(tmp_path)
     (tmp_path / 'web.tar').write_bytes(docker_archive([BASE, tar(('s ecret', FILE, 'x', 0o600), ('locked', DIR, '', 0o000), ('suid', FILE, '', 0o4755))]))
-    mine = build('web.tar', '-o', 'mine.itb', '--name', 'x', cwd=tmp_path)
-    theirs = subprocess.run(['setpriv', '--reuid', '1234', '--regid', '1234', '--clear-groups', SKERRY, 'capsule', 'build', 'web.tar',
-                             '-o', 'theirs.itb', '--name', 'x', '--json'], cwd=tmp_path, capture_output=True)
+    (tmp_path / 'new').write_text('replaced')
+    # Files of the image that a copy replaces, and a file that two copies name.
+    args = ['web.tar', '--name', 'x', '--copy', 'new:/s ecret', '--copy', 'web.tar:/twice', '--copy', 'new:/twice']
+    mine = build(*args, '-o', 'mine.itb', cwd=tmp_path)
+    theirs = subprocess.run([*AS_USER, SKERRY, 'capsule', 'build', *args, '-o', 'theirs.itb', '--json'], cwd=tmp_path, capture_output=True)
     assert theirs.returncode == 0, theirs.stdout
+    assert json.loads(theirs.stdout)['digest'] == mine['digest']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='becomes another user, with ids of its own in files of its own')
+def test_debian_packages_as_a_user(tmp_path):
+    open_to_all(tmp_path)
+    (tmp_path / 'new').write_text('replaced')
+    args = ['--packages', 'busybox-static', '--suite', 'bookworm', '--command', '/bin/busybox', '--name', 'bb',
+            '--copy', 'new:/usr/share/doc/busybox-static/copyright']
+    mine = build(*args, '-o', 'mine.itb', cwd=tmp_path)
+    (tmp_path / 'passwd').write_text(pathlib.Path('/etc/passwd').read_text() + f'builder:x:1234:1234::{tmp_path}:/bin/sh\n')
+    (tmp_path / 'sub').write_text('builder:200000:65536\n')
+    mounts = 'touch /etc/subuid /etc/subgid; for f in passwd:passwd sub:subuid sub:subgid; do mount --bind ${f%:*} /etc/${f#*:}; done'
+    argv = [*AS_USER, SKERRY, 'capsule', 'build', *args, '-o', 'theirs.itb', '--json']
+    theirs = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-ec', mounts + '; exec "$@"', 'sh', *argv],
+                            cwd=tmp_path, env=os.environ | {'HOME': str(tmp_path)}, capture_output=True)
+    assert theirs.returncode == 0, theirs.stdout + theirs.stderr
     assert json.loads(theirs.stdout)['digest'] == mine['digest']
 
 

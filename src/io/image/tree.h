@@ -72,7 +72,7 @@ int sk_tree_end(struct sk_tree *t, int64_t epoch_s, struct sk_err *err);
 int64_t sk_tree_newest(const struct sk_tree *t);
 
 /**
- * sk_tree_write_owners() - append mksquashfs pseudo definitions ("path m mode uid gid") of all that
- * was added through @t. Only for a tree with @own false.
+ * sk_tree_write_owners() - mksquashfs pseudo definitions ("path m mode uid gid") of all that was added
+ * through @t, beside those that @file has of other paths. Only for a tree with @own false.
  */
 int sk_tree_write_owners(struct sk_tree *t, const char *file, struct sk_err *err);

@@ -121,23 +121,76 @@ static int print_entry(struct walk *w, int dirfd, const char *name, const struct
 	return 0;
 }
 
-int sk_tree_write_owners(struct sk_tree *t, const char *file, struct sk_err *err)
+/* The path of a definition, as print_owner() wrote it; what follows it is left. */
+static void read_path(const char *line, char *path, size_t size)
 {
-	const struct sk_tree_meta *root = sk_map_get(t->owners, "");
-	struct walk w = { .each = print_entry, .tree = t };
+	size_t n = 0;
+
+	for (; *line && *line != ' ' && n + 1 < size; line++) {
+		if (*line == '\\' && line[1])
+			line++;
+		path[n++] = *line;
+	}
+	path[n] = '\0';
+}
+
+/* What earlier trees said of @file, less what this one says anew: mksquashfs takes one of each. */
+static int copy_earlier(struct sk_tree *t, const char *file, FILE *out)
+{
+	_cleanup_free_ char *line = NULL;
+	FILE *in = fopen(file, "re");
+	char path[PATH_MAX];
+	size_t cap = 0;
 	int r;
 
-	w.out = fopen(file, "ae");
-	if (!w.out)
-		return sk_tree_failed(err, -errno, file);
+	if (!in)
+		return errno == ENOENT ? 0 : -errno;
+	while (getline(&line, &cap, in) > 0) {
+		if (sk_str_starts(line, "#root "))
+			path[0] = '\0';
+		else
+			read_path(line, path, sizeof(path));
+		if (!sk_map_get(t->owners, path))
+			(void)fputs(line, out);
+	}
+	r = ferror(in) ? -EIO : 0;
+	(void)fclose(in);
+	return r;
+}
+
+static int print_owners(struct sk_tree *t, const char *file, FILE *out)
+{
+	const struct sk_tree_meta *root = sk_map_get(t->owners, "");
+	struct walk w = { .each = print_entry, .tree = t, .out = out };
+	int r = copy_earlier(t, file, out);
+
+	if (r < 0)
+		return r;
 	/* mksquashfs takes no definition of the root: sk_rootfs_pack() makes options of this. */
 	if (root)
-		(void)fprintf(w.out, "#root %o %" PRIu32 " %" PRIu32 "\n", (unsigned)root->mode,
+		(void)fprintf(out, "#root %o %" PRIu32 " %" PRIu32 "\n", (unsigned)root->mode,
 			      (uint32_t)root->uid, (uint32_t)root->gid);
 	r = walk_all(&w);
-	if (ferror(w.out) && r == 0)
-		r = -EIO;
-	if (fclose(w.out) != 0 && r == 0)
+	return r == 0 && ferror(out) ? -EIO : r;
+}
+
+int sk_tree_write_owners(struct sk_tree *t, const char *file, struct sk_err *err)
+{
+	_cleanup_free_ char *tmp = sk_asprintf("%s.new", file);
+	FILE *out;
+	int r;
+
+	if (!tmp)
+		return sk_err_oom(err);
+	out = fopen(tmp, "we");
+	if (!out)
+		return sk_tree_failed(err, -errno, tmp);
+	r = print_owners(t, file, out);
+	if (fclose(out) != 0 && r == 0)
 		r = -errno;
+	if (r == 0 && rename(tmp, file) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(tmp);
 	return r < 0 ? sk_tree_failed(err, r, file) : 0;
 }
