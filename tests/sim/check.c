@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "model/version.h"
 #include "world.h"
 
 /* What must hold, whatever was cut off and when. */
@@ -159,10 +161,27 @@ void sim_check_verified(const struct sim_world *w)
 		  "generation %llu runs a release that was not verified", N(run->number));
 }
 
+/* It can be started: its release file and its images are here. */
+static void check_bootable(struct sim_world *w, const struct sk_generation *gen, const char *as)
+{
+	const struct sim_release *rel = sim_release_of(w, &gen->release);
+
+	SIM_CHECK(rel && (rel->stored || w->glitchy), "generation %llu, %s, has no release file",
+		  N(gen->number), as);
+	for (unsigned i = 0; i < RELEASE_IMAGES; i++) {
+		const struct sim_image *image = &w->images[rel->images[i]];
+
+		SIM_CHECK(image->damaged || w->glitchy || sk_store_has(w->store, &image->digest),
+			  "generation %llu, %s, is without its image %u", N(gen->number), as,
+			  rel->images[i]);
+	}
+}
+
 static void check_running(struct sim_world *w)
 {
 	const struct sk_generation *run = sk_generations_running(w->gens);
-	const struct sim_release *rel;
+	const struct sk_generation *good = sk_generations_good(w->gens);
+	const struct sk_generation *floor = sk_generations_floor(w->gens);
 
 	SIM_CHECK(run || w->floor == 0, "nothing runs, though generation %llu was good",
 		  N(w->floor));
@@ -171,16 +190,12 @@ static void check_running(struct sim_world *w)
 	SIM_CHECK(run->state == SK_GEN_TRYING || run->state == SK_GEN_GOOD,
 		  "generation %llu runs and is %s", N(run->number), sk_gen_state_name(run->state));
 	sim_check_verified(w);
-	rel = sim_release_of(w, &run->release);
-	SIM_CHECK(rel->stored || w->glitchy, "generation %llu runs without its release file",
-		  N(run->number));
-	for (unsigned i = 0; i < RELEASE_IMAGES; i++) {
-		const struct sim_image *image = &w->images[rel->images[i]];
-
-		SIM_CHECK(image->damaged || w->glitchy || sk_store_has(w->store, &image->digest),
-			  "generation %llu runs without its image %u", N(run->number),
-			  rel->images[i]);
-	}
+	check_bootable(w, run, "which runs");
+	/* What a failure or a power cut would lead back to. */
+	if (good)
+		check_bootable(w, good, "the newest good one");
+	if (floor)
+		check_bootable(w, floor, "the newest good one that lasts");
 }
 
 void sim_check_running(struct sim_world *w)
@@ -221,6 +236,21 @@ void sim_check_start(struct sim_world *w, bool new_boot, const struct sk_generat
 	sim_disk_quiet(w->disk, false);
 }
 
+/* No way leads to an older version but a release that is signed for it. */
+static void check_version(struct sim_world *w, const struct sk_generation *floor)
+{
+	const struct sim_release *rel = floor ? sim_release_of(w, &floor->release) : NULL;
+	bool older = floor && w->floor_version[0] &&
+		     sk_version_cmp(floor->version, w->floor_version) < 0;
+
+	SIM_CHECK(!older || (rel && rel->back),
+		  "version %s of generation %llu is older than %s, and not signed for that",
+		  floor ? floor->version : "", N(floor ? floor->number : 0), w->floor_version);
+	w->counts.downgrades += older;
+	(void)snprintf(w->floor_version, sizeof(w->floor_version), "%s",
+		       floor ? floor->version : "");
+}
+
 /* From now on this is what must be remembered. */
 void sim_learn(struct sim_world *w)
 {
@@ -230,6 +260,7 @@ void sim_learn(struct sim_world *w)
 	const struct sk_generation *all = sk_generations_all(w->gens, &n);
 
 	check_floor(w);
+	check_version(w, floor);
 	w->floor = floor ? floor->number : 0;
 	memcpy(old, w->known, n_old * sizeof(old[0]));
 	w->n_known = n;

@@ -88,19 +88,22 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *c)
 	sum->full += c->full;
 	sum->collected += c->collected;
 	sum->rebooted += c->rebooted;
+	sum->downgrades += c->downgrades;
+	sum->unsuitable += c->unsuitable;
 }
 
 static void print_counts(const struct sim_counts *c, uint64_t steps)
 {
 	(void)printf("# %llu steps from seed %llu: %llu power cuts, %llu kills, %llu reboots, "
 		     "%llu images stored, %llu refused, %llu times full, %llu good, %llu bad, "
-		     "%llu collected\n",
+		     "%llu collected, %llu downgrades, %llu not suitable\n",
 		     (unsigned long long)steps, (unsigned long long)opt.seed,
 		     (unsigned long long)c->cuts, (unsigned long long)c->kills,
 		     (unsigned long long)c->rebooted, (unsigned long long)c->commits,
 		     (unsigned long long)c->refused, (unsigned long long)c->full,
 		     (unsigned long long)c->good, (unsigned long long)c->bad,
-		     (unsigned long long)c->collected);
+		     (unsigned long long)c->collected, (unsigned long long)c->downgrades,
+		     (unsigned long long)c->unsuitable);
 }
 
 /* A run in which little happened proves little. */
@@ -109,7 +112,8 @@ static bool enough(const struct sim_counts *c, uint64_t steps)
 	return steps < 100000 ||
 	       (c->cuts > steps / 500 && c->kills > steps / 1000 && c->commits > steps / 500 &&
 		c->refused > steps / 10000 && c->good > steps / 2000 && c->bad > steps / 2000 &&
-		c->full > steps / 10000 && c->collected > steps / 2000);
+		c->full > steps / 10000 && c->collected > steps / 2000 &&
+		c->downgrades > steps / 100000 && c->unsuitable > steps / 1000);
 }
 
 int main(int argc, char **argv)

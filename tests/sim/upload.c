@@ -59,6 +59,11 @@ static void commit(struct sim_world *w, unsigned slot)
 	int r;
 
 	w->uploads[slot].st = NULL;
+	/* As when a child commits it. */
+	if (rng_one_in(&w->rng, 3) && sk_staged_end_writing(st, &err) < 0) {
+		sk_staged_close(st);
+		return;
+	}
 	r = sk_staged_commit(st, &err);
 	if (r == 0) {
 		image->stored = true;

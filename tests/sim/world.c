@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "model/release.h"
 
 #define BOOT_RECORD "boot-id"
 
@@ -33,10 +34,14 @@ static void make_contents(struct sim_world *w)
 		struct sim_release *r = &w->releases[i];
 		char text[128];
 
-		(void)snprintf(r->version, sizeof(r->version), "1.%u", i);
+		/* Some versions come twice, and they come in any order. */
+		(void)snprintf(r->version, sizeof(r->version), "1.%u", i - i / 8);
 		for (unsigned k = 0; k < RELEASE_IMAGES; k++)
 			r->images[k] = (unsigned)rng_below(&w->rng, IMAGES);
-		r->verified = !rng_one_in(&w->rng, 5);
+		r->signed_right = !rng_one_in(&w->rng, 6);
+		r->for_us = !rng_one_in(&w->rng, 8);
+		r->verified = r->signed_right && r->for_us;
+		r->back = rng_one_in(&w->rng, 6);
 		r->ephemeral = rng_one_in(&w->rng, 4);
 		r->boots_max = (uint32_t)rng_below(&w->rng, 4);
 		(void)sk_digest_of(text, sim_release_text(r, text), &r->id);
@@ -321,6 +326,30 @@ static void advance(struct sim_world *w)
 	}
 }
 
+/* The real rule about device type and version, asked with what is on record. */
+static bool suits(struct sim_world *w, const struct sim_release *rel)
+{
+	static char *const mine[] = { (char *)"acme,box", NULL }, *const others[] = {
+		(char *)"acme,boat", NULL
+	};
+	const struct sk_generation *floor = sk_generations_floor(w->gens);
+	const struct sk_device_facts facts = {
+		.compatible = mine,
+		.project = floor ? floor->project : NULL,
+		.version = floor ? floor->version : NULL,
+	};
+	const struct sk_manifest m = {
+		.project = (char *)"sim",
+		.version = (char *)rel->version,
+		.compatible = (char **)(rel->for_us ? mine : others),
+		.allow_downgrade = rel->back,
+	};
+	bool good = sk_release_suits(&m, &facts, NULL) == 0;
+
+	w->counts.unsuitable += !good;
+	return good;
+}
+
 static void intake(struct sim_world *w)
 {
 	struct sim_release *rel = &w->releases[rng_below(&w->rng, RELEASES)];
@@ -328,7 +357,7 @@ static void intake(struct sim_world *w)
 	size_t len = sim_release_text(rel, text);
 
 	/* The signature check is elsewhere; here what it refuses is never put down. */
-	if (!rel->verified)
+	if (!rel->signed_right || !suits(w, rel))
 		return;
 	rel->wanted = true;
 	if (sk_store_put_release(w->store, &rel->id, text, len, NULL) == 0)
@@ -356,7 +385,7 @@ static void stage(struct sim_world *w)
 	uint64_t number = 0, last = w->last_number;
 	int r;
 
-	if (!complete(w, rel))
+	if (!complete(w, rel) || !suits(w, rel))
 		return;
 	begin(w, ACT_STAGE, 0);
 	r = sk_generations_add(w->gens, &what, &number, NULL);
@@ -385,13 +414,13 @@ static uint64_t pick(struct sim_world *w, enum sk_gen_state state)
 	return 0;
 }
 
-/* A missing image would be fetched again first; that is what the daemon checks here too. */
+/* All of it here, and still suitable: the daemon too asks both when it applies, not only at intake. */
 static bool runnable(struct sim_world *w, uint64_t number)
 {
 	const struct sk_generation *g = sk_generations_get(w->gens, number);
 	const struct sim_release *rel = g ? sim_release_of(w, &g->release) : NULL;
 
-	return rel && complete(w, rel);
+	return rel && complete(w, rel) && suits(w, rel);
 }
 
 static void apply(struct sim_world *w)

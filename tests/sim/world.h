@@ -21,12 +21,15 @@ struct sim_image {
 	unsigned char bytes[IMAGE_SIZE_MAX];
 };
 
-/** struct sim_release - @verified: its signature is right. One that is not must never run. */
+/**
+ * struct sim_release - @verified: its signature is right and it is for this type of device; one that
+ * is not must never run. @back: signed with allow-downgrade
+ */
 struct sim_release {
 	struct sk_digest id;
 	char version[16];
 	unsigned images[RELEASE_IMAGES];
-	bool verified, ephemeral, stored, wanted;
+	bool signed_right, for_us, verified, ephemeral, back, stored, wanted;
 	uint32_t boots_max;
 };
 
@@ -66,6 +69,7 @@ struct sim_world {
 	struct sim_known known[SK_GENERATIONS_MAX];
 	size_t n_known;
 	uint64_t capacity, last_number, floor, boot_count;
+	char floor_version[64];
 	enum sim_action doing;
 	uint64_t doing_number;	   /* 0 for any */
 	enum sim_end end;	   /* planned */
@@ -74,6 +78,7 @@ struct sim_world {
 	uint64_t steps;
 	struct sim_counts {
 		uint64_t kills, cuts, commits, refused, good, bad, full, collected, rebooted;
+		uint64_t downgrades, unsuitable;
 	} counts;
 };
 
