@@ -415,10 +415,22 @@ static void op_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_t l
 {
 }
 
+/* Writing out is where disks fail most. */
+static int sync_step(struct sim_disk *d)
+{
+	int r = step(d);
+
+	if (r == 0 && !d->quiet && d->glitch_one_in && rng_one_in(d->rng, 40)) {
+		d->glitched = true;
+		return -EIO;
+	}
+	return r;
+}
+
 static int op_fsync(struct sk_fs *fs, int fd)
 {
 	struct sim_disk *d = disk_of(fs);
-	int r = step(d);
+	int r = sync_step(d);
 
 	if (r < 0 && !d->dead)
 		sim_inode_lose(d->fds[fd]);

@@ -381,6 +381,30 @@ static void each_operation_fails(void **state)
 	assert_true(failures > 20);
 }
 
+/* The page cache reads right afterwards, the disk may not: what arrived must come again. */
+static void failed_fsync_is_not_believed(void **state)
+{
+	struct fault_plan plan = { .fail_at = ~0u };
+	struct sk_digest d = digest_of("hello", 5);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_staged *st = NULL;
+	struct sk_store *s = NULL;
+	struct sk_fs *fs = NULL;
+
+	assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &s, NULL), 0);
+	assert_int_equal(sk_staged_open(s, &d, 5, &st, NULL), 0);
+	assert_int_equal(sk_staged_write(st, "hello", 5, NULL), 0);
+	plan = (struct fault_plan){ .fail_at = 0, .code = -EIO, .writes_only = true };
+	assert_int_equal(sk_staged_commit(st, &err), -EIO);
+	assert_string_equal(err.slug, "io");
+	assert_int_equal(plan.seen, 1);
+	assert_int_equal(sk_store_part_bytes(s, &d), 0);
+	assert_false(sk_store_has(s, &d));
+	must_add(s, "hello", 5);
+	sk_store_close(s);
+}
+
 static void disk_full_in_the_middle(void **state)
 {
 	struct sk_digest d = digest_of(bytes, SIZE);
@@ -460,6 +484,7 @@ int main(void)
 		STORE_TEST(recovers_sealed_parts),
 		STORE_TEST(hard_linked_part),
 		STORE_TEST(each_operation_fails),
+		STORE_TEST(failed_fsync_is_not_believed),
 		STORE_TEST(disk_full_in_the_middle),
 		STORE_TEST(no_room_up_front),
 	};
