@@ -115,21 +115,40 @@ static void mark_unsure(struct sim_world *w, uint64_t number)
 			w->known[i].unsure = true;
 }
 
+/* Where the link leads on disk, before anything puts it right; 0 for nowhere. */
+static uint64_t current_on_disk(struct sim_world *w)
+{
+	_cleanup_free_ char *text = NULL;
+	struct sk_gen_link link = { 0 };
+	size_t len;
+
+	sim_disk_quiet(w->disk, true);
+	if (sk_store_get_record(w->store, "current", &text, &len, NULL) == 0)
+		(void)sk_gen_link_decode(text, len, &link);
+	sim_disk_quiet(w->disk, false);
+	return link.current;
+}
+
 /* What the daemon does first. 0 when it runs; else it ended again. */
 static int start(struct sim_world *w)
 {
 	const struct sk_generation *running = NULL;
 	struct sk_err err = SK_ERR_INIT;
+	uint64_t current = 0;
 	bool new_boot;
 	int r = sk_store_open_fs(sim_disk_mount(w->disk), &w->store, &err);
 
-	if (r == 0)
+	if (r == 0) {
+		current = current_on_disk(w);
 		r = sk_generations_open(w->store, &w->gens, &err);
+	}
 	if (r < 0) {
 		SIM_CHECK(sim_disk_dead(w->disk) || sim_disk_glitched(w->disk),
 			  "the store does not open: %s", err.text);
 		return r;
 	}
+	if (!sim_disk_dead(w->disk) && sk_generations_whole(w->gens))
+		sim_check_link(w, current);
 	new_boot = is_new_boot(w);
 	SIM_CHECK(new_boot || !w->rebooted || sim_disk_dead(w->disk),
 		  "the restart of the machine went unnoticed");

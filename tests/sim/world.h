@@ -89,6 +89,7 @@ void sim_world_step(struct sim_world *w);
 
 /* Between the files of this folder. */
 void sim_check_start(struct sim_world *w, bool new_boot, const struct sk_generation *running);
+void sim_check_link(struct sim_world *w, uint64_t current);
 void sim_check_running(struct sim_world *w);
 void sim_check_verified(const struct sim_world *w);
 void sim_learn(struct sim_world *w);

@@ -589,7 +589,11 @@ int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct 
 	if (g->unread)
 		return sk_err_set(err, -EIO, "io",
 				  "a record cannot be read, and so what it needs is not known");
-	/* Rebuilt after damage, the next number is known only here until it is written. */
+	/*
+	 * Rebuilt after damage, the next number is known only here until it is written; and the link
+	 * must not stay behind on one that goes now.
+	 */
+	link.current = current_number(g);
 	r = save_link(g, &link, err);
 
 	for (size_t i = g->n; r == 0 && i-- > 0;) {

@@ -381,6 +381,26 @@ static void each_operation_fails(void **state)
 	assert_true(failures > 20);
 }
 
+/* A seal that failed half-way and could not be undone: what is sealed is never written to again. */
+static void sealed_part_is_dropped(void **state)
+{
+	_cleanup_(sk_store_closep) struct sk_store *s = must_open(*state);
+	struct sk_digest d = digest_of("hello", 5);
+	const char *part = store_path(*state, "staging", &d, ".part");
+	struct sk_staged *st = NULL;
+	int reader;
+
+	put_file(part, "hel", 3);
+	assert_int_equal(chmod(part, 0444), 0);
+	reader = open(part, O_RDONLY);
+	assert_int_equal(sk_staged_open(s, &d, 5, &st, NULL), 0);
+	assert_int_equal(sk_staged_offset(st), 0);
+	assert_int_equal(sk_staged_write(st, "hello", 5, NULL), 0);
+	assert_int_equal(sk_staged_commit(st, NULL), 0);
+	assert_int_equal(lseek(reader, 0, SEEK_END), 3);
+	(void)close(reader);
+}
+
 /* The page cache reads right afterwards, the disk may not: what arrived must come again. */
 static void failed_fsync_is_not_believed(void **state)
 {
@@ -484,6 +504,7 @@ int main(void)
 		STORE_TEST(recovers_sealed_parts),
 		STORE_TEST(hard_linked_part),
 		STORE_TEST(each_operation_fails),
+		STORE_TEST(sealed_part_is_dropped),
 		STORE_TEST(failed_fsync_is_not_believed),
 		STORE_TEST(disk_full_in_the_middle),
 		STORE_TEST(no_room_up_front),

@@ -515,6 +515,68 @@ static void refusals(void **state)
 	expect_running(&one);
 }
 
+/* What was right when the release came may not be so any more when it is applied. */
+static void checked_again_when_applied(void **state)
+{
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest old, next;
+	uint64_t number;
+	X509_CRL *crl;
+	size_t len;
+	char *pem;
+
+	go(&one);
+	assert_int_equal(intake(&two, &old, NULL), 0);
+	go(&(struct spec){ "3.0", { "d1", "w3", "j1" } });
+	assert_int_equal(sk_update_apply(w.u, &old, &number, &err), -EPERM);
+	assert_string_equal(err.slug, "downgrade");
+	assert_int_equal(intake(&(struct spec){ "4.0", { "d1", "w4", "j1" } }, &next, NULL), 0);
+	crl = pki_crl(&(struct pki_crl_spec){
+		.issuer = &w.ca, .number = 1, .revoked = { w.signer.cert } });
+	pem = pki_pem_crl(crl, &len);
+	assert_int_equal(sk_trust_update_crl(w.u->trust, pem, len, &err), 0);
+	free(pem);
+	X509_CRL_free(crl);
+	assert_int_equal(sk_update_apply(w.u, &next, &number, &err), -EKEYREJECTED);
+	assert_string_equal(err.slug, "revoked");
+	assert_int_equal(w.u->state, SK_UPD_IDLE);
+	/* What runs was right when it came, and goes on over a restart. */
+	power_cut();
+	run_until_idle();
+	assert_string_equal(sk_generations_running(w.u->gens)->version, "3.0");
+	assert_int_equal(fake_count(), 3);
+}
+
+/* An ephemeral release raises no floor, and is no way below one. */
+static void ephemeral_and_the_floor(void **state)
+{
+	struct spec eph = { "5.0", { "d1", "w5", "j1" }, .root = " " };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+
+	go(&two);
+	go(&eph);
+	assert_string_equal(w.u->news.step, "good");
+	power_cut();
+	run_until_idle();
+	expect_running(&two);
+	/* Sent once more it is tried once more, as a new generation, and for one boot again. */
+	go(&eph);
+	expect_running(&eph);
+	power_cut();
+	run_until_idle();
+	expect_running(&two);
+	eph.version = "1.0";
+	assert_int_equal(intake(&eph, &id, &err), -EPERM);
+	assert_string_equal(err.slug, "downgrade");
+	/* Over a lasting one above it, it is a step back like any other. */
+	eph.version = "5.0";
+	assert_int_equal(intake(&eph, &id, &err), 0);
+	go(&(struct spec){ "6.0", { "d1", "w6", "j1" } });
+	assert_int_equal(sk_update_apply(w.u, &id, &(uint64_t){ 0 }, &err), -EPERM);
+	assert_string_equal(err.slug, "downgrade");
+}
+
 static void needs_all_images(void **state)
 {
 	const struct spec absent = { "1.0", { "d1", "w1" }, .no_images = true };
@@ -656,6 +718,40 @@ static void damaged_release_is_passed_over(void **state)
 	assert_string_equal(w.u->news.step, "good");
 }
 
+/* A whole, well signed release under the name of another one is not that one. */
+static void another_release_under_its_name(void **state)
+{
+	_cleanup_free_ char *mine = NULL, *other = NULL;
+	struct sk_digest id, kept;
+	struct sk_err err = SK_ERR_INIT;
+	uint64_t number;
+
+	go(&one);
+	mine = release_path(&sk_generations_running(w.u->gens)->release);
+	go(&two);
+	id = sk_generations_running(w.u->gens)->release;
+	assert_int_equal(intake(&(struct spec){ "3.0", { "d1" } }, &kept, NULL), 0);
+	other = release_path(&kept);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(link(mine, other), 0);
+	assert_int_equal(sk_update_apply(w.u, &kept, &number, &err), -EPERM);
+	free(TAKE_PTR(mine));
+	mine = release_path(&id);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(link(mine, other), 0);
+	assert_int_equal(sk_update_apply(w.u, &kept, &number, &err), -EBADMSG);
+	assert_string_equal(err.slug, "damaged");
+	free(TAKE_PTR(other));
+	other = release_path(&sk_generations_get(w.u->gens, 1)->release);
+	assert_int_equal(unlink(mine), 0);
+	assert_int_equal(link(other, mine), 0);
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
+	assert_int_equal(sk_generations_running(w.u->gens)->number, 1);
+	assert_true(sk_generations_is_aside(w.u->gens, 2));
+}
+
 /* All of them are damaged: what runs is left alone, no image goes, and one that is sent again runs. */
 static void no_release_can_be_read(void **state)
 {
@@ -750,12 +846,15 @@ int main(void)
 		TEST(boots_are_counted),
 		TEST(ephemeral_ends_with_the_boot),
 		TEST(refusals),
+		TEST(checked_again_when_applied),
+		TEST(ephemeral_and_the_floor),
 		TEST(needs_all_images),
 		TEST(unapplied_releases_are_bounded),
 		TEST(old_images_are_collected),
 		TEST(lost_image_is_missed_and_mended),
 		TEST(without_trust_it_runs_what_it_has),
 		TEST(damaged_release_is_passed_over),
+		TEST(another_release_under_its_name),
 		TEST(no_release_can_be_read),
 		TEST(damaged_release_being_tried),
 		TEST(damaged_good_release_while_another_is_tried),
