@@ -60,16 +60,31 @@ static X509_EXTENSION *unknown_critical(const char *oid)
 	return e;
 }
 
+static void add_proxy(X509 *c)
+{
+	PROXY_CERT_INFO_EXTENSION *info = PROXY_CERT_INFO_EXTENSION_new();
+
+	info->proxyPolicy->policyLanguage = OBJ_nid2obj(NID_id_ppl_anyLanguage);
+	assert_int_equal(X509_add1_ext_i2d(c, NID_proxyCertInfo, info, 1, 0), 1);
+	PROXY_CERT_INFO_EXTENSION_free(info);
+}
+
 static void add_exts(X509 *c, const struct pki_spec *s)
 {
 	const char *ku = s->ku	 ? s->ku
 			 : s->ca ? "critical,keyCertSign,cRLSign"
 				 : "critical,digitalSignature";
 	const char *eku = s->eku ? s->eku : s->ca ? "" : "codeSigning";
+	const char *bc = s->constraints ? s->constraints
+			 : s->ca	? "critical,CA:TRUE"
+					: "critical,CA:FALSE";
 	X509V3_CTX ctx;
 
 	X509V3_set_ctx(&ctx, s->issuer ? s->issuer->cert : c, c, NULL, NULL, 0);
-	add_ext(c, &ctx, NID_basic_constraints, s->ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+	if (*bc)
+		add_ext(c, &ctx, NID_basic_constraints, bc);
+	if (s->proxy)
+		add_proxy(c);
 	if (*ku)
 		add_ext(c, &ctx, NID_key_usage, ku);
 	if (*eku)
@@ -115,16 +130,33 @@ void pki_free(struct pki_who *w)
 	*w = (struct pki_who){ 0 };
 }
 
-static void add_revoked(X509_CRL *crl, const X509 *cert)
+static void add_revoked(X509_CRL *crl, const ASN1_INTEGER *serial, const char *critical_oid)
 {
 	X509_REVOKED *r = X509_REVOKED_new();
 	ASN1_TIME *t = ASN1_TIME_set(NULL, PKI_NOW - 3600);
 
-	assert_int_equal(
-		X509_REVOKED_set_serialNumber(r, (ASN1_INTEGER *)X509_get0_serialNumber(cert)), 1);
+	assert_int_equal(X509_REVOKED_set_serialNumber(r, (ASN1_INTEGER *)serial), 1);
 	assert_int_equal(X509_REVOKED_set_revocationDate(r, t), 1);
+	if (critical_oid) {
+		X509_EXTENSION *e = unknown_critical(critical_oid);
+
+		assert_int_equal(X509_REVOKED_add_ext(r, e, -1), 1);
+		X509_EXTENSION_free(e);
+	}
 	assert_int_equal(X509_CRL_add0_revoked(crl, r), 1);
 	ASN1_TIME_free(t);
+}
+
+static ASN1_INTEGER *from_hex(const char *hex)
+{
+	BIGNUM *n = NULL;
+	ASN1_INTEGER *ret;
+
+	assert_true(BN_hex2bn(&n, hex) > 0);
+	ret = BN_to_ASN1_INTEGER(n, NULL);
+	assert_non_null(ret);
+	BN_free(n);
+	return ret;
 }
 
 X509_CRL *pki_crl(const struct pki_crl_spec *s)
@@ -140,9 +172,10 @@ X509_CRL *pki_crl(const struct pki_crl_spec *s)
 	ASN1_TIME_free(from);
 	ASN1_TIME_free(to);
 	if (s->number >= 0) {
-		ASN1_INTEGER *n = ASN1_INTEGER_new();
+		ASN1_INTEGER *n = s->number_hex ? from_hex(s->number_hex) : ASN1_INTEGER_new();
 
-		assert_int_equal(ASN1_INTEGER_set(n, s->number), 1);
+		if (!s->number_hex)
+			assert_int_equal(ASN1_INTEGER_set(n, s->number), 1);
 		assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_crl_number, n, 0, 0), 1);
 		ASN1_INTEGER_free(n);
 	}
@@ -153,7 +186,14 @@ X509_CRL *pki_crl(const struct pki_crl_spec *s)
 		X509_EXTENSION_free(e);
 	}
 	for (size_t i = 0; i < 4 && s->revoked[i]; i++)
-		add_revoked(crl, s->revoked[i]);
+		add_revoked(crl, X509_get0_serialNumber(s->revoked[i]), s->entry_oid);
+	for (size_t i = 0; i < s->n_others; i++) {
+		ASN1_INTEGER *n = ASN1_INTEGER_new();
+
+		assert_int_equal(ASN1_INTEGER_set_int64(n, 1 + (int64_t)i), 1);
+		add_revoked(crl, n, NULL);
+		ASN1_INTEGER_free(n);
+	}
 	assert_int_equal(X509_CRL_sort(crl), 1);
 	assert_true(X509_CRL_sign(crl, s->issuer->key, s->md ? s->md : EVP_sha256()) > 0);
 	return crl;

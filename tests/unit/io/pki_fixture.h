@@ -34,6 +34,8 @@ struct pki_spec {
 	bool explicit_curve;
 	EVP_PKEY *key;		  /* use this one (a reference is taken) */
 	const char *critical_oid; /* adds a critical extension of this type */
+	const char *constraints;  /* basic constraints, default critical, CA or not; "" for none */
+	bool proxy;		  /* a proxy certificate (RFC 3820) */
 };
 
 struct pki_who pki_make(const struct pki_spec *spec);
@@ -46,6 +48,9 @@ struct pki_crl_spec {
 	const EVP_MD *md;
 	int64_t this_s, next_s;
 	const char *critical_oid;
+	const char *entry_oid;	/* critical extension of each entry */
+	const char *number_hex; /* instead of @number: any number of bytes, "-…" for below 0 */
+	size_t n_others;	/* entries of serials that nobody has */
 };
 X509_CRL *pki_crl(const struct pki_crl_spec *spec);
 

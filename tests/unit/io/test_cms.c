@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/param_build.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "io/crypto/cms.h"
+#include "io/crypto/ossl.h"
 #include "pki_fixture.h"
 
 #define CONTENT	    "the manifest of a release"
@@ -166,6 +169,216 @@ static void intermediate(void **state)
 	pki_free(&leaf);
 	pki_free(&tls);
 	pki_free(&mid);
+}
+
+/* What is under @n authorities, each made by @spec for its depth (0: right below the root). */
+static void check_under(struct pki_spec (*spec)(size_t depth), size_t n, int64_t now_s,
+			const char *slug, const char *text)
+{
+	struct pki_who ca[8], leaf;
+	X509 *more[8] = { NULL };
+	size_t len;
+	unsigned char *der;
+
+	for (size_t i = 0; i < n; i++) {
+		struct pki_spec s = spec(i);
+
+		s.issuer = i ? &ca[i - 1] : &root;
+		s.ca = true;
+		ca[i] = pki_make(&s);
+		more[i] = ca[i].cert;
+	}
+	leaf = pki_make(&(struct pki_spec){ .name = "leaf", .issuer = &ca[n - 1] });
+	der = pki_sign(CONTENT, CONTENT_LEN, &leaf, NULL, more, 0, &len);
+	check_at(der, len, now_s, slug, text);
+	free(der);
+	pki_free(&leaf);
+	for (size_t i = 0; i < n; i++)
+		pki_free(&ca[i]);
+}
+
+static const char *const ca_names[] = { "mid", "below", "further", "deep", "deepest" };
+
+static struct pki_spec plain_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = ca_names[depth] };
+}
+
+static struct pki_spec no_further_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = ca_names[depth],
+				  .constraints = depth ? NULL : "critical,CA:TRUE,pathlen:0" };
+}
+
+static struct pki_spec old_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .from_s = PKI_NOW - 9, .to_s = PKI_NOW - 1 };
+}
+
+static struct pki_spec ca_without_cert_sign(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .ku = "critical,cRLSign" };
+}
+
+static struct pki_spec unconstrained_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .constraints = "" };
+}
+
+static struct pki_spec weak_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .curve = "P-224" };
+}
+
+static struct pki_spec small_rsa_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .rsa_bits = 1024 };
+}
+
+static struct pki_spec sha1_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .md = EVP_sha1() };
+}
+
+static struct pki_spec odd_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .critical_oid = "1.2.3.4" };
+}
+
+static void authorities_between(void **state)
+{
+	check_under(plain_ca, 4, PKI_NOW, NULL, NULL);
+	check_under(plain_ca, 5, PKI_NOW, "untrusted", "");
+	check_under(no_further_ca, 1, PKI_NOW, NULL, NULL);
+	check_under(no_further_ca, 2, PKI_NOW, "untrusted", "path length");
+	check_under(no_further_ca, 2, 0, "untrusted", "path length");
+	check_under(old_ca, 1, PKI_NOW, "expired", "\"mid\" expired");
+	check_under(old_ca, 1, 0, NULL, NULL);
+	check_under(ca_without_cert_sign, 1, PKI_NOW, "untrusted", "");
+	check_under(unconstrained_ca, 1, PKI_NOW, "untrusted", "");
+	check_under(weak_ca, 1, PKI_NOW, "untrusted", "weak");
+	check_under(small_rsa_ca, 1, PKI_NOW, "untrusted", "weak");
+	check_under(sha1_ca, 1, PKI_NOW, "untrusted", "weak");
+	check_under(odd_ca, 1, PKI_NOW, "untrusted", "critical");
+}
+
+/* Root B is not trusted here, but root A certified its key: what B issued leads to A. */
+static void cross_signed(void **state)
+{
+	struct pki_who cross = pki_make(&(struct pki_spec){
+		.name = "other root", .issuer = &root, .ca = true, .key = other_root.key });
+	struct pki_who bob = pki_make(&(struct pki_spec){ .name = "bob", .issuer = &other_root });
+
+	check_by(&bob, NULL, NULL, "untrusted", "issued by \"other root\"");
+	check_by(&bob, NULL, (X509 *const[]){ cross.cert, NULL }, NULL, NULL);
+	check_by(&bob, NULL, (X509 *const[]){ other_root.cert, cross.cert, NULL }, NULL, NULL);
+	pki_free(&bob);
+	pki_free(&cross);
+}
+
+static void root_past_its_date(void **state)
+{
+	struct pki_who old = pki_make(&(struct pki_spec){
+		.name = "root", .ca = true, .from_s = PKI_NOW - 9, .to_s = PKI_NOW - 1 });
+	struct pki_who who = pki_make(&(struct pki_spec){ .name = "bob", .issuer = &old });
+	struct sk_trust *kept = trust;
+	size_t len;
+	unsigned char *der = pki_sign(CONTENT, CONTENT_LEN, &who, NULL, NULL, 0, &len);
+
+	pki_write_roots(dir, (const struct pki_who *const[]){ &old, NULL });
+	assert_int_equal(sk_trust_load(dir, &trust, NULL), 0);
+	check_at(der, len, PKI_NOW, "expired", "\"root\" expired");
+	check_at(der, len, 0, NULL, NULL);
+	sk_trust_free(trust);
+	trust = kept;
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, NULL });
+	free(der);
+	pki_free(&who);
+	pki_free(&old);
+}
+
+/* A device whose clock went mad, into a time when all that exists has ended. */
+static void clock_in_2100(void **state)
+{
+	size_t len;
+	unsigned char *der = pki_sign(CONTENT, CONTENT_LEN, &signer, NULL, NULL, 0, &len);
+
+	check_at(der, len, 4102444800, "expired", "");
+	check_at(der, len, INT64_C(253402300800), "untrusted", ""); /* 10000: not even a date */
+	check_at(der, len, -1, "untrusted", "not valid before");
+	free(der);
+}
+
+/* A certificate that a signer makes for a proxy of his own. */
+static void proxy(void **state)
+{
+	struct pki_who p =
+		pki_make(&(struct pki_spec){ .name = "alice",
+					     .issuer = &signer,
+					     .proxy = "critical,language:id-ppl-anyLanguage" });
+
+	check_by(&p, NULL, (X509 *const[]){ signer.cert, NULL }, "untrusted", "");
+	pki_free(&p);
+}
+
+static void other_kinds_of_keys(void **state)
+{
+	struct pki_who ed = pki_make(&(struct pki_spec){
+		.name = "ed", .issuer = &root, .key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") });
+	struct pki_who rsa =
+		pki_make(&(struct pki_spec){ .name = "rsa", .issuer = &root, .rsa_bits = 2048 });
+	BIO *in = BIO_new_mem_buf(CONTENT, CONTENT_LEN);
+	const unsigned int flags = CMS_BINARY | CMS_PARTIAL | CMS_KEY_PARAM;
+	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, flags);
+	CMS_SignerInfo *si = CMS_add1_signer(cms, rsa.cert, rsa.key, EVP_sha256(), flags);
+	struct sk_err err = SK_ERR_INIT;
+	unsigned char *der;
+	size_t len;
+
+	assert_int_equal(sk_cert_signs_releases(ed.cert, &err), -EKEYREJECTED);
+	assert_non_null(strstr(err.text, "weak key"));
+	assert_non_null(si);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(CMS_SignerInfo_get0_pkey_ctx(si),
+						      RSA_PKCS1_PSS_PADDING),
+			 1);
+	assert_int_equal(CMS_final(cms, in, NULL, CMS_BINARY), 1);
+	der = pki_cms_der(cms, &len);
+	check_at(der, len, PKI_NOW, "untrusted", "ECDSA and RSA");
+	free(der);
+	CMS_ContentInfo_free(cms);
+	BIO_free(in);
+	pki_free(&rsa);
+	EVP_PKEY_free(ed.key); /* the reference that was made with it */
+	pki_free(&ed);
+}
+
+/* More bits than anybody needs only cost the device time. */
+static void huge_key(void **state)
+{
+	struct pki_who who = pki_make(&(struct pki_spec){ .name = "slow", .issuer = &root });
+	EVP_PKEY *fake = NULL;
+	BIGNUM *n = BN_new(), *e = BN_new();
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM *params;
+
+	assert_int_equal(BN_set_bit(n, 16383) && BN_set_bit(n, 0) && BN_set_word(e, 65537), 1);
+	assert_int_equal(OSSL_PARAM_BLD_push_BN(bld, "n", n) && OSSL_PARAM_BLD_push_BN(bld, "e", e),
+			 1);
+	params = OSSL_PARAM_BLD_to_param(bld);
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &fake, EVP_PKEY_PUBLIC_KEY, params), 1);
+	assert_int_equal(X509_set_pubkey(who.cert, fake), 1);
+	assert_true(X509_sign(who.cert, root.key, EVP_sha256()) > 0);
+	assert_false(sk_key_strong(X509_get0_pubkey(who.cert)));
+	assert_int_equal(sk_cert_signs_releases(who.cert, NULL), -EKEYREJECTED);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(bld);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(fake);
+	BN_free(n);
+	BN_free(e);
+	pki_free(&who);
 }
 
 /* A root that comes along in the message is a stranger's all the same. */
@@ -446,6 +659,13 @@ int main(void)
 		cmocka_unit_test(ca_as_signer),
 		cmocka_unit_test(signer_as_ca),
 		cmocka_unit_test(intermediate),
+		cmocka_unit_test(authorities_between),
+		cmocka_unit_test(cross_signed),
+		cmocka_unit_test(root_past_its_date),
+		cmocka_unit_test(clock_in_2100),
+		cmocka_unit_test(proxy),
+		cmocka_unit_test(other_kinds_of_keys),
+		cmocka_unit_test(huge_key),
 		cmocka_unit_test(embedded_root),
 		cmocka_unit_test(too_many_certs),
 		cmocka_unit_test(dates),

@@ -141,6 +141,8 @@ static void expired_list_counts(void **state)
 static void refused_lists(void **state)
 {
 	struct pki_who fake = pki_make(&(struct pki_spec){ .name = "root", .ca = true });
+	struct pki_who signs_no_lists = pki_make(
+		&(struct pki_spec){ .name = "strict", .ca = true, .ku = "critical,keyCertSign" });
 	const struct {
 		struct pki_crl_spec spec;
 		const char *slug;
@@ -154,10 +156,22 @@ static void refused_lists(void **state)
 		/* delta lists and those about a part only */
 		{ { .issuer = &root, .number = 9, .critical_oid = "2.5.29.27" }, "bad-value" },
 		{ { .issuer = &root, .number = 9, .critical_oid = "2.5.29.28" }, "bad-value" },
+		/* about a certificate of another issuer (indirect lists) */
+		{ { .issuer = &root,
+		    .number = 9,
+		    .revoked = { alice.cert },
+		    .entry_oid = "2.5.29.29" },
+		  "bad-value" },
+		{ { .issuer = &root, .number_hex = "-01" }, "bad-value" },
+		{ { .issuer = &root, .number_hex = "7f0102030405060708090a0b0c0d0e0f1011121314" },
+		  "bad-value" },
+		{ { .issuer = &root, .number = 9, .n_others = 100001 }, "bad-value" },
+		{ { .issuer = &signs_no_lists, .number = 9 }, "untrusted" },
 	};
 	char path[128];
 
 	(void)snprintf(path, sizeof(path), "%s/crl.pem", dir);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, &signs_no_lists, NULL });
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct sk_err err = SK_ERR_INIT;
 
@@ -165,7 +179,65 @@ static void refused_lists(void **state)
 		assert_string_equal(err.slug, cases[i].slug);
 		assert_int_equal(access(path, F_OK), -1);
 	}
+	pki_free(&signs_no_lists);
 	pki_free(&fake);
+}
+
+/* Numbers have up to 20 bytes; what counts is their value, not their length or first digits. */
+static void numbers_of_lists(void **state)
+{
+	static const struct {
+		const char *number;
+		int r;
+	} steps[] = {
+		{ "ff", 0 },
+		{ "0100", 0 },
+		{ "ff", 1 },
+		{ "7fffffffffffffff", 0 },
+		{ "8000000000000000", 0 },
+		{ "7fffffffffffffff", 1 },
+		{ "0fffffffffffffffffffffffffffffffffffffff", 0 },
+		{ "8000000000000000", 1 },
+		{ "0fffffffffffffffffffffffffffffffffffffff", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct sk_err err = SK_ERR_INIT;
+
+		if (update(&(struct pki_crl_spec){ .issuer = &root, .number_hex = steps[i].number },
+			   &err) != steps[i].r)
+			fail_msg("%s: %s", steps[i].number, err.text);
+	}
+}
+
+/* The root's certificate was renewed with the same key: its lists count for both. */
+static void renewed_root(void **state)
+{
+	struct pki_who again = pki_make(&(struct pki_spec){
+		.name = "root", .ca = true, .key = root.key, .to_s = PKI_NOW + 999 * PKI_DAY });
+	struct sk_err err = SK_ERR_INIT;
+
+	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &root,
+							.number = 1,
+							.revoked = { alice.cert } },
+				&err),
+			 0);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &again, NULL });
+	check_who(&alice, NULL, "revoked");
+	pki_write_roots(dir, (const struct pki_who *const[]){ &again, &root, NULL });
+	check_who(&alice, NULL, "revoked");
+	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &again, .number = 1 }, &err), 1);
+	pki_free(&again);
+}
+
+/* A list of a root that is not trusted any more: nothing is taken until somebody looks. */
+static void list_without_its_root(void **state)
+{
+	struct sk_err err = SK_ERR_INIT;
+
+	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &root, .number = 1 }, &err), 0);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &other, NULL });
+	check_load("untrusted");
 }
 
 /* A damaged list must not read as "nothing is revoked". */
@@ -329,6 +401,9 @@ int main(void)
 		TEST(refused_lists),
 		TEST(damaged_on_disk),
 		TEST(roots_must_be_roots),
+		TEST(numbers_of_lists),
+		TEST(renewed_root),
+		TEST(list_without_its_root),
 		TEST(two_roots),
 		TEST(serial_of_another),
 		TEST(revoked_intermediate),
