@@ -263,12 +263,40 @@ static enum MHD_Result on_head(struct sk_http_req *r, const char *method)
 
 static int take_body(struct sk_http_req *r, const char *data, size_t len, struct sk_err *err)
 {
+	int failed;
+
 	if (len > r->route->body_max - r->body_seen)
 		return too_large(r, err);
-	r->body_seen += len;
 	if (r->route->on_body)
-		return r->route->on_body(r, r->h->config.arg, data, len, err);
-	return sk_buf_add(&r->body, data, len) < 0 ? sk_err_oom(err) : 0;
+		failed = r->route->on_body(r, r->h->config.arg, data, len, err);
+	else
+		failed = sk_buf_add(&r->body, data, len) < 0 ? sk_err_oom(err) : 0;
+	if (failed >= 0)
+		r->body_seen += len;
+	return failed;
+}
+
+/* MHD keeps the bytes and offers them again when the connection goes on. */
+static enum MHD_Result hold_body(struct sk_http_req *r)
+{
+	int failed;
+
+	pthread_mutex_lock(&r->h->lock);
+	failed = sk_http_park(r, 0);
+	if (failed == 0)
+		r->phase = PHASE_HELD;
+	pthread_mutex_unlock(&r->h->lock);
+	return failed < 0 ? MHD_NO : MHD_YES;
+}
+
+void sk_http_body_more(struct sk_http_req *req)
+{
+	pthread_mutex_lock(&req->h->lock);
+	if (req->phase == PHASE_HELD) {
+		req->phase = PHASE_BODY;
+		sk_http_unpark(req);
+	}
+	pthread_mutex_unlock(&req->h->lock);
 }
 
 /* Some of the body was taken already: nothing but a raw answer is possible. */
@@ -276,12 +304,18 @@ static enum MHD_Result on_body(struct sk_http_req *r, const char *data, size_t *
 {
 	struct sk_err err = SK_ERR_INIT;
 	size_t n = *len;
+	int failed;
 
 	*len = 0;
 	if (r->phase != PHASE_BODY)
 		return MHD_YES;
-	if (take_body(r, data, n, &err) >= 0)
+	failed = take_body(r, data, n, &err);
+	if (failed >= 0)
 		return MHD_YES;
+	if (failed == -EAGAIN) {
+		*len = n;
+		return hold_body(r);
+	}
 	r->phase = PHASE_LINGER;
 	sk_http_deadline(r, sk_mono_ms() + LINGER_MS);
 	return sk_http_refuse_raw(r, (unsigned)sk_err_http_status(err.slug), &err) < 0 ? MHD_NO
@@ -342,6 +376,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 		return MHD_YES;
 	case PHASE_IDLE:
 	case PHASE_HEAD:
+	case PHASE_HELD:
 	case PHASE_LINGER:
 	case PHASE_HANDLER:
 	case PHASE_LEAVING:

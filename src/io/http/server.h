@@ -23,7 +23,9 @@ typedef int (*sk_http_handler)(struct sk_http_req *req, void *arg, struct sk_err
 
 /**
  * Receives the request body piece by piece (uploads). Called with len 0 once at the end, before
- * the handler. A failure stops the upload: the error is answered and the connection closed.
+ * the handler. A failure stops the upload: the error is answered and the connection closed. -EAGAIN
+ * (not with threads) means "not now": nothing of this piece was taken, and the peer has to wait until
+ * sk_http_body_more(), after which the same bytes come again.
  */
 typedef int (*sk_http_body_fn)(struct sk_http_req *req, void *arg, const void *data, size_t len,
 			       struct sk_err *err);
@@ -91,6 +93,8 @@ const char *sk_http_peer(struct sk_http_req *req);			  /* "192.0.2.1", "unix" */
 int sk_http_peer_cred(struct sk_http_req *req, uid_t *uid, gid_t *gid, pid_t *pid);
 /** sk_http_body_json() - bounded parse; "bad-request" names the place of the mistake. New reference. */
 int sk_http_body_json(struct sk_http_req *req, json_t **ret, struct sk_err *err);
+/** sk_http_body_more() - go on with a body that was put off with -EAGAIN; otherwise does nothing */
+void sk_http_body_more(struct sk_http_req *req);
 bool sk_http_query_true(struct sk_http_req *req, const char *name); /* 1, true, True */
 
 /*

@@ -23,6 +23,7 @@ enum phase {
 	PHASE_IDLE, /* between requests */
 	PHASE_HEAD, /* the request line is here */
 	PHASE_BODY, /* the body goes to a buffer or to on_body */
+	PHASE_HELD, /* suspended within the body: the program has no room for more of it now */
 	PHASE_DRAIN, /* refused: the short body is thrown away, then the answer in @response leaves */
 	PHASE_LINGER,	 /* refused and told so; closes soon */
 	PHASE_HANDLER,	 /* in the handler */

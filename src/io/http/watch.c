@@ -76,6 +76,10 @@ static void peer_left(struct sk_http_req *r)
 	if (r->phase == PHASE_SUSPENDED) {
 		r->phase = PHASE_LEAVING;
 		sk_http_unpark(r);
+	} else if (r->phase == PHASE_HELD) {
+		/* What has arrived of a body that will never be whole is dropped. */
+		r->phase = PHASE_LINGER;
+		sk_http_unpark(r);
 	} else if (r->stream) {
 		sk_http_stream_hang_up(r->stream);
 	}

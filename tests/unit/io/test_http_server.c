@@ -36,6 +36,8 @@ static struct {
 	struct sk_http_req *waiting;
 	struct sk_http_stream *stream;
 	_Atomic int writable;
+	struct sk_http_req *held; /* its body waits */
+	_Atomic int offered, room, held_freed;
 } t = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- what is served --- */
@@ -94,6 +96,36 @@ static int on_piece(struct sk_http_req *req, void *arg, const void *data, size_t
 static int uploaded(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_http_reply_json(req, 200, json_integer((json_int_t)t.uploaded));
+}
+
+static void held_free(void *user)
+{
+	t.held = NULL;
+	t.held_freed++;
+}
+
+/* PUT /slow: takes one piece for each POST /room. */
+static int on_slow_piece(struct sk_http_req *req, void *arg, const void *data, size_t len,
+			 struct sk_err *err)
+{
+	t.offered++;
+	sk_http_set_user(req, &t, held_free);
+	t.held = req;
+	if (len > 0 && t.room == 0)
+		return -EAGAIN;
+	if (len > 0)
+		t.room--;
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(((const char *)data)[i], 'a' + (t.uploaded + i) % 26);
+	return on_piece(req, arg, data, len, err);
+}
+
+static int room(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	t.room++;
+	if (t.held)
+		sk_http_body_more(t.held);
+	return sk_http_reply_empty(req, 204);
 }
 
 static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -211,6 +243,8 @@ static const struct sk_http_route routes[] = {
 	{ "GET", "/silent", silent },
 	{ "POST", "/json", json, 1000 },
 	{ "PUT", "/upload", uploaded, 1 << 20, on_piece },
+	{ "PUT", "/slow", uploaded, 1 << 20, on_slow_piece },
+	{ "POST", "/room", room },
 	{ "GET", "/file", file },
 	{ "GET", "/later", later },
 	{ "POST", "/wake", wake },
@@ -551,6 +585,63 @@ static void upload(void **state)
 	expect("GET /hello HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200", "hello");
 }
 
+static void wait_for(_Atomic int *what, int value)
+{
+	for (int i = 0; i < 2000 && *what != value; i++)
+		usleep(5000);
+	assert_int_equal(*what, value);
+}
+
+static int offered_after(int before)
+{
+	for (int i = 0; i < 2000 && t.offered == before; i++)
+		usleep(5000);
+	return t.offered;
+}
+
+static void upload_held(void **state)
+{
+	static char big[100000];
+	int fd = dial(), seen;
+	const char *a;
+
+	for (size_t i = 0; i < sizeof(big) - 1; i++)
+		big[i] = (char)('a' + i % 26);
+	t.offered = t.room = t.held_freed = 0;
+	put(fd, "PUT /slow HTTP/1.1\r\nContent-Length: 99999\r\n" CLOSE "\r\n");
+	put(fd, big);
+	seen = offered_after(0);
+	/* It is not asked again before there is room, and others are answered meanwhile. */
+	for (int i = 0; i < 3; i++)
+		expect("GET /hello HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200", "hello");
+	assert_int_equal(t.offered, seen);
+	assert_int_equal(t.uploaded, 0);
+	while (t.held_freed == 0)
+		expect("POST /room HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 204", "");
+	a = get(fd, NULL);
+	assert_non_null(strstr(a, "\r\n\r\n99999"));
+	close(fd);
+
+	/* The peer leaves while it waits; room comes too late. */
+	t.offered = t.room = t.held_freed = 0;
+	fd = dial();
+	put(fd, "PUT /slow HTTP/1.1\r\nContent-Length: 99999\r\n" CLOSE "\r\nabc");
+	(void)offered_after(0);
+	close(fd);
+	wait_for(&t.held_freed, 1);
+	expect("POST /room HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 204", "");
+
+	/* One waits when the server stops. */
+	t.offered = t.room = t.held_freed = 0;
+	fd = dial();
+	put(fd, "PUT /slow HTTP/1.1\r\nContent-Length: 99999\r\n" CLOSE "\r\nabc");
+	(void)offered_after(0);
+	stop();
+	assert_int_equal(t.held_freed, 1);
+	close(fd);
+	start(t.looping, 30, 2000);
+}
+
 static void files(void **state)
 {
 	static const struct {
@@ -596,13 +687,6 @@ static void pipelined(void **state)
 	assert_non_null(strstr(a, "\r\n\r\nhelloHTTP/1.1 200"));
 	assert_non_null(strstr(a, "\r\n\r\nabcHTTP/1.1 201"));
 	close(fd);
-}
-
-static void wait_for(_Atomic int *what, int value)
-{
-	for (int i = 0; i < 2000 && *what != value; i++)
-		usleep(5000);
-	assert_int_equal(*what, value);
 }
 
 static void suspended(void **state)
@@ -783,27 +867,17 @@ static void listening(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(answers),
-		BOTH(heads),
-		BOTH(no_such_route),
-		BOTH(malformed),
-		BOTH(huge_heads),
-		BOTH(too_many_queries),
-		BOTH(bodies),
-		BOTH(bodies_too_large),
-		BOTH(continues),
-		BOTH(forbidden),
-		BOTH(upload),
-		BOTH(files),
-		BOTH(pipelined),
-		BOTH(suspended),
-		BOTH(suspended_and_gone),
-		LOOP(streamed),
-		LOOP(streamed_and_gone),
-		LOOP(streamed_slowly),
-		BOTH(many_idle),
-		BOTH(slow_loris),
-		cmocka_unit_test(listening),
+		BOTH(answers),	       BOTH(heads),
+		BOTH(no_such_route),   BOTH(malformed),
+		BOTH(huge_heads),      BOTH(too_many_queries),
+		BOTH(bodies),	       BOTH(bodies_too_large),
+		BOTH(continues),       BOTH(forbidden),
+		BOTH(upload),	       LOOP(upload_held),
+		BOTH(files),	       BOTH(pipelined),
+		BOTH(suspended),       BOTH(suspended_and_gone),
+		LOOP(streamed),	       LOOP(streamed_and_gone),
+		LOOP(streamed_slowly), BOTH(many_idle),
+		BOTH(slow_loris),      cmocka_unit_test(listening),
 	};
 	int r;
 
