@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,13 +80,18 @@ static void on_destroyed(void *arg, int status, const char *out, const char *err
 
 static int do_destroy(struct sk_capsule *c, struct sk_err *err)
 {
+	/* What a capsule wrote belongs to its users. */
+	const struct sk_task task = {
+		.run = destroy_files,
+		.arg = c,
+		.caps = SK_CAP(CAP_DAC_OVERRIDE) | SK_CAP(CAP_FOWNER),
+	};
 	int r = sk_record_drop(c);
 
 	if (r < 0)
 		sk_warning("%s: record: %s", c->app.name, strerror(-r));
 	sk_log_remove(c->log_path);
-	return sk_child_task(c->e->event, destroy_files, c, NULL, 0, 0, 0, 0, on_destroyed, c,
-			     &c->destroyer, err);
+	return sk_child_task(c->e->event, &task, on_destroyed, c, &c->destroyer, err);
 }
 
 static int carry_out(struct sk_capsule *c, enum sk_cap_action action, struct sk_err *err)

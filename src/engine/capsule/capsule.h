@@ -11,7 +11,6 @@
 /* Shared by the files of this folder only. */
 
 #define SK_CAPSULE_ID_LEN  64
-#define SK_CAPSULES_MAX	   1024
 #define SK_HEALTH_TEXT_MAX 512
 
 struct sk_health_run;

@@ -485,7 +485,8 @@ static int start_engine(struct sk_engine *e, const struct sk_engine_config *conf
 {
 	int r;
 
-	if (config->uid_base < 65536 || config->uid_base > UINT32_MAX - SK_CAPSULES_MAX * 65536u)
+	if (config->uid_base < 65536 ||
+	    config->uid_base > UINT32_MAX - SK_ENGINE_UIDS_MAX - SK_CAPSULE_UIDS)
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "uid-base %u leaves no room for the capsules' users",
 				  config->uid_base);

@@ -20,6 +20,10 @@ struct sk_engine;
 struct sk_capsule;
 struct sk_runtime_ops;
 
+#define SK_CAPSULES_MAX	   1024
+#define SK_CAPSULE_UIDS	   65536u /* host ids of one capsule's user namespace */
+#define SK_ENGINE_UIDS_MAX (SK_CAPSULES_MAX * SK_CAPSULE_UIDS)
+
 struct sk_engine_config {
 	const char *run_dir;	/* "/run/skerry": mounts, sockets, pid files; gone after a boot */
 	const char *state_dir;	/* "/var/lib/skerry/capsules": records, writable layers */
@@ -27,7 +31,7 @@ struct sk_engine_config {
 	const char *log_dir;	/* "/var/log/skerry" */
 	const char *runtime;	/* "crun" */
 	const char *monitor;	/* "conmon" */
-	uint32_t uid_base;	/* first host uid of the capsules' user namespaces; 65536 each */
+	uint32_t uid_base;	/* first host uid of the capsules' user namespaces */
 	uint64_t
 		log_max_bytes; /* per capsule and file before it is rotated; one old file is kept */
 	bool limits_best_effort; /* start without a limit that this machine cannot enforce */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,11 @@
 #include "engine/capsule/capsule.h"
 #include "engine/capsule/probe.h"
 
-#define INTERVAL_MS 30000
-#define TIMEOUT_MS  30000
-#define RETRIES	    3
-#define FIRST_MS    1000 /* between checks until it is healthy for the first time, at most */
+#define INTERVAL_MS   30000
+#define TIMEOUT_MS    30000
+#define RETRIES	      3
+#define PROBE_OUT_MAX 4096
+#define FIRST_MS      1000 /* between checks until it is healthy for the first time, at most */
 
 /**
  * struct sk_health_run - checks of one run of a capsule
@@ -140,6 +142,13 @@ static int begin(struct sk_health_run *h, struct sk_err *err)
 {
 	struct sk_capsule *c = h->c;
 	const struct sk_health *conf = &c->app.run.health;
+	/* Both are needed to enter the capsule's network. */
+	const struct sk_task task = {
+		.run = sk_probe_run,
+		.arg = &h->probe,
+		.caps = SK_CAP(CAP_SYS_ADMIN) | SK_CAP(CAP_SYS_PTRACE),
+		.out_max = PROBE_OUT_MAX,
+	};
 
 	if (conf->kind == SK_HEALTH_COMMAND)
 		return c->unit.ops->exec(&c->unit, conf->command, timeout_ms(conf), on_checked, h,
@@ -151,8 +160,7 @@ static int begin(struct sk_health_run *h, struct sk_err *err)
 		.timeout_ms = timeout_ms(conf),
 		.pid = c->app.network == SK_NETWORK_HOST ? 0 : c->unit.pid,
 	};
-	return sk_child_task(c->e->event, sk_probe_run, &h->probe, NULL, 0, 0, 0, 4096, on_checked,
-			     h, &h->child, err);
+	return sk_child_task(c->e->event, &task, on_checked, h, &h->child, err);
 }
 
 static void check(struct sk_health_run *h)

@@ -130,12 +130,12 @@ static void on_saved(void *arg, int status, const char *out, const char *err_tai
 static int on_save_due(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct sk_engine *e = arg;
+	const struct sk_task task = { .run = save_task, .arg = e };
 
 	e->save_timer = sd_event_source_disable_unref(e->save_timer);
 	if (e->saver)
 		return 0; /* its end looks again */
-	if (sk_child_task(e->event, save_task, e, NULL, 0, 0, 0, 0, on_saved, e, &e->saver, NULL) <
-	    0) {
+	if (sk_child_task(e->event, &task, on_saved, e, &e->saver, NULL) < 0) {
 		sk_record_flush(e);
 		return 0;
 	}

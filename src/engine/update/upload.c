@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -175,30 +173,13 @@ static void arrived(struct sk_update *u, const struct sk_digest *d)
 		sk_update_reconcile(u);
 }
 
-/* In the child: the verdict goes to standard output as "slug text". */
+/* In the child. */
 static int seal_task(void *arg)
 {
 	struct sk_upload *up = arg;
 	struct sk_err err = SK_ERR_INIT;
 
-	if (sk_staged_commit(up->st, &err) == 0)
-		return 0;
-	(void)printf("%s %s", err.slug, err.text);
-	return 1;
-}
-
-static void read_verdict(const char *out, struct sk_err *err)
-{
-	char slug[SK_ERR_SLUG_MAX];
-	size_t len = strcspn(out, " ");
-
-	if (out[len] == '\0' || len >= sizeof(slug)) {
-		(void)sk_err_set(err, -EIO, "io", "the image could not be sealed");
-		return;
-	}
-	memcpy(slug, out, len);
-	slug[len] = '\0';
-	(void)sk_err_set(err, -EBADMSG, slug, "%s", out + len + 1);
+	return sk_staged_commit(up->st, &err) < 0 ? sk_task_fail(&err) : 0;
 }
 
 static void on_sealed(void *arg, int status, const char *out, const char *err_tail)
@@ -209,18 +190,18 @@ static void on_sealed(void *arg, int status, const char *out, const char *err_ta
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_digest d = up->digest;
 	uint64_t size = up->size;
-	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && sk_store_has(u->store, &d);
+	int r = sk_task_verdict("sealing the image", status, out, err_tail, &err);
 
-	if (!good)
-		read_verdict(out, &err);
-	if (!good)
+	if (r == 0 && !sk_store_has(u->store, &d))
+		r = sk_err_set(&err, -EIO, "io", "the image could not be sealed");
+	if (r < 0)
 		sk_warning("image %s: %s", SK_DIGEST_STR(&d), err.text);
 	upload_free(up);
-	if (req && good)
+	if (req && r == 0)
 		(void)reply(req, size, true);
 	else if (req)
 		(void)sk_http_reply_err(req, &err);
-	if (good)
+	if (r == 0)
 		arrived(u, &d);
 }
 
@@ -251,7 +232,9 @@ static int seal_in_child(struct sk_upload *from, struct sk_http_req *req, struct
 {
 	struct sk_upload *up = disown(from, err);
 	int fds[SK_STORE_TASK_FDS_MAX];
-	size_t n;
+	struct sk_task task = {
+		.run = seal_task, .arg = up, .keep_fds = fds, .out_max = VERDICT_MAX
+	};
 	int r;
 
 	if (!up)
@@ -263,9 +246,8 @@ static int seal_in_child(struct sk_upload *from, struct sk_http_req *req, struct
 		upload_free(up);
 		return r;
 	}
-	n = sk_store_task_fds(up->u->store, up->st, fds);
-	r = sk_child_task(up->u->event, seal_task, up, fds, n, 0, 0, VERDICT_MAX, on_sealed, up,
-			  &up->child, err);
+	task.n_keep = sk_store_task_fds(up->u->store, up->st, fds);
+	r = sk_child_task(up->u->event, &task, on_sealed, up, &up->child, err);
 	if (r < 0) {
 		upload_free(up);
 		(void)sk_http_reply_err(req, err);

@@ -93,7 +93,12 @@ int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *er
 	struct sk_update *u = sk_update_of(arg);
 	int fds[SK_STORE_TASK_FDS_MAX];
 	struct verify *v;
-	size_t n = sk_store_task_fds(u->store, NULL, fds);
+	struct sk_task task = {
+		.run = verify_task,
+		.keep_fds = fds,
+		.n_keep = sk_store_task_fds(u->store, NULL, fds),
+		.out_max = REPORT_MAX,
+	};
 	int r;
 
 	if (u->verifying)
@@ -102,8 +107,8 @@ int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *er
 	if (!v)
 		return sk_err_oom(err);
 	*v = (struct verify){ u, req };
-	r = sk_child_task(u->event, verify_task, v, fds, n, 0, 0, REPORT_MAX, on_done, v,
-			  &u->verifying, err);
+	task.arg = v;
+	r = sk_child_task(u->event, &task, on_done, v, &u->verifying, err);
 	if (r < 0) {
 		free(v);
 		return r;

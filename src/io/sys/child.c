@@ -63,7 +63,7 @@ int sk_child_die_with(pid_t parent)
 	return getppid() == parent ? 0 : -ESRCH;
 }
 
-static int limit(int resource, uint64_t value)
+int sk_child_limit(int resource, uint64_t value)
 {
 	struct rlimit now, lim = { .rlim_cur = value, .rlim_max = value };
 
@@ -78,11 +78,11 @@ static int limit(int resource, uint64_t value)
 
 static int limits(const struct sk_child_spec *s)
 {
-	int r = limit(RLIMIT_AS, s->limit_as_bytes);
+	int r = sk_child_limit(RLIMIT_AS, s->limit_as_bytes);
 
 	if (r == 0)
-		r = limit(RLIMIT_CPU, s->limit_cpu_s);
-	return r < 0 ? r : limit(RLIMIT_FSIZE, s->limit_fsize_bytes);
+		r = sk_child_limit(RLIMIT_CPU, s->limit_cpu_s);
+	return r < 0 ? r : sk_child_limit(RLIMIT_FSIZE, s->limit_fsize_bytes);
 }
 
 /* Put the wanted descriptors at 0 to n + 2 and close all others. */

@@ -67,11 +67,47 @@ pid_t sk_child_pid(const struct sk_child *c);
 void sk_child_free(struct sk_child *c);
 SK_DEFINE_CLEANUP(struct sk_child, sk_child_free);
 
+/** One bit of struct sk_task.caps, e.g. SK_CAP(CAP_DAC_OVERRIDE) of <linux/capability.h>. */
+#define SK_CAP(cap) (UINT64_C(1) << (cap))
+
 /**
- * sk_child_task() - run a function of this program in a forked child, e.g. hashing or unpacking
- * The function's return value (0 to 125) becomes the exit status; what it writes to standard
- * output reaches @done. The child keeps no descriptor but those it uses: @keep_fds.
+ * struct sk_task - a function of this program to run in a forked child, and what it may do there
+ * @run:      hashes, unpacks, …; what it returns (0 to 125) becomes the exit status
+ * @keep_fds: of all descriptors from 3 on only these stay open
+ * @cwd:      working folder, or NULL
+ * @uid, @gid: who to become (0: stay); supplementary groups are dropped with them
+ * @caps:     the capabilities that it keeps while it stays root; all others go for good
+ * @confined: for work on what strangers sent: it has no network, may write below @cwd alone (Landlock,
+ *            where the kernel has it), and is the first to go when memory runs out
+ * @limit_as_bytes, @limit_cpu_s, @limit_fsize_bytes: rlimits; 0 for none
+ * @out_max:  most bytes kept of its standard output
+ * A task never gains a privilege by what it runs, and dies with the daemon.
  */
-int sk_child_task(sd_event *event, int (*task)(void *arg), void *task_arg, const int *keep_fds,
-		  size_t n_keep, uid_t uid, gid_t gid, size_t out_max, sk_child_done_fn done,
-		  void *arg, struct sk_child **ret, struct sk_err *err);
+struct sk_task {
+	int (*run)(void *arg);
+	void *arg;
+	const int *keep_fds;
+	size_t n_keep;
+	const char *cwd;
+	uid_t uid;
+	gid_t gid;
+	uint64_t caps;
+	bool confined;
+	uint64_t limit_as_bytes, limit_cpu_s, limit_fsize_bytes;
+	size_t out_max;
+};
+
+/** sk_child_task() - start @task in the event loop; @done and @ret as for sk_child_watch(). */
+int sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn done, void *arg,
+		  struct sk_child **ret, struct sk_err *err);
+
+/** sk_task_fail() - in a task: hand @err to the parent's sk_task_verdict(). Return: the exit status */
+int sk_task_fail(const struct sk_err *err);
+
+/**
+ * sk_task_verdict() - how a task ended, from what its sk_child_done_fn was given
+ * @what: "unpacking the archive", for the sentence about one that was killed
+ * Return: 0 when it ended well, or what it failed with
+ */
+int sk_task_verdict(const char *what, int status, const char *out, const char *err_tail,
+		    struct sk_err *err);

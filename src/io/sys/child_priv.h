@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/buf.h"
 #include "io/sys/child.h"
 
 /* Shared by child.c and child_watch.c only. */
@@ -22,6 +23,25 @@ void sk_child_tail_add(struct sk_child_tail *t, const char *data, size_t len);
 /** sk_child_tail_end() - the last SK_CHILD_ERR_TAIL bytes, without trailing blanks. */
 const char *sk_child_tail_end(struct sk_child_tail *t);
 
+struct sk_child {
+	sd_event *event;
+	pid_t pid;
+	int pidfd, out_fd, err_fd;
+	bool reaped;
+	sd_event_source *exit_source, *out_source, *err_source, *timer;
+	struct sk_buf out;
+	struct sk_child_tail tail;
+	sk_child_done_fn done;
+	void *arg;
+};
+
+/** sk_child_new() - a handle with its two pipes; the writing ends go to @out_w and @err_w. */
+int sk_child_new(sd_event *event, size_t out_max, sk_child_done_fn done, void *arg,
+		 struct sk_child **ret, int *out_w, int *err_w);
+
+/** sk_child_attach() - @c->pid and @c->pidfd are set: watch them in the loop. */
+int sk_child_attach(struct sk_child *c, uint64_t timeout_ms);
+
 /** sk_child_start() - as sk_child_spawn(), and a close-on-exec pidfd (owned by the caller). */
 int sk_child_start(const struct sk_child_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		   struct sk_err *err);
@@ -37,6 +57,9 @@ void sk_child_reset_signals(void);
 
 /** Become @uid and @gid (0: stay) without supplementary groups. 0 or -errno; this thread only. */
 int sk_child_become(uid_t uid, gid_t gid);
+
+/** Set an rlimit to @value, or to the hard limit where that is lower; 0: leave it. 0 or -errno. */
+int sk_child_limit(int resource, uint64_t value);
 
 /** Die with the parent, which must still be @parent. 0 or -errno. */
 int sk_child_die_with(pid_t parent);

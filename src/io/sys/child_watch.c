@@ -2,34 +2,17 @@
 #include "io/sys/child.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
 #include "io/sys/child_priv.h"
 
-#define KEEP_MAX 64
-#define CHUNK	 16384
+#define CHUNK 16384
 #define READS_A_GO \
 	16 /* chunks read before the loop gets its turn: a chatty child must not hog it */
-
-struct sk_child {
-	sd_event *event;
-	pid_t pid;
-	int pidfd, out_fd, err_fd;
-	bool reaped;
-	sd_event_source *exit_source, *out_source, *err_source, *timer;
-	struct sk_buf out;
-	struct sk_child_tail tail;
-	sk_child_done_fn done;
-	void *arg;
-};
 
 /* A child that was killed and freed before it had ended: somebody still has to collect it. */
 static int orphan_ended(sd_event_source *s, int fd, uint32_t events, void *arg)
@@ -159,7 +142,7 @@ static int on_exit_(sd_event_source *s, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
-static int attach(struct sk_child *c, uint64_t timeout_ms)
+int sk_child_attach(struct sk_child *c, uint64_t timeout_ms)
 {
 	int r;
 
@@ -177,9 +160,8 @@ static int attach(struct sk_child *c, uint64_t timeout_ms)
 	return r < 0 ? r : 0;
 }
 
-/* A handle with its two pipes; the writing ends go to @out_w and @err_w. */
-static int child_new(sd_event *event, size_t out_max, sk_child_done_fn done, void *arg,
-		     struct sk_child **ret, int *out_w, int *err_w)
+int sk_child_new(sd_event *event, size_t out_max, sk_child_done_fn done, void *arg,
+		 struct sk_child **ret, int *out_w, int *err_w)
 {
 	_cleanup_(sk_child_freep) struct sk_child *c = calloc(1, sizeof(*c));
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, r;
@@ -212,7 +194,7 @@ int sk_child_watch(sd_event *event, const struct sk_child_spec *spec, size_t out
 	struct sk_child_spec s = *spec;
 	int r;
 
-	r = child_new(event, out_max, done, arg, &c, &out_w, &err_w);
+	r = sk_child_new(event, out_max, done, arg, &c, &out_w, &err_w);
 	if (r < 0)
 		return sk_err_set(err, r, "child-failed", "cannot watch %s: %s", s.argv[0],
 				  strerror(-r));
@@ -223,117 +205,10 @@ int sk_child_watch(sd_event *event, const struct sk_child_spec *spec, size_t out
 	r = sk_child_start(&s, &c->pid, &c->pidfd, err);
 	if (r < 0)
 		return r;
-	r = attach(c, timeout_ms);
+	r = sk_child_attach(c, timeout_ms);
 	if (r < 0)
 		return sk_err_set(err, r, "child-failed", "cannot watch %s: %s", s.argv[0],
 				  strerror(-r));
-	*ret = TAKE_PTR(c);
-	return 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* Close all descriptors from 3 on but those in @keep. */
-static int close_others(const int *keep, size_t n)
-{
-	int sorted[KEEP_MAX];
-	unsigned from = 3;
-
-	memcpy(sorted, keep, n * sizeof(*keep));
-	qsort(sorted, n, sizeof(*sorted), by_number);
-	for (size_t i = 0; i < n; i++) {
-		if (sorted[i] < (int)from)
-			continue;
-		if (sorted[i] > (int)from && close_range(from, (unsigned)sorted[i] - 1, 0) < 0)
-			return -errno;
-		from = (unsigned)sorted[i] + 1;
-	}
-	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
-}
-
-struct task_setup {
-	int (*task)(void *arg);
-	void *arg;
-	const int *keep;
-	size_t n_keep;
-	uid_t uid;
-	gid_t gid;
-	pid_t parent;
-	int out_w, err_w;
-};
-
-static int task_fds(const struct task_setup *t)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0 || dup2(null, 0) < 0 || dup2(t->out_w, 1) < 0 || dup2(t->err_w, 2) < 0)
-		return -errno;
-	return t->n_keep > 0		    ? close_others(t->keep, t->n_keep)
-	       : close_range(3, ~0U, 0) < 0 ? -errno
-					    : 0;
-}
-
-static int task_main(const struct task_setup *t)
-{
-	int r;
-
-	sk_child_reset_signals();
-	r = task_fds(t);
-	if (r == 0)
-		r = sk_child_become(t->uid, t->gid);
-	if (r == 0)
-		r = sk_child_die_with(t->parent);
-	if (r < 0) {
-		(void)dprintf(2, "cannot set up a task: %s\n", strerror(-r));
-		return 126;
-	}
-	r = t->task(t->arg);
-	(void)fflush(stdout);
-	(void)fflush(stderr);
-	return r >= 0 && r <= 125 ? r : 125;
-}
-
-static int task_fork(const struct task_setup *t, struct sk_child *c)
-{
-	/* What waits in the buffers would be written twice. */
-	(void)fflush(stdout);
-	(void)fflush(stderr);
-	c->pid = fork();
-	if (c->pid < 0)
-		return -errno;
-	if (c->pid == 0)
-		_exit(task_main(t));
-	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-	if (c->pidfd >= 0)
-		return 0;
-	(void)kill(c->pid, SIGKILL);
-	(void)waitpid(c->pid, NULL, 0);
-	return -EMFILE;
-}
-
-int sk_child_task(sd_event *event, int (*task)(void *arg), void *task_arg, const int *keep_fds,
-		  size_t n_keep, uid_t uid, gid_t gid, size_t out_max, sk_child_done_fn done,
-		  void *arg, struct sk_child **ret, struct sk_err *err)
-{
-	_cleanup_(sk_child_freep) struct sk_child *c = NULL;
-	_cleanup_close_ int out_w = -1, err_w = -1;
-	struct task_setup t = { task, task_arg, keep_fds, n_keep, uid, gid, getpid(), -1, -1 };
-	int r;
-
-	if (n_keep > KEEP_MAX)
-		return sk_err_set(err, -EINVAL, "internal", "a task keeps too many descriptors");
-	r = child_new(event, out_max, done, arg, &c, &out_w, &err_w);
-	t.out_w = out_w;
-	t.err_w = err_w;
-	if (r == 0)
-		r = task_fork(&t, c);
-	if (r == 0)
-		r = attach(c, 0);
-	if (r < 0)
-		return sk_err_set(err, r, "child-failed", "cannot start a task: %s", strerror(-r));
 	*ret = TAKE_PTR(c);
 	return 0;
 }

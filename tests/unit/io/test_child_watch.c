@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,54 +151,6 @@ static void missing_program(void **state)
 	assert_true(sk_err_is(&err, "child-failed"));
 }
 
-static int count_fds(void *arg)
-{
-	int *keep = arg, open_fds = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			open_fds++;
-	printf("%d %d", open_fds, fcntl(*keep, F_GETFD) >= 0);
-	(void)fprintf(stderr, "note");
-	return 5;
-}
-
-static void task_runs_with_few_descriptors(void **state)
-{
-	struct fixture *f = *state;
-	int a = open("/dev/null", O_RDONLY), b = open("/dev/null", O_RDONLY);
-
-	assert_int_equal(sk_child_task(f->event, count_fds, &b, &b, 1, 0, 0, 100, on_done, f,
-				       &f->child, NULL),
-			 0);
-	(void)sd_event_loop(f->event);
-	assert_string_equal(f->out, "4 1");
-	assert_string_equal(f->tail, "note");
-	assert_int_equal(WEXITSTATUS(f->status), 5);
-	(void)close(a);
-	(void)close(b);
-}
-
-static int whoami(void *arg)
-{
-	printf("%d %d", (int)getuid(), (int)getegid());
-	return 1000; /* out of range: must not come out as 1000 % 256 */
-}
-
-static void task_changes_user(void **state)
-{
-	struct fixture *f = *state;
-
-	if (geteuid() != 0)
-		skip();
-	assert_int_equal(sk_child_task(f->event, whoami, NULL, NULL, 0, 65534, 65534, 100, on_done,
-				       f, &f->child, NULL),
-			 0);
-	(void)sd_event_loop(f->event);
-	assert_string_equal(f->out, "65534 65534");
-	assert_int_equal(WEXITSTATUS(f->status), 125);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,8 +161,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(grandchild_is_not_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(freeing_kills_and_collects, setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_program, setup, teardown),
-		cmocka_unit_test_setup_teardown(task_runs_with_few_descriptors, setup, teardown),
-		cmocka_unit_test_setup_teardown(task_changes_user, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
