@@ -24,6 +24,8 @@ struct sk_daemon {
 	struct sk_engine *engine;
 	struct sk_update *update;
 	struct sk_names *names; /* local image names */
+	struct sk_workdirs *workdirs;
+	struct sk_docker_loads *loads;
 	struct sk_http *http;
 	uid_t agent_uid; /* (uid_t)-1: nobody */
 	gid_t group_gid; /* (gid_t)-1: nobody */

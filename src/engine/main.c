@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "engine/daemon.h"
 #include "engine/docker/docker.h"
+#include "engine/docker/workdir.h"
 
 #define CONFIG_FILE	"/etc/skerry/skerryd.conf"
 #define CONNECTIONS_MAX 256
@@ -111,7 +112,20 @@ static int make_update(struct sk_daemon *d, struct sk_err *err)
 	};
 	int r = sk_update_new(d->event, d->store, d->engine, &config, &d->update, err);
 
-	return r < 0 ? r : sk_update_start(d->update, err);
+	r = r < 0 ? r : sk_update_start(d->update, err);
+	/* A daemon that was killed may have left the half of an image that nobody will finish. */
+	if (r == 0)
+		sk_update_collect(d->update);
+	return r;
+}
+
+static int make_loads(struct sk_daemon *d, struct sk_err *err)
+{
+	int r = sk_workdirs_open(d->event, d->config.state_dir, &d->workdirs, err);
+
+	if (r == 0 && sk_docker_loads_new(d, &d->loads) < 0)
+		r = sk_err_oom(err);
+	return r;
 }
 
 /* The service manager's socket when it passes one, else one of our own. */
@@ -192,12 +206,15 @@ static int daemon_start(struct sk_daemon *d, struct sk_err *err)
 	r = r < 0 ? r : sk_names_open(d->store, &d->names, err);
 	r = r < 0 ? r : make_engine(d, err);
 	r = r < 0 ? r : make_update(d, err);
+	r = r < 0 ? r : make_loads(d, err);
 	return r < 0 ? r : make_http(d, err);
 }
 
 static void daemon_done(struct sk_daemon *d)
 {
 	sk_http_free(d->http);
+	sk_docker_loads_free(d->loads);
+	sk_workdirs_free(d->workdirs);
 	sk_update_free(d->update);
 	sk_engine_free(d->engine);
 	sk_names_free(d->names);

@@ -208,6 +208,17 @@ int sk_staged_end_writing(struct sk_staged *st, struct sk_err *err)
 	return 0;
 }
 
+void sk_staged_lend(struct sk_staged *st)
+{
+	close_fd(st);
+}
+
+void sk_staged_drop(struct sk_staged *st)
+{
+	discard(st);
+	sk_staged_close(st);
+}
+
 size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,
 			 int fds[static SK_STORE_TASK_FDS_MAX])
 {
@@ -365,32 +376,37 @@ static int copy_from(struct sk_staged *st, int fd, struct sk_err *err)
 	}
 }
 
+int sk_staged_fill(struct sk_staged *st, int fd, struct sk_err *err)
+{
+	struct sk_fs *fs = st->store->fs;
+	int r = 0;
+
+	/* The file has all of it: what an interrupted transfer left is of no use. */
+	if (st->offset > 0)
+		r = fs->ops->truncate(fs, st->fd, 0);
+	if (r < 0)
+		return sk_store_fail(err, r, "restart image", SK_DIGEST_STR(&st->digest));
+	st->offset = st->hashed = st->flushed = 0;
+	r = copy_from(st, fd, err);
+	if (r == 0 && st->offset < st->size)
+		r = sk_err_set(err, -ENODATA, "digest-mismatch",
+			       "image %s ends after %llu of %llu bytes; nothing was stored",
+			       SK_DIGEST_STR(&st->digest), (unsigned long long)st->offset,
+			       (unsigned long long)st->size);
+	if (r < 0)
+		discard(st);
+	return r;
+}
+
 int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *want, uint64_t size_bytes,
 		    struct sk_err *err)
 {
 	_cleanup_(sk_staged_closep) struct sk_staged *st = NULL;
 	int r = sk_staged_open(s, want, size_bytes, &st, err);
 
-	if (r < 0)
-		return r;
-	/* The file has all of it: what an interrupted transfer left is of no use. */
-	if (st->offset > 0) {
-		r = s->fs->ops->truncate(s->fs, st->fd, 0);
-		if (r < 0)
-			return sk_store_fail(err, r, "restart image", SK_DIGEST_STR(want));
-		st->offset = st->flushed = 0;
-	}
-	r = copy_from(st, fd, err);
-	if (r == 0 && st->offset < size_bytes)
-		r = sk_err_set(err, -ENODATA, "digest-mismatch",
-			       "image %s ends after %llu of %llu bytes; nothing was stored",
-			       SK_DIGEST_STR(want), (unsigned long long)st->offset,
-			       (unsigned long long)size_bytes);
-	if (r < 0) {
-		discard(st);
-		return r;
-	}
-	return sk_staged_commit(TAKE_PTR(st), err);
+	if (r == 0)
+		r = sk_staged_fill(st, fd, err);
+	return r < 0 ? r : sk_staged_commit(TAKE_PTR(st), err);
 }
 
 static bool is_part(const char *name)

@@ -47,6 +47,8 @@ int sk_staged_write(struct sk_staged *st, const void *data, size_t len, struct s
  * A wrong digest is "digest-mismatch": the part is removed, nothing is stored.
  */
 int sk_staged_commit(struct sk_staged *st, struct sk_err *err);
+/** sk_staged_fill() - all of it from a file of the caller, instead of what is there; then commit. */
+int sk_staged_fill(struct sk_staged *st, int fd, struct sk_err *err);
 uint64_t sk_staged_rehash_bytes(const struct sk_staged *st);
 /**
  * sk_staged_end_writing() - no more bytes will come: from here on the part is open for reading only
@@ -54,6 +56,10 @@ uint64_t sk_staged_rehash_bytes(const struct sk_staged *st);
  */
 int sk_staged_end_writing(struct sk_staged *st, struct sk_err *err);
 void sk_staged_close(struct sk_staged *st);
+/** sk_staged_lend() - a child that was forked fills and commits it: no descriptor of it stays here */
+void sk_staged_lend(struct sk_staged *st);
+/** sk_staged_drop() - close, and remove what is not committed */
+void sk_staged_drop(struct sk_staged *st);
 SK_DEFINE_CLEANUP(struct sk_staged, sk_staged_close);
 /** sk_store_part_bytes() - bytes that are here of an image not complete yet; 0 for none. */
 uint64_t sk_store_part_bytes(struct sk_store *s, const struct sk_digest *d);

@@ -90,6 +90,11 @@ int sk_create_parse(const json_t *body, struct sk_create *ret, struct sk_err *er
 void sk_create_done(struct sk_create *c);
 
 /* load.c */
+
+/** sk_docker_loads_new() - what is under way in `docker load`; @d is borrowed */
+int sk_docker_loads_new(struct sk_daemon *d, struct sk_docker_loads **ret);
+/** Ends them all. */
+void sk_docker_loads_free(struct sk_docker_loads *l);
 int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
 			struct sk_err *err);
 int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err);

@@ -1,169 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/epoll.h>
 
-#include "base/file.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/docker/docker.h"
-#include "io/image/archive.h"
-#include "io/image/rootfs.h"
+#include "engine/docker/unpack.h"
+#include "engine/docker/workdir.h"
 #include "io/json.h"
 #include "io/sys/child.h"
 
 #define OUT_MAX	   (64 * 1024)
 #define BUFFER_MAX (64 * 1024)
 #define TAGS_MAX   64
+/* At a time; others wait with their body not taken. Each has a user of its own. */
+#define LOADS_MAX   2
+#define BUSY_MS	    100
+#define CPU_MAX_S   3600
+#define MEMORY_MAX  (sizeof(void *) > 4 ? UINT64_C(4) << 30 : UINT64_C(2) << 30)
+#define SPOOL_PARTS 2 /* as much as the archive may be larger than what comes out of it */
 
 /*
- * POST /images/load: an archive of `docker save` becomes a capsule image. The body is spooled to a file
- * without a name; a child unpacks it, packs a file system and writes the image to another such file;
- * what it found is told as JSON on its standard output. Then the image goes into the store under its
- * hash and gets the archive's names. Cut off anywhere, nothing of it is left.
+ * POST /images/load: an archive of `docker save` becomes a capsule image. The body goes through a pipe to
+ * a confined child, which unpacks it and packs an image; a second one, which sees nothing but bytes to
+ * hash, copies that into the store; then it gets the archive's names. The loop itself touches no file
+ * of it. Cut off anywhere, nothing of it is left.
+ *
+ * Whoever leaves before the store has begun ends the load.
  */
 struct load {
+	struct load *next;
 	struct sk_daemon *d;
-	int spool_fd, image_fd;
+	unsigned slot;
+	struct sk_http_req *req;       /* until all of the body is here */
+	struct sk_http_stream *stream; /* from then on; NULL when the client has left */
 	char *work_dir;
-	struct sk_http_stream *stream; /* NULL: the client has left; the load goes on */
+	int image_fd, pipe_fd;
+	struct sk_buf rest; /* of the body: the pipe was full */
+	sd_event_source *writable, *busy;
+	struct sk_unpack unpack;
 	struct sk_child *child;
+	json_t *found; /* by the first child; it is done */
+	bool failed;
+	struct sk_err err;
+	struct sk_digest digest;
+	uint64_t size;
+	struct sk_staged *staged; /* in the hands of the second child */
 };
 
-static void load_free(void *arg)
+struct sk_docker_loads {
+	struct sk_daemon *d;
+	struct load *all; /* in the order in which they came */
+};
+
+int sk_docker_loads_new(struct sk_daemon *d, struct sk_docker_loads **ret)
 {
-	struct load *l = arg;
-
-	sk_child_freep(&l->child);
-	sk_closep(&l->spool_fd);
-	sk_closep(&l->image_fd);
-	if (l->work_dir)
-		(void)sk_rm_rf(AT_FDCWD, l->work_dir);
-	free(l->work_dir);
-	free(l);
-}
-
-static int open_temporary(const char *dir, int *fd, struct sk_err *err)
-{
-	*fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	return *fd < 0 ? sk_err_set(err, -errno, "io", "cannot make a file in %s: %s", dir,
-				    strerror(errno))
-		       : 0;
-}
-
-/* Bytes come; at the end both files and the child's folder are ready. */
-static int load_begin(struct sk_http_req *req, struct sk_daemon *d, struct load **ret,
-		      struct sk_err *err)
-{
-	struct load *l = calloc(1, sizeof(*l));
-	int r;
-
-	if (!l)
-		return sk_err_oom(err);
-	l->d = d;
-	l->spool_fd = l->image_fd = -1;
-	sk_http_set_user(req, l, load_free);
-	r = open_temporary(d->config.state_dir, &l->spool_fd, err);
-	if (r == 0)
-		r = open_temporary(d->config.state_dir, &l->image_fd, err);
-	*ret = l;
-	return r;
-}
-
-int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
-			struct sk_err *err)
-{
-	struct load *l = sk_http_user(req);
-	int r = l ? 0 : load_begin(req, arg, &l, err);
-
-	if (r < 0 || len == 0)
-		return r;
-	r = sk_fd_write(l->spool_fd, data, len);
-	if (r == -ENOSPC)
-		return sk_err_set(err, r, "no-space", "no space for the archive");
-	return r < 0 ? sk_err_set(err, r, "io", "cannot keep the archive: %s", strerror(-r)) : 0;
-}
-
-/* --- in the child --- */
-
-/* What the image calls itself: its first tag's last word, or "image". */
-static void image_name(char *const *tags, char buf[static SK_NAME_MAX + 1])
-{
-	const char *s = tags && tags[0] ? tags[0] : "image";
-	const char *slash = strrchr(s, '/');
-
-	s = slash ? slash + 1 : s;
-	(void)snprintf(buf, SK_NAME_MAX + 1, "%.*s",
-		       (int)SK_MIN(strcspn(s, ":@"), (size_t)SK_NAME_MAX), s);
-	if (!sk_name_ok(buf))
-		(void)snprintf(buf, SK_NAME_MAX + 1, "image");
-}
-
-static int pack(struct load *l, const struct sk_unpacked *u, struct sk_image_info *info,
-		struct sk_err *err)
-{
-	_cleanup_free_ char *root = sk_asprintf("%s/rootfs", l->work_dir);
-	_cleanup_free_ void *tree = NULL;
-	_cleanup_close_ int rootfs_fd = -1;
-	size_t tree_len;
-	int r;
-
-	if (!root)
-		return sk_err_oom(err);
-	r = sk_rootfs_make(root, "squashfs", NULL, 0, l->work_dir, &rootfs_fd, &info->rootfs_size,
-			   err);
-	if (r == 0 && sk_digest_of_fd(rootfs_fd, 0, info->rootfs_size, &info->rootfs_digest) < 0)
-		r = sk_err_set(err, -EIO, "io", "cannot read what was packed");
-	if (r == 0)
-		r = sk_image_build_tree(info, &tree, &tree_len, err);
-	return r < 0 ? r : sk_image_assemble(l->image_fd, tree, tree_len, rootfs_fd, err);
-}
-
-static int convert(struct load *l, struct sk_unpacked *u, struct sk_err *err)
-{
-	struct sk_image_info info = { .type = SK_ROOTFS_SQUASHFS, .kind = SK_KIND_CONTAINER };
-	char name[SK_NAME_MAX + 1];
-	int r;
-
-	if (lseek(l->spool_fd, 0, SEEK_SET) < 0)
-		return sk_err_set(err, -errno, "io", "cannot read the archive again");
-	r = sk_archive_unpack(l->spool_fd, l->work_dir, l->d->config.unpacked_max, u, err);
-	if (r < 0)
-		return r;
-	image_name(u->tags, name);
-	info.name = name;
-	r = sk_run_from_oci(u->config, u->config_len, &info.run, &info.arch, err);
-	return r < 0 ? r : pack(l, u, &info, err);
-}
-
-/* One JSON object on standard output: {"digest", "size", "tags"} or {"slug", "message"}. */
-static int child_task(void *arg)
-{
-	struct load *l = arg;
-	struct sk_unpacked u = { 0 };
-	struct sk_err err = SK_ERR_INIT;
-	struct sk_digest digest;
-	_cleanup_json_ json_t *out = NULL;
-	struct stat st;
-	int r = convert(l, &u, &err);
-
-	if (r == 0 && (fstat(l->image_fd, &st) < 0 ||
-		       sk_digest_of_fd(l->image_fd, 0, (uint64_t)st.st_size, &digest) < 0))
-		r = sk_err_set(&err, -EIO, "io", "cannot read the new image");
-	if (r < 0)
-		out = json_pack("{s:s, s:s}", "slug", err.slug, "message", err.text);
-	else
-		out = json_pack("{s:s, s:I, s:o}", "digest", SK_DIGEST_STR(&digest), "size",
-				(json_int_t)st.st_size, "tags", sk_json_strv(u.tags));
-	if (!out || json_dumpfd(out, STDOUT_FILENO, JSON_COMPACT) < 0)
-		return 1;
+	*ret = calloc(1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	(*ret)->d = d;
 	return 0;
 }
 
-/* --- back in the daemon --- */
+static bool is_running(const struct load *l)
+{
+	return l->work_dir != NULL;
+}
+
+/* Return: LOADS_MAX when there is none */
+static unsigned free_slot(const struct sk_docker_loads *all)
+{
+	bool taken[LOADS_MAX] = { false };
+	unsigned slot = 0;
+
+	for (const struct load *l = all->all; l; l = l->next)
+		if (is_running(l))
+			taken[l->slot] = true;
+	while (slot < LOADS_MAX && taken[slot])
+		slot++;
+	return slot;
+}
+
+static void wake_next(struct sk_docker_loads *all)
+{
+	for (struct load *l = all->all; l; l = l->next)
+		if (!is_running(l) && !l->failed && l->req) {
+			sk_http_body_more(l->req);
+			return;
+		}
+}
+
+static void close_pipe(struct load *l)
+{
+	l->writable = sd_event_source_disable_unref(l->writable);
+	sk_closep(&l->pipe_fd);
+	l->pipe_fd = -1;
+	sk_buf_done(&l->rest);
+}
+
+static void load_free(void *arg)
+{
+	struct load *l = arg, **at = &l->d->loads->all;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	sk_child_free(l->child);
+	close_pipe(l);
+	sd_event_source_disable_unref(l->busy);
+	sk_closep(&l->image_fd);
+	if (l->staged)
+		sk_staged_drop(l->staged);
+	if (l->work_dir)
+		sk_workdir_discard(l->d->workdirs, l->work_dir);
+	json_decref(l->found);
+	wake_next(l->d->loads);
+	free(l);
+}
+
+void sk_docker_loads_free(struct sk_docker_loads *all)
+{
+	while (all && all->all)
+		load_free(all->all);
+	free(all);
+}
 
 static void say(struct load *l, json_t *steals)
 {
@@ -183,28 +147,37 @@ static void load_end(struct load *l)
 	load_free(l);
 }
 
+/* While the body still comes, the client is told with its next piece. */
 static void load_fail(struct load *l, const struct sk_err *err)
 {
 	sk_notice("an image was not loaded: %s", err->text);
+	l->failed = true;
+	l->err = *err;
+	close_pipe(l);
+	if (l->req) {
+		sk_http_body_more(l->req);
+		return;
+	}
 	say(l,
 	    json_pack("{s:{s:s}, s:s}", "errorDetail", "message", err->text, "error", err->text));
 	load_end(l);
 }
 
-static int name_image(struct load *l, const json_t *out, const struct sk_digest *d,
-		      struct sk_err *err)
+/* --- second: into the store --- */
+
+static int name_image(struct load *l, struct sk_err *err)
 {
 	_cleanup_strv_ char **tags = NULL;
-	int r = sk_json_get_strv(out, "tags", TAGS_MAX, &tags, err);
+	int r = sk_json_get_strv(l->found, "tags", TAGS_MAX, &tags, err);
 
 	if (r == 0 && sk_strv_len(tags) == 0)
 		/* Without any name it would be collected as nobody's. */
-		r = sk_strv_addf(&tags, "loaded:%.12s", SK_DIGEST_STR(d));
+		r = sk_strv_addf(&tags, "loaded:%.12s", SK_DIGEST_STR(&l->digest));
 	SK_STRV_FOREACH (t, tags) {
 		char name[SK_IMAGE_NAME_MAX + 1];
 
 		r = r < 0 ? r : sk_names_normal(*t, name, err);
-		r = r < 0 ? r : sk_names_set(l->d->names, name, d, err);
+		r = r < 0 ? r : sk_names_set(l->d->names, name, &l->digest, err);
 		if (r == 0)
 			say(l,
 			    json_pack("{s:o}", "stream", json_sprintf("Loaded image: %s\n", name)));
@@ -212,78 +185,300 @@ static int name_image(struct load *l, const json_t *out, const struct sk_digest 
 	return r;
 }
 
-static int take_in(struct load *l, const char *text, struct sk_err *err)
+static void finish(struct load *l)
 {
-	_cleanup_json_ json_t *out = NULL;
-	const char *message = NULL, *slug = NULL;
-	struct sk_digest digest;
-	uint64_t size = 0;
-	int r = sk_json_parse(text, strlen(text), &out, err);
-
-	r = r < 0 ? r : sk_json_get_str(out, "message", &message, err);
-	r = r < 0 ? r : sk_json_get_str(out, "slug", &slug, err);
-	if (r == 0 && message)
-		return sk_err_set(err, -EINVAL, slug ?: "bad-archive", "%s", message);
-	r = r < 0 ? r : sk_json_need_digest(out, "digest", &digest, err);
-	r = r < 0 ? r : sk_json_get_u64(out, "size", &size, err);
-	if (r == 0 && !sk_store_has(l->d->store, &digest)) {
-		if (lseek(l->image_fd, 0, SEEK_SET) < 0)
-			return sk_err_set(err, -errno, "io", "cannot read the new image");
-		r = sk_store_add_fd(l->d->store, l->image_fd, &digest, size, err);
-	}
-	return r < 0 ? r : name_image(l, out, &digest, err);
-}
-
-static void on_child(void *arg, int status, const char *out, const char *err_tail)
-{
-	struct load *l = arg;
 	struct sk_err err = SK_ERR_INIT;
-	int r;
 
-	if (status != 0)
-		r = sk_err_set(&err, -EIO, "child-failed", "unpacking ended early (status %d): %s",
-			       status, err_tail ? err_tail : "");
-	else
-		r = take_in(l, out, &err);
-	if (r < 0)
+	if (name_image(l, &err) < 0)
 		load_fail(l, &err);
 	else
 		load_end(l);
 }
 
-/* Goes on without the client, as Docker does: most of the work is done. */
-static void on_gone(struct sk_http_stream *s, void *arg)
+static int store_task(void *arg)
 {
-	((struct load *)arg)->stream = NULL;
+	struct load *l = arg;
+	struct sk_err err = SK_ERR_INIT;
+	int r = 0;
+
+	if (lseek(l->image_fd, 0, SEEK_SET) < 0)
+		r = sk_err_set(&err, -errno, "io", "cannot read the new image");
+	r = r < 0 ? r : sk_staged_fill(l->staged, l->image_fd, &err);
+	r = r < 0 ? r : sk_staged_commit(l->staged, &err);
+	return r < 0 ? sk_task_fail(&err) : 0;
 }
 
-static int make_work_dir(struct load *l, struct sk_err *err)
+static void on_stored(void *arg, int status, const char *out, const char *err_tail)
 {
-	l->work_dir = sk_asprintf("%s/load-XXXXXX", l->d->config.state_dir);
-	if (!l->work_dir)
-		return sk_err_oom(err);
-	if (mkdtemp(l->work_dir))
+	struct load *l = arg;
+	struct sk_err err = SK_ERR_INIT;
+	int r = sk_task_verdict("storing the image", status, out, err_tail, &err);
+
+	sk_child_free(TAKE_PTR(l->child));
+	sk_staged_drop(TAKE_PTR(l->staged));
+	if (r == 0 && !sk_store_has(l->d->store, &l->digest))
+		r = sk_err_set(&err, -EIO, "io", "the image could not be stored");
+	if (r < 0)
+		load_fail(l, &err);
+	else
+		finish(l);
+}
+
+static int store_in_child(struct load *l, struct sk_err *err)
+{
+	int fds[SK_STORE_TASK_FDS_MAX + 1];
+	struct sk_task task = { .run = store_task, .arg = l, .keep_fds = fds, .out_max = OUT_MAX };
+	int r = sk_staged_open(l->d->store, &l->digest, l->size, &l->staged, err);
+
+	if (r < 0)
+		return r;
+	task.n_keep = sk_store_task_fds(l->d->store, l->staged, fds);
+	fds[task.n_keep++] = l->image_fd;
+	r = sk_child_task(l->d->event, &task, on_stored, l, &l->child, err);
+	if (r == 0)
+		sk_staged_lend(l->staged);
+	return r;
+}
+
+static int on_no_longer_busy(sd_event_source *s, uint64_t usec, void *arg);
+
+/* Somebody else brings the same image just now: wait for him. */
+static int wait_while_busy(struct load *l)
+{
+	l->busy = sd_event_source_disable_unref(l->busy);
+	return sd_event_add_time_relative(l->d->event, &l->busy, CLOCK_MONOTONIC, BUSY_MS * 1000, 0,
+					  on_no_longer_busy, l);
+}
+
+static void store(struct load *l)
+{
+	struct sk_err err = SK_ERR_INIT;
+	int r;
+
+	if (sk_store_has(l->d->store, &l->digest)) {
+		finish(l);
+		return;
+	}
+	r = store_in_child(l, &err);
+	if (r == -EBUSY && wait_while_busy(l) >= 0)
+		return;
+	if (r < 0)
+		load_fail(l, &err);
+}
+
+static int on_no_longer_busy(sd_event_source *s, uint64_t usec, void *arg)
+{
+	store(arg);
+	return 0;
+}
+
+/* --- first: unpacked by a child that may do nothing else --- */
+
+static int read_found(struct load *l, const char *text, struct sk_err *err)
+{
+	int r = sk_json_parse(text, strlen(text), &l->found, err);
+
+	r = r < 0 ? r : sk_json_need_digest(l->found, "digest", &l->digest, err);
+	return r < 0 ? r : sk_json_get_u64(l->found, "size", &l->size, err);
+}
+
+static void on_unpacked(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct load *l = arg;
+	struct sk_err err = SK_ERR_INIT;
+	int r = sk_task_verdict("unpacking the archive", status, out, err_tail, &err);
+
+	sk_child_free(TAKE_PTR(l->child));
+	if (r == 0)
+		r = read_found(l, out, &err);
+	if (r < 0) {
+		load_fail(l, &err);
+		return;
+	}
+	close_pipe(l);
+	/* What follows the archive's end is read and thrown away. */
+	if (l->req)
+		sk_http_body_more(l->req);
+	else
+		store(l);
+}
+
+static int on_pipe_writable(sd_event_source *s, int fd, uint32_t events, void *arg)
+{
+	struct load *l = arg;
+	ssize_t n = write(fd, l->rest.data, l->rest.len);
+
+	/* The child is gone: its end is told separately. */
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	if (n > 0)
+		sk_buf_drop(&l->rest, (size_t)n);
+	if (l->rest.len > 0)
 		return 0;
-	free(TAKE_PTR(l->work_dir));
-	return sk_err_set(err, -errno, "io", "cannot make a work folder: %s", strerror(errno));
+	(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	if (l->req)
+		sk_http_body_more(l->req);
+	else
+		close_pipe(l);
+	return 0;
+}
+
+static int make_pipe(struct load *l, struct sk_err *err)
+{
+	int p[2], r;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return sk_err_set(err, -errno, "io", "cannot make a pipe: %s", strerror(errno));
+	l->unpack.archive_fd = p[0];
+	l->pipe_fd = p[1];
+	l->rest.max = BUFFER_MAX;
+	r = fcntl(p[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	if (r == 0)
+		r = sd_event_add_io(l->d->event, &l->writable, p[1], EPOLLOUT, on_pipe_writable, l);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(l->writable, SD_EVENT_OFF);
+	return r < 0 ? sk_err_set(err, r, "io", "cannot watch a pipe: %s", strerror(-r)) : 0;
+}
+
+static int open_image(struct load *l, struct sk_err *err)
+{
+	const char *dir = l->d->config.state_dir;
+
+	l->image_fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	return l->image_fd < 0 ? sk_err_set(err, -errno, "io", "cannot make a file in %s: %s", dir,
+					    strerror(errno))
+			       : 0;
+}
+
+static int unpack_in_child(struct load *l, uid_t uid, struct sk_err *err)
+{
+	const int keep[] = { l->unpack.archive_fd, l->image_fd };
+	const struct sk_task task = {
+		.run = sk_unpack_task,
+		.arg = &l->unpack,
+		.keep_fds = keep,
+		.n_keep = ARRAY_SIZE(keep),
+		.cwd = l->work_dir,
+		.uid = uid,
+		.gid = uid,
+		.confined = true,
+		.limit_as_bytes = MEMORY_MAX,
+		.limit_cpu_s = CPU_MAX_S,
+		.limit_fsize_bytes = l->unpack.unpacked_max * SPOOL_PARTS,
+		.out_max = OUT_MAX,
+	};
+
+	l->unpack.image_fd = l->image_fd;
+	return sk_child_task(l->d->event, &task, on_unpacked, l, &l->child, err);
+}
+
+static int start(struct load *l, unsigned slot, struct sk_err *err)
+{
+	uid_t uid = l->d->config.uid_base + SK_ENGINE_UIDS_MAX + slot;
+	int r = sk_workdir_make(l->d->workdirs, uid, &l->work_dir, err);
+
+	l->slot = slot;
+	l->unpack.unpacked_max = l->d->config.unpacked_max;
+	r = r < 0 ? r : open_image(l, err);
+	r = r < 0 ? r : make_pipe(l, err);
+	r = r < 0 ? r : unpack_in_child(l, uid, err);
+	sk_closep(&l->unpack.archive_fd);
+	l->unpack.archive_fd = -1;
+	return r;
+}
+
+/* --- the request --- */
+
+static struct load *begin(struct sk_http_req *req, struct sk_daemon *d, struct sk_err *err)
+{
+	struct load *l = calloc(1, sizeof(*l)), **at = &d->loads->all;
+
+	if (!l) {
+		(void)sk_err_oom(err);
+		return NULL;
+	}
+	l->d = d;
+	l->req = req;
+	l->image_fd = l->pipe_fd = l->unpack.archive_fd = -1;
+	while (*at)
+		at = &(*at)->next;
+	*at = l;
+	sk_http_set_user(req, l, load_free);
+	return l;
+}
+
+/* Return: 0, or -EAGAIN when others are to be waited for */
+static int make_sure_it_runs(struct load *l, struct sk_err *err)
+{
+	unsigned slot = free_slot(l->d->loads);
+
+	if (is_running(l))
+		return 0;
+	return slot == LOADS_MAX ? -EAGAIN : start(l, slot, err);
+}
+
+static int pass_on(struct load *l, const void *data, size_t len, struct sk_err *err)
+{
+	ssize_t n;
+
+	if (l->rest.len > 0)
+		return -EAGAIN;
+	n = write(l->pipe_fd, data, len);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -EAGAIN; /* the child is gone, and wakes the request when that is told */
+	n = SK_MAX(n, 0);
+	if ((size_t)n == len)
+		return 0;
+	if (sk_buf_add(&l->rest, (const char *)data + n, len - (size_t)n) < 0)
+		return sk_err_oom(err);
+	(void)sd_event_source_set_enabled(l->writable, SD_EVENT_ON);
+	return 0;
+}
+
+int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
+			struct sk_err *err)
+{
+	struct load *l = sk_http_user(req) ?: begin(req, arg, err);
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	if (l->failed) {
+		*err = l->err;
+		return err->code;
+	}
+	if (len == 0)
+		return 0;
+	r = make_sure_it_runs(l, err);
+	if (r < 0 || l->found)
+		return r;
+	return pass_on(l, data, len, err);
+}
+
+static void on_gone(struct sk_http_stream *s, void *arg)
+{
+	struct load *l = arg;
+
+	l->stream = NULL;
+	if (!l->staged)
+		load_free(l);
 }
 
 int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	static const struct sk_http_stream_ops ops = { .gone = on_gone };
 	struct load *l = sk_http_user(req);
-	const int keep[] = { l->spool_fd, l->image_fd };
-	int r = make_work_dir(l, err);
 
-	if (r == 0)
-		r = sk_child_task(l->d->event, child_task, l, keep, ARRAY_SIZE(keep), 0, 0, OUT_MAX,
-				  on_child, l, &l->child, err);
-	if (r == 0 &&
-	    sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, l, &l->stream) < 0)
-		r = sk_err_oom(err);
-	if (r < 0)
-		return r;
-	/* From here on it is the child's end that frees it. */
+	if (!is_running(l))
+		return sk_err_set(err, -EINVAL, "bad-archive", "the archive is empty");
+	if (sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, l, &l->stream) < 0)
+		return sk_err_oom(err);
+	/* From here on it is the children's end, or the client's leaving, that frees it. */
 	sk_http_set_user(req, l, NULL);
+	l->req = NULL;
+	if (l->found)
+		store(l);
+	else if (l->rest.len == 0)
+		close_pipe(l);
 	return 0;
 }

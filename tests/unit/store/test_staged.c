@@ -253,6 +253,41 @@ static void adds_from_a_file(void **state)
 	assert_string_equal(err.slug, "io");
 }
 
+/* As the daemon and its child share the work: the child fills and commits, the daemon closes. */
+static void filled_by_a_child(void **state)
+{
+	_cleanup_(sk_store_closep) struct sk_store *s = must_open(*state);
+	struct sk_digest d = digest_of(bytes, SIZE);
+	struct sk_err err = SK_ERR_INIT;
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/input", (char *)*state);
+	put_file(path, bytes, SIZE);
+	for (int good = 0; good < 2; good++) {
+		struct sk_staged *st, *other;
+		int fd = open(path, O_RDONLY), status;
+		pid_t child;
+
+		assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), 0);
+		child = fork();
+		if (child == 0)
+			_exit(sk_staged_fill(st, fd, &err) < 0 ||
+			      (good && sk_staged_commit(st, &err) < 0));
+		sk_staged_lend(st);
+		(void)waitpid(child, &status, 0);
+		assert_int_equal(status, 0);
+		/* Nobody else gets it before the daemon is through with it. */
+		if (!good)
+			assert_int_equal(sk_staged_open(s, &d, SIZE, &other, &err), -EBUSY);
+		sk_staged_drop(st);
+		/* The one that was not committed is gone. */
+		assert_int_equal(sk_store_has(s, &d), good);
+		assert_false(exists(store_path(*state, "staging", &d, ".part")));
+		(void)close(fd);
+	}
+	assert_int_equal(sk_store_verify_image(s, &d, NULL), 0);
+}
+
 static void links_are_not_followed(void **state)
 {
 	_cleanup_(sk_store_closep) struct sk_store *s = must_open(*state);
@@ -500,6 +535,7 @@ int main(void)
 		STORE_TEST(two_at_once),
 		STORE_TEST(commit_in_a_child),
 		STORE_TEST(adds_from_a_file),
+		STORE_TEST(filled_by_a_child),
 		STORE_TEST(links_are_not_followed),
 		STORE_TEST(recovers_sealed_parts),
 		STORE_TEST(hard_linked_part),
