@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /*
  * Exit codes: 1 failure, 2 wrong usage, 3 not found, 4 refused (trust or permission),
  * 5 conflict with the present state, 6 no space or over a limit, 7 peer unreachable,
@@ -72,6 +74,8 @@ void sk_err_fill(struct sk_err *err, int code, const char *slug, const char *fmt
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	/* It may quote anything, and may be cut: JSON would not take it. */
+	sk_utf8_mend(err->text);
 }
 
 int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
@@ -88,6 +92,7 @@ int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(err->text))
 		(void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", old);
+	sk_utf8_mend(err->text);
 	return err->code;
 }
 

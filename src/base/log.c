@@ -5,7 +5,10 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+
+#include "base/text.h"
 
 static const char *log_program = "skerry";
 static enum sk_log_level log_max = SK_LOG_WARNING;
@@ -48,10 +51,9 @@ void sk_log(enum sk_log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (m < 0)
 		return;
-	n = SK_MIN(n + m, (int)sizeof(line) - 2);
-	for (int i = 0; i < n; i++)
-		if ((unsigned char)line[i] < ' ' && line[i] != '\t')
-			line[i] = ' '; /* one record, one line: a peer cannot forge log lines */
+	/* One record, one line: a peer cannot forge log lines, nor reach the terminal of who reads. */
+	sk_text_clean(line, "\t");
+	n = (int)strlen(line);
 	line[n++] = '\n';
 	/* One write, so that lines of several processes do not mix. */
 	if (write(STDERR_FILENO, line, (size_t)n) < 0) {

@@ -243,7 +243,10 @@ const struct sk_cmd *sk_cli_root(const struct sk_cli *cli)
 
 void sk_cli_print_json(json_t *steals)
 {
-	if (json_dumpf(steals, stdout, JSON_INDENT(2)) == 0)
+	/* On a terminal no character that it may obey: jansson leaves 0x80 to 0x9f as they are. */
+	size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+
+	if (json_dumpf(steals, stdout, JSON_INDENT(2) | ascii) == 0)
 		(void)putchar('\n');
 	json_decref(steals);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/hub/session.h"
 #include "cli/hub/watch.h"
 #include "io/json.h"
@@ -153,9 +154,14 @@ static void print_progress(const json_t *d)
 	(void)printf("%-14s", "progress");
 	if (!at)
 		(void)printf(" -");
-	for (; at; at = json_object_iter_next((json_t *)(uintptr_t)progress, at))
-		(void)printf(" %s %lld", json_object_iter_key(at),
+	for (; at; at = json_object_iter_next((json_t *)(uintptr_t)progress, at)) {
+		_cleanup_free_ char *step = strdup(json_object_iter_key(at));
+
+		if (step)
+			sk_text_clean(step, "");
+		(void)printf(" %s %lld", step ? step : "?",
 			     (long long)json_integer_value(json_object_iter_value(at)));
+	}
 	(void)printf("\n");
 }
 

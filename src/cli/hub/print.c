@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/hub/session.h"
 
 #define SHORT_ID 12
@@ -15,9 +16,8 @@ static char *clean(const char *s, size_t max)
 {
 	char *copy = strndup(s, max);
 
-	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	if (copy)
+		sk_text_clean(copy, "");
 	return copy;
 }
 
@@ -125,6 +125,7 @@ void sk_hub_print_one(struct sk_cli *cli, json_t *steals, const struct sk_hub_co
 
 void sk_hub_said(struct sk_cli *cli, json_t *steals, const char *fmt, ...)
 {
+	_cleanup_free_ char *text = NULL;
 	va_list ap;
 
 	if (sk_cli_json(cli)) {
@@ -132,8 +133,12 @@ void sk_hub_said(struct sk_cli *cli, json_t *steals, const char *fmt, ...)
 		return;
 	}
 	va_start(ap, fmt);
-	(void)vprintf(fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	(void)putchar('\n');
+	if (text) {
+		sk_text_clean(text, "");
+		(void)puts(text);
+	}
 	json_decref(steals);
 }

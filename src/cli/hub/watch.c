@@ -26,12 +26,14 @@ static void say_change(const json_t *job)
 		sk_hub_text(job, &(struct sk_hub_column){ "", "device_name", SK_HUB_TEXT });
 	_cleanup_free_ char *reason =
 		sk_hub_text(job, &(struct sk_hub_column){ "", "reason", SK_HUB_TEXT });
+	_cleanup_free_ char *step =
+		sk_hub_text(job, &(struct sk_hub_column){ "", "step", SK_HUB_TEXT });
 	char size[32] = "";
 	uint64_t total = (uint64_t)json_integer_value(json_object_get(job, "bytes_total"));
 
 	if (sk_streq(str_of(job, "step"), "downloading") && total > 0)
 		(void)sk_format_size(size, total);
-	(void)printf("%s: %s%s%s%s%s\n", name ? name : "?", str_of(job, "step"), *size ? " " : "",
+	(void)printf("%s: %s%s%s%s%s\n", name ? name : "?", step ? step : "?", *size ? " " : "",
 		     size, reason && !sk_streq(reason, "-") ? ": " : "",
 		     reason && !sk_streq(reason, "-") ? reason : "");
 	(void)fflush(stdout);

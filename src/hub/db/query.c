@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/text.h"
 
 static size_t slot_of(const struct sk_conn *c, const char *sql)
 {
@@ -126,6 +127,19 @@ const char *sk_query_text(const struct sk_query *q, int col)
 	return (const char *)sqlite3_column_text(q->stmt, col);
 }
 
+/* What is in the database is shown, whatever it is: one row must not make a list unreadable. */
+static json_t *text_value(const char *text)
+{
+	json_t *j = json_string(text);
+	_cleanup_free_ char *copy = j ? NULL : strdup(text);
+
+	if (copy) {
+		sk_utf8_mend(copy);
+		j = json_string(copy);
+	}
+	return j;
+}
+
 static json_t *column_value(const struct sk_query *q, int col, const char *form)
 {
 	sqlite3_stmt *s = q->stmt;
@@ -137,7 +151,7 @@ static json_t *column_value(const struct sk_query *q, int col, const char *form)
 	case SQLITE_TEXT:
 		return sk_streq(form, "json")
 			       ? json_loads(sk_query_text(q, col), JSON_DECODE_ANY, NULL)
-			       : json_string(sk_query_text(q, col));
+			       : text_value(sk_query_text(q, col));
 	default:
 		return json_null();
 	}

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "io/json.h"
 
 #define CONNECT_TIMEOUT_MS  10000
@@ -416,14 +417,6 @@ static const struct {
 	{ 507, ENOSPC, "no-space" },
 };
 
-/* The peer's sentence ends up on terminals and in logs: no control characters. */
-static void make_printable(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = ' ';
-}
-
 static int report_status(const struct running *run, struct sk_err *err)
 {
 	long status = run->call->status;
@@ -450,8 +443,9 @@ static int report_status(const struct running *run, struct sk_err *err)
 		(void)sk_err_set(err, code, slug, "%s answered %ld to %s %s",
 				 peer_name(run->client), status, run->call->method,
 				 run->call->path);
+	/* The peer's sentence ends up on terminals and in logs. */
 	if (err)
-		make_printable(err->text);
+		sk_text_clean(err->text, "");
 	return code;
 }
 

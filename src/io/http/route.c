@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/text.h"
 
 #define PATH_BYTES_MAX 4096
 
@@ -238,28 +239,10 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Bytes of the UTF-8 character at @s; 0 when it is none (overlong and surrogates included). */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	uint32_t c = s[0];
-	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0;
-
-	if (n <= 1 || n > left)
-		return n == 1 ? 1 : 0;
-	c &= 0x7f >> n;
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] >> 6 != 2)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	return c >= least[n] && c < 0x110000 && (c < 0xd800 || c > 0xdfff) ? n : 0;
-}
-
 static bool utf8_ok(const char *s, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_len((const unsigned char *)s + i, len - i);
+		n = sk_utf8_char(s + i, len - i);
 		if (n == 0)
 			return false;
 	}
