@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "engine/update/private.h"
+#include "io/crypto/crl_info.h"
 #include "io/json.h"
 
 /* The update half of /skerry/v1: docs/reference/skerryd-api.yaml */
@@ -133,6 +134,26 @@ static int get_image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return r < 0 ? r : sk_http_reply_json(req, 200, sk_update_image_json(u, &d, size));
 }
 
+static int get_trust(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	struct sk_update *u = sk_update_of(arg);
+	_cleanup_json_ json_t *list = json_array();
+	struct sk_crl_info *v = NULL;
+	size_t n = 0;
+	int r = sk_update_trust(u, err);
+
+	if (r == 0)
+		r = sk_trust_crls(u->trust, &v, &n, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:I, s:s}", "issuer", v[i].issuer,
+						      "issuer_id", SK_DIGEST_STR(&v[i].issuer_id),
+						      "number", (json_int_t)v[i].number, "digest",
+						      SK_DIGEST_STR(&v[i].digest)));
+	sk_crl_infos_free(v, n);
+	return r < 0 ? r : sk_http_reply_json(req, 200, json_pack("{s:O}", "crls", list));
+}
+
 static int put_crl(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_update *u = sk_update_of(arg);
@@ -163,6 +184,7 @@ const struct sk_http_route sk_update_routes[] = {
 	{ "PUT", "/skerry/v1/images/{digest}", sk_update_route_upload, SK_IMAGE_SIZE_MAX,
 	  sk_update_upload_body, SK_UPDATE_ROUTE_AGENT },
 	{ "GET", "/skerry/v1/update", sk_update_route_news, .flags = SK_UPDATE_ROUTE_AGENT },
+	{ "GET", "/skerry/v1/trust", get_trust, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ "PUT", "/skerry/v1/trust/crl", put_crl, CRL_MAX, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ "GET", "/skerry/v1/capsules/{name}/logs", sk_update_route_logs,
 	  .flags = SK_UPDATE_ROUTE_AGENT },

@@ -77,23 +77,32 @@ static X509 *find_root(X509_CRL *list, STACK_OF(X509) * roots)
 	return NULL;
 }
 
+const char *sk_crl_unfit(X509_CRL *list)
+{
+	_cleanup_(ASN1_INTEGER_freep) ASN1_INTEGER *number =
+		X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
+
+	if (!number_ok(number))
+		return "it has no usable number";
+	if (sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list)) > REVOKED_MAX)
+		return "it has too many entries";
+	if (has_critical(list))
+		return "it has a critical extension that is not known here";
+	if (!sk_signature_strong(X509_CRL_get_signature_nid(list)))
+		return "it is signed with a weak hash";
+	return NULL;
+}
+
 /* Consumes @list whatever comes of it. */
 static int check_list(X509_CRL *list, STACK_OF(X509) * roots, struct sk_crl *ret,
 		      struct sk_err *err)
 {
 	struct sk_crl c = { .list = list };
-	const char *why = NULL;
-	int critical;
+	const char *why = sk_crl_unfit(list);
 
-	c.number = X509_CRL_get_ext_d2i(list, NID_crl_number, &critical, NULL);
-	if (!number_ok(c.number))
+	c.number = why ? NULL : X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
+	if (!why && !c.number)
 		why = "it has no usable number";
-	else if (sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list)) > REVOKED_MAX)
-		why = "it has too many entries";
-	else if (has_critical(list))
-		why = "it has a critical extension that is not known here";
-	else if (!sk_signature_strong(X509_CRL_get_signature_nid(list)))
-		why = "it is signed with a weak hash";
 	if (why) {
 		crl_done(&c);
 		return refuse(err, why);

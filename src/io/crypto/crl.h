@@ -42,5 +42,11 @@ int sk_crls_with(const struct sk_crls *old, const void *crl, size_t len, STACK_O
 /** sk_crls_pem() - all of them as a file. Owned by the caller. */
 int sk_crls_pem(const struct sk_crls *c, char **ret, size_t *ret_len, struct sk_err *err);
 
+/**
+ * sk_crl_unfit() - why no device would take this list, whoever signed it; NULL when it is fit
+ * No number or a negative one, more entries than are taken, a critical extension, a weak hash.
+ */
+const char *sk_crl_unfit(X509_CRL *list);
+
 /** sk_crls_revoked() - does the list of @issuer, if there is one, name @cert? */
 bool sk_crls_revoked(const struct sk_crls *c, X509 *cert, X509 *issuer, int64_t *ret_since_s);

@@ -50,11 +50,17 @@ SK_DEFINE_CLEANUP(struct sk_signer, sk_signer_free);
  */
 struct sk_trust;
 int sk_trust_load(const char *dir, struct sk_trust **ret, struct sk_err *err);
+/** sk_trust_of() - the roots of @ca_pem, without a folder: lists are kept in memory alone. */
+int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err);
 /**
  * sk_trust_update_crl() - verify a newer list (one, PEM or DER) and replace <dir>/crl.pem
  * Return: 0; 1 when it is not newer (nothing changed); "untrusted" (no root signed it),
  * "bad-value" (damaged, without number, with a critical extension), "io", "no-space"
  */
 int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct sk_err *err);
+/** sk_trust_crls() - the lists that are in force, one a root. Owned by the caller. */
+struct sk_crl_info;
+int sk_trust_crls(const struct sk_trust *t, struct sk_crl_info **ret, size_t *ret_n,
+		  struct sk_err *err);
 void sk_trust_free(struct sk_trust *t);
 SK_DEFINE_CLEANUP(struct sk_trust, sk_trust_free);

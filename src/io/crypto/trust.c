@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "io/crypto/crl.h"
+#include "io/crypto/crl_info.h"
 #include "io/crypto/ossl.h"
 
 #define CA_SIZE_MAX    (256u << 10)
@@ -18,7 +19,7 @@
 #define STRENGTH_LEVEL 2 /* OpenSSL's security level: 112 bit */
 
 struct sk_trust {
-	char *dir;
+	char *dir; /* NULL: in memory alone */
 	STACK_OF(X509) * roots;
 	X509_STORE *store; /* the same roots, as chain building wants them */
 	struct sk_crls crls;
@@ -125,28 +126,64 @@ int sk_trust_load(const char *dir, struct sk_trust **ret, struct sk_err *err)
 	return 0;
 }
 
-int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct sk_err *err)
+int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err)
 {
-	_cleanup_(sk_crls_done) struct sk_crls next = { 0 };
+	_cleanup_(sk_trust_freep) struct sk_trust *t = calloc(1, sizeof(*t));
+	int r = t ? add_roots(t, ca_pem, strlen(ca_pem), err) : sk_err_oom(err);
+
+	if (r == 0)
+		*ret = TAKE_PTR(t);
+	return r;
+}
+
+static int write_crls(const struct sk_trust *t, const struct sk_crls *crls, struct sk_err *err)
+{
 	_cleanup_free_ char *path = sk_asprintf("%s/crl.pem", t->dir), *pem = NULL;
 	size_t pem_len;
 	int r;
 
 	if (!path)
 		return sk_err_oom(err);
-	r = sk_crls_with(&t->crls, crl, len, t->roots, &next, err);
-	if (r != 0)
-		return r;
-	r = sk_crls_pem(&next, &pem, &pem_len, err);
+	r = sk_crls_pem(crls, &pem, &pem_len, err);
 	if (r < 0)
 		return r;
 	r = sk_file_write(AT_FDCWD, path, pem, pem_len, 0644);
 	if (r < 0)
 		return sk_err_set(err, r, r == -ENOSPC ? "no-space" : "io", "cannot write %s: %s",
 				  path, strerror(-r));
+	return 0;
+}
+
+int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct sk_err *err)
+{
+	_cleanup_(sk_crls_done) struct sk_crls next = { 0 };
+	int r = sk_crls_with(&t->crls, crl, len, t->roots, &next, err);
+
+	if (r != 0)
+		return r;
+	r = t->dir ? write_crls(t, &next, err) : 0;
+	if (r < 0)
+		return r;
 	sk_crls_done(&t->crls);
 	t->crls = next;
 	next = (struct sk_crls){ 0 };
+	return 0;
+}
+
+int sk_trust_crls(const struct sk_trust *t, struct sk_crl_info **ret, size_t *ret_n,
+		  struct sk_err *err)
+{
+	struct sk_crl_info *v = calloc(t->crls.n + 1, sizeof(*v));
+	int r = v ? 0 : sk_err_oom(err);
+
+	for (size_t i = 0; r == 0 && i < t->crls.n; i++)
+		r = sk_crl_info_fill(&v[i], t->crls.v[i].list, err);
+	if (r < 0) {
+		sk_crl_infos_free(v, t->crls.n);
+		return r;
+	}
+	*ret = v;
+	*ret_n = t->crls.n;
 	return 0;
 }
 
