@@ -39,11 +39,24 @@ void sk_hub_wake(struct sk_hub *hub, int64_t deployment, int64_t device)
 	size_t n;
 
 	sk_waiters_touch(hub->waiters);
-	n = sk_waiters_list(hub->waiters, deployment, device, &list);
+	n = sk_waiters_list(hub->waiters,
+			    &(struct sk_waiting){ .deployment = deployment, .device = device },
+			    &list);
 	if (n == 0 || sk_db_read(hub->db, &c, &err) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		wake_one(hub, c, list[i].device);
+}
+
+void sk_hub_wake_crls(struct sk_hub *hub, int64_t org)
+{
+	_cleanup_free_ struct sk_waiting *list = NULL;
+	size_t n;
+
+	sk_waiters_touch(hub->waiters);
+	n = sk_waiters_list(hub->waiters, &(struct sk_waiting){ .org = org }, &list);
+	for (size_t i = 0; i < n; i++)
+		(void)sk_waiters_answer(hub->waiters, list[i].device, sk_hub_crls_news());
 }
 
 static int remove_blob(struct sk_blobs *b, int64_t org, const char *hex, struct sk_err *err)

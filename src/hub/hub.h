@@ -41,5 +41,10 @@ int sk_hub_start(struct sk_hub *hub, struct sk_err *err);
 /** sk_hub_wake() - there may be work for a deployment's devices or one device (0: any). */
 void sk_hub_wake(struct sk_hub *hub, int64_t deployment, int64_t device);
 
+/** sk_hub_wake_crls() - the devices of @org are to look at its revocation lists. */
+void sk_hub_wake_crls(struct sk_hub *hub, int64_t org);
+/** What a poll answers then; new reference. */
+#define sk_hub_crls_news() json_pack("{s:b}", "crls", 1)
+
 /** sk_hub_collect() - remove images, and the release file @file, if nothing names them any more. */
 int sk_hub_collect(struct sk_hub *hub, int64_t org, const char *file, struct sk_err *err);

@@ -56,6 +56,7 @@ BODIES = {
     'Login': {'organisation': 'acme', 'user': 'x', 'password': 'y'}, 'NewPassword': {'old': 'x', 'new': 'long-enough-password'},
     'Ca': {'pem': 'x'}, 'NewUser': {'name': 'zoe', 'role': 'user'}, 'UserChange': {'role': 'user'}, 'NewToken': {'name': 't'},
     'NewName': {'name': 'zzz'}, 'Attach': {'release': 'a' * 64}, 'NewEnrolment': {'name': 't'},
+    'CrlReport': {'version': 0, 'crls': []},
     'Place': {'project': 'station', 'deployment': 'field'}, 'Upgrade': {}, 'AskLogs': {'capsule': 'web'},
 }
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/hub/session.h"
 #include "cli/hub/watch.h"
 #include "io/json.h"
@@ -24,6 +25,7 @@ static const struct sk_hub_column list_columns[] = {
 	{ "UPDATE", "update_step", SK_HUB_TEXT },
 	{ "SEEN", "last_seen_s", SK_HUB_AGO },
 	{ "CONNECTED", "connected", SK_HUB_YESNO },
+	{ "CRLS", "crls_current", SK_HUB_YESNO },
 	{ 0 },
 };
 
@@ -100,14 +102,28 @@ static const struct sk_hub_column show_columns[] = {
 	{ 0 },
 };
 
+static const struct sk_hub_column crl_columns[] = {
+	{ "REVOCATION LIST OF", "issuer", SK_HUB_TEXT },
+	{ "NUMBER", "number", SK_HUB_TEXT },
+	{ "REFUSED", "refused", SK_HUB_TEXT },
+	{ 0 },
+};
+
 static int run_show(struct sk_cli *cli, struct sk_err *err)
 {
+	_cleanup_json_ json_t *crls = NULL;
 	json_t *d = NULL;
 	int r = on_device(cli, "GET", "", NULL, &d, err);
 
-	if (r == 0)
-		sk_hub_print_one(cli, d, show_columns);
-	return r;
+	if (r < 0)
+		return r;
+	crls = json_incref(json_object_get(d, "crls"));
+	sk_hub_print_one(cli, d, show_columns);
+	if (!sk_cli_json(cli) && json_array_size(crls) > 0) {
+		(void)printf("\n");
+		sk_hub_print_list(cli, json_incref(crls), crl_columns);
+	}
+	return 0;
 }
 
 static int place(struct sk_cli *cli, const char *verb, const char *done, struct sk_err *err)
@@ -275,16 +291,18 @@ static int run_inventory(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-/* Oldest first; other control letters than line ends and tabs are left out. */
+/* Oldest first. A capsule may write anything: nothing of it commands the terminal. */
 static void print_logs(const json_t *logs)
 {
 	for (size_t i = json_array_size(logs); i > 0; i--) {
 		const char *s =
 			json_string_value(json_object_get(json_array_get(logs, i - 1), "text"));
+		_cleanup_free_ char *copy = s ? strdup(s) : NULL;
 
-		for (; s && *s; s++)
-			if ((unsigned char)*s >= ' ' || *s == '\n' || *s == '\t')
-				(void)putchar(*s);
+		if (copy) {
+			sk_text_clean(copy, "\n\t");
+			(void)fputs(copy, stdout);
+		}
 	}
 }
 

@@ -69,5 +69,5 @@ void sk_hub_wipe(char **at);
 extern const struct sk_cmd sk_hub_cmd_login, sk_hub_cmd_logout;
 extern const struct sk_cmd sk_hub_cmd_org, sk_hub_cmd_user, sk_hub_cmd_token, sk_hub_cmd_audit;
 extern const struct sk_cmd sk_hub_cmd_project, sk_hub_cmd_deployment;
-extern const struct sk_cmd sk_hub_cmd_release;
+extern const struct sk_cmd sk_hub_cmd_release, sk_hub_cmd_crl;
 extern const struct sk_cmd sk_hub_cmd_device, sk_hub_cmd_job, sk_hub_cmd_logs;

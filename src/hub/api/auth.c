@@ -47,6 +47,7 @@ static int check_device(struct sk_hub *hub, struct sk_conn *c, const struct sk_d
 	p->device = s.device;
 	p->deployment = s.deployment;
 	p->has_work = s.has_work;
+	p->crls_due = s.crls_due;
 	sk_seen_mark(hub->seen, s.device, now);
 	return 1;
 }

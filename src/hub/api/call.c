@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "hub/db/audit.h"
 #include "io/json.h"
 
@@ -20,6 +21,8 @@ void sk_call_object(struct sk_call *call, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(call->object, sizeof(call->object), fmt, ap);
 	va_end(ap);
+	/* Cut in the middle of a character it could never be shown again. */
+	sk_text_clean(call->object, "");
 }
 
 static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw, void *data,
@@ -135,6 +138,8 @@ static void afterwards(struct sk_call *call)
 		sk_waiters_drop(call->hub->waiters, call->drop_device);
 	if (call->wake_deployment || call->wake_device)
 		sk_hub_wake(call->hub, call->wake_deployment, call->wake_device);
+	if (call->wake_crls)
+		sk_hub_wake_crls(call->hub, call->who->org);
 	if (call->end_poll)
 		(void)sk_waiters_answer(call->hub->waiters, call->wake_device, NULL);
 	if (call->removed_file[0] &&

@@ -26,6 +26,7 @@ struct sk_principal {
 	int64_t device;
 	int64_t deployment;
 	bool has_work;
+	bool crls_due;
 	uint64_t epoch; /* of the waiters, from before the session was looked up */
 	/* an upload in progress */
 	struct sk_upload *upload;
@@ -56,7 +57,8 @@ struct sk_call {
 	int64_t audit_org;  /* where there is no @who */
 	const char *action; /* may be changed, e.g. to tell two outcomes apart */
 	int64_t wake_deployment, wake_device;
-	bool end_poll;			      /* of wake_device, even if it got nothing to do */
+	bool wake_crls; /* every device of the organisation is to look at its revocation lists */
+	bool end_poll;	/* of wake_device, even if it got nothing to do */
 	int64_t drop_device;		      /* its session ended: so does its poll */
 	char removed_file[SK_DIGEST_HEX + 1]; /* a release was removed: clean up its files */
 };

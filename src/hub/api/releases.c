@@ -5,6 +5,7 @@
 
 #include "hub/api/call.h"
 #include "hub/api/routes.h"
+#include "hub/db/crls.h"
 #include "hub/db/images.h"
 #include "hub/db/orgs.h"
 #include "hub/db/projects.h"
@@ -233,6 +234,7 @@ static int add_release(struct sk_call *call, const struct incoming *in, int64_t 
 static int do_upload(struct sk_call *call, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
+	_cleanup_strv_ char **crls = NULL;
 	_cleanup_free_ char *ca = NULL;
 	struct incoming in = { 0 };
 	int64_t id = 0;
@@ -242,9 +244,11 @@ static int do_upload(struct sk_call *call, struct sk_err *err)
 		return sk_call_none("project", project, err);
 	if (r > 0)
 		r = sk_org_ca(call->db, call->who->org, &ca, err);
+	if (r == 0 && ca)
+		r = sk_crl_pems(call->db, call->who->org, &crls, err);
 	in.bytes = sk_http_body(call->req, &in.len);
 	if (r == 0)
-		r = sk_release_file_read(in.bytes, in.len, ca, &in.file, err);
+		r = sk_release_file_read(in.bytes, in.len, ca, crls, &in.file, err);
 	if (r == 0)
 		r = add_release(call, &in, id, err);
 	sk_release_file_done(&in.file);

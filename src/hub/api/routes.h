@@ -15,10 +15,12 @@ extern const struct sk_http_route sk_hub_release_routes[];
 extern const struct sk_http_route sk_hub_image_routes[];
 extern const struct sk_http_route sk_hub_device_routes[];
 extern const struct sk_http_route sk_hub_job_routes[];
+extern const struct sk_http_route sk_hub_crl_routes[];
 
 /* What devices ask; docs/explanation/architecture.md. */
 extern const struct sk_http_route sk_hub_enrol_routes[];
 extern const struct sk_http_route sk_hub_work_routes[];
+extern const struct sk_http_route sk_hub_device_crl_routes[];
 
 /** All of them. */
 extern const struct sk_http_route *const sk_hub_routes[];

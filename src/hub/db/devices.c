@@ -142,14 +142,20 @@ int sk_device_del(struct sk_conn *c, const struct sk_device *d, struct sk_err *e
 	return r < 0 ? r : 0;
 }
 
-#define SHOW                                                                               \
-	"v.id AS row, v.uid AS id, v.name AS name, v.status AS status, p.name AS project," \
-	" d.name AS deployment, v.compatible AS \"compatible:json\","                      \
-	" v.enrolled_s AS enrolled_s, v.last_seen_s AS last_seen_s, v.peer AS peer,"       \
-	" v.release AS release, v.version AS version,"                                     \
-	" (SELECT j.state FROM jobs j WHERE j.device_id = v.id AND j.kind = 'release'"     \
-	" ORDER BY j.id DESC LIMIT 1) AS update_step"                                      \
-	" FROM devices v LEFT JOIN deployments d ON d.id = v.deployment_id"                \
+#define SHOW                                                                                 \
+	"v.id AS row, v.uid AS id, v.name AS name, v.status AS status, p.name AS project,"   \
+	" d.name AS deployment, v.compatible AS \"compatible:json\","                        \
+	" v.enrolled_s AS enrolled_s, v.last_seen_s AS last_seen_s, v.peer AS peer,"         \
+	" v.release AS release, v.version AS version,"                                       \
+	" (SELECT j.state FROM jobs j WHERE j.device_id = v.id AND j.kind = 'release'"       \
+	" ORDER BY j.id DESC LIMIT 1) AS update_step,"                                       \
+	" (SELECT json_group_array(json_object('issuer', c.issuer, 'issuer_id',"             \
+	" c.issuer_id, 'number', c.number, 'refused', c.refused)) FROM device_crls c"        \
+	" WHERE c.device_id = v.id) AS \"crls:json\","                                       \
+	" NOT EXISTS (SELECT 1 FROM crls k WHERE k.org_id = v.org_id AND NOT EXISTS"         \
+	" (SELECT 1 FROM device_crls c WHERE c.device_id = v.id"                             \
+	" AND c.issuer_id = k.issuer_id AND c.number >= k.number)) AS \"crls_current:bool\"" \
+	" FROM devices v LEFT JOIN deployments d ON d.id = v.deployment_id"                  \
 	" LEFT JOIN projects p ON p.id = d.project_id"
 
 int sk_device_list(struct sk_conn *c, int64_t org, const struct sk_device_filter *f, json_t **ret,
@@ -189,7 +195,8 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 	_cleanup_query_ struct sk_query q = { 0 };
 	int r = sk_query_start(&q, c, err,
 			       "SELECT v.id, v.org_id, coalesce(v.deployment_id, 0),"
-			       " EXISTS (SELECT 1 FROM jobs j WHERE j.device_id = v.id AND j.open)"
+			       " EXISTS (SELECT 1 FROM jobs j WHERE j.device_id = v.id AND j.open),"
+			       " v.crls_due"
 			       " FROM sessions s JOIN devices v ON v.id = s.device_id"
 			       " WHERE s.hash = ? AND s.expires_s > ? AND v.status = 'accepted'",
 			       "bi", hash, now_s);
@@ -202,6 +209,7 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 			.org = sk_query_int(&q, 1),
 			.deployment = sk_query_int(&q, 2),
 			.has_work = sk_query_int(&q, 3) != 0,
+			.crls_due = sk_query_int(&q, 4) != 0,
 		};
 	return r;
 }

@@ -66,7 +66,9 @@ struct sk_session {
 	int64_t device;
 	int64_t org;
 	int64_t deployment;
-	bool has_work; /* an open job: in the same look-up, because idle polls are most of the load */
+	/* In the same look-up, because idle polls are most of the load: */
+	bool has_work; /* an open job */
+	bool crls_due; /* revocation lists that it has not looked at */
 };
 int sk_session_set(struct sk_conn *c, int64_t device, const struct sk_digest *hash,
 		   int64_t expires_s, struct sk_err *err);

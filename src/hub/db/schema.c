@@ -110,7 +110,24 @@ static const char v3_reports[] =
 	"ALTER TABLE orgs ADD COLUMN ca TEXT;"
 	"ALTER TABLE orgs ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const versions[] = { v1_people, v2_fleet, v3_reports };
+static const char v4_crls[] =
+	/* One revocation list a root: @issuer_id is made of the root's name and key. */
+	"CREATE TABLE crls (id INTEGER PRIMARY KEY," ORG
+	" issuer_id TEXT NOT NULL, issuer TEXT NOT NULL, number INTEGER NOT NULL,"
+	" digest TEXT NOT NULL, pem TEXT NOT NULL, entries INTEGER NOT NULL,"
+	" issued_s INTEGER NOT NULL, due_s INTEGER, created_s INTEGER NOT NULL,"
+	" created_by TEXT NOT NULL, UNIQUE (org_id, issuer_id));"
+	/* What each device said that it has; number 0: none, refused: why it did not take ours. */
+	"CREATE TABLE device_crls ("
+	" device_id INTEGER NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+	" issuer_id TEXT NOT NULL, issuer TEXT NOT NULL, number INTEGER NOT NULL, refused TEXT,"
+	" PRIMARY KEY (device_id, issuer_id)) WITHOUT ROWID;"
+	"CREATE INDEX device_crls_issuer ON device_crls(issuer_id, number);"
+	/* In the row that every poll reads anyway: something is new since the device looked. */
+	"ALTER TABLE devices ADD COLUMN crls_due INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE orgs ADD COLUMN crls_version INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const versions[] = { v1_people, v2_fleet, v3_reports, v4_crls };
 
 int sk_schema_newest(void)
 {

@@ -13,6 +13,7 @@
 #define COMPATIBLE_NAME_MAX 128
 #define SIGNATURE_MAX	    256
 #define REASON_MAX	    1024
+#define ISSUER_MAX	    256
 
 void sk_asking_done(struct sk_asking *a)
 {
@@ -108,4 +109,49 @@ int sk_report_read(const json_t *body, struct sk_report *ret, struct sk_err *err
 		return sk_err_set(err, -EINVAL, "bad-value", "reason: at most %d bytes",
 				  REASON_MAX);
 	return 0;
+}
+
+static int read_crl(const json_t *j, struct sk_crl_report *ret, struct sk_err *err)
+{
+	static const char *const known[] = { "issuer", "issuer_id", "number", "refused", NULL };
+	struct sk_digest id;
+	uint64_t number = 0;
+	int r = sk_json_only(j, known, err);
+
+	if (r == 0)
+		r = sk_json_need_digest(j, "issuer_id", &id, err);
+	if (r == 0)
+		r = sk_json_need_str(j, "issuer_id", SK_DIGEST_HEX, &ret->issuer_id, err);
+	if (r == 0)
+		r = sk_json_need_str(j, "issuer", ISSUER_MAX, &ret->issuer, err);
+	if (r == 0)
+		r = sk_json_get_u64(j, "number", &number, err);
+	if (r == 0)
+		r = sk_json_get_str(j, "refused", &ret->refused, err);
+	if (r == 0 && ret->refused && strlen(ret->refused) > REASON_MAX)
+		return sk_err_set(err, -EINVAL, "bad-value", "refused: at most %d bytes",
+				  REASON_MAX);
+	ret->number = (int64_t)number;
+	return r;
+}
+
+int sk_crl_reports_read(const json_t *body, struct sk_crl_report ret[static SK_CRLS_MAX],
+			size_t *ret_n, uint64_t *ret_version, struct sk_err *err)
+{
+	static const char *const known[] = { "version", "crls", NULL };
+	const json_t *list = json_object_get(body, "crls"), *j;
+	size_t i;
+	int r = sk_json_only(body, known, err);
+
+	if (r == 0)
+		r = sk_json_get_u64(body, "version", ret_version, err);
+	if (r == 0 && (!json_is_array(list) || json_array_size(list) > SK_CRLS_MAX))
+		return sk_err_set(err, -EINVAL, "bad-value", "crls: a list, at most %d",
+				  SK_CRLS_MAX);
+	json_array_foreach (list, i, j) {
+		if (r == 0)
+			r = read_crl(j, &ret[i], err);
+	}
+	*ret_n = json_array_size(list);
+	return r;
 }

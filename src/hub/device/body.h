@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "hub/db/crls.h"
 #include "hub/db/devices.h"
 #include "hub/domain/job.h"
 
@@ -30,3 +31,7 @@ struct sk_report {
 };
 
 int sk_report_read(const json_t *body, struct sk_report *ret, struct sk_err *err);
+
+/** sk_crl_reports_read() - which revocation lists it has; strings borrowed from the body. */
+int sk_crl_reports_read(const json_t *body, struct sk_crl_report ret[static SK_CRLS_MAX],
+			size_t *ret_n, uint64_t *ret_version, struct sk_err *err);

@@ -16,6 +16,7 @@
 
 #define INVENTORY_MAX (256 * 1024)
 #define LOG_TEXT_MAX  (512 * 1024)
+#define LOG_BODY_MAX  (6 * LOG_TEXT_MAX + 4096) /* JSON writes some bytes as six */
 
 static int read_wait(struct sk_call *call, uint64_t *ret_until_ms, struct sk_err *err)
 {
@@ -41,6 +42,8 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (r == 0)
 		r = read_wait(&call, &until_ms, err);
+	if (r == 0 && call.who->crls_due) /* before any job: it may decide who is believed */
+		return sk_http_reply_json(req, 200, sk_hub_crls_news());
 	if (r == 0 && call.who->has_work)
 		r = sk_job_next(call.db, call.who->device, sk_http_query(req, "except"), &job, err);
 	if (r < 0)
@@ -48,8 +51,11 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (job)
 		return sk_http_reply_json(req, 200, json_pack("{s:o}", "job", job));
 	if (until_ms > 0)
-		r = sk_waiters_add(hub->waiters, req, call.who->deployment, until_ms,
-				   call.who->epoch, err);
+		r = sk_waiters_add(hub->waiters, req,
+				   &(struct sk_waiting){ .org = call.who->org,
+							 .deployment = call.who->deployment,
+							 .device = call.who->device },
+				   until_ms, call.who->epoch, err);
 	if (r < 0 || (r == 0 && until_ms > 0))
 		return r;
 	return sk_http_reply_empty(req, 204);
@@ -198,6 +204,6 @@ const struct sk_http_route sk_hub_work_routes[] = {
 	{ "GET", "/device/v1/images/{digest}", image, 0, NULL, SK_HUB_DEVICE },
 	{ "POST", "/device/v1/jobs/{job}/report", report, SK_HUB_BODY_MAX, NULL, SK_HUB_DEVICE },
 	{ "PUT", "/device/v1/inventory", inventory, INVENTORY_MAX, NULL, SK_HUB_DEVICE },
-	{ "POST", "/device/v1/logs", logs, 2 * LOG_TEXT_MAX, NULL, SK_HUB_DEVICE },
+	{ "POST", "/device/v1/logs", logs, LOG_BODY_MAX, NULL, SK_HUB_DEVICE },
 	{ 0 },
 };

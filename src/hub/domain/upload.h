@@ -24,10 +24,14 @@ void sk_release_file_done(struct sk_release_file *f);
  * sk_release_file_read() - check a .skr
  * @ca_pem: roots of the organisation, or NULL: then the signature is not checked here. Devices
  *          check it in any case; this tells the person who uploads at once.
- * Return: 0, "bad-release", "bad-manifest", "untrusted", "expired"
+ * @crls:   revocation lists (PEM); those that no root signed count for nothing
+ * Return: 0, "bad-release", "bad-manifest", "untrusted", "revoked", "expired"
  */
-int sk_release_file_read(const void *skr, size_t len, const char *ca_pem,
+int sk_release_file_read(const void *skr, size_t len, const char *ca_pem, char *const *crls,
 			 struct sk_release_file *ret, struct sk_err *err);
+
+/** sk_upload_check_crl() - did one of the roots sign the list? "untrusted" */
+int sk_upload_check_crl(const char *ca_pem, const char *crl_pem, struct sk_err *err);
 
 /** sk_upload_check_ca() - PEM certificates that can be roots. "bad-value" */
 int sk_upload_check_ca(const char *pem, struct sk_err *err);

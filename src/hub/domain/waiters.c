@@ -10,7 +10,7 @@
 struct waiter {
 	struct waiter *next;
 	struct sk_http_req *req;
-	int64_t device, deployment;
+	struct sk_waiting who;
 	uint64_t until_ms;
 };
 
@@ -54,7 +54,7 @@ static struct waiter **place_of(struct sk_waiters *w, int64_t device)
 {
 	struct waiter **at = &w->buckets[(uint64_t)device % BUCKETS];
 
-	while (*at && (*at)->device != device)
+	while (*at && (*at)->who.device != device)
 		at = &(*at)->next;
 	return at;
 }
@@ -100,7 +100,7 @@ static void gone(struct sk_http_req *req, void *arg)
 
 static int add_locked(struct sk_waiters *w, struct waiter *x, struct sk_err *err)
 {
-	struct waiter **at = place_of(w, x->device);
+	struct waiter **at = place_of(w, x->who.device);
 
 	if (*at) {
 		struct waiter *old = unlink_at(w, at);
@@ -116,7 +116,7 @@ static int add_locked(struct sk_waiters *w, struct waiter *x, struct sk_err *err
 	return 0;
 }
 
-int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, int64_t deployment,
+int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, const struct sk_waiting *who,
 		   uint64_t until_ms, uint64_t epoch, struct sk_err *err)
 {
 	struct waiter *x = malloc(sizeof(*x));
@@ -124,7 +124,7 @@ int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, int64_t deploy
 
 	if (!x)
 		return sk_err_oom(err);
-	*x = (struct waiter){ NULL, req, w->device_of(req), deployment, until_ms };
+	*x = (struct waiter){ NULL, req, *who, until_ms };
 	(void)pthread_mutex_lock(&w->lock);
 	r = w->epoch != epoch ? 1 : add_locked(w, x, err);
 	(void)pthread_mutex_unlock(&w->lock);
@@ -133,7 +133,14 @@ int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, int64_t deploy
 	return r;
 }
 
-size_t sk_waiters_list(struct sk_waiters *w, int64_t deployment, int64_t device,
+static bool is_meant(const struct sk_waiting *who, const struct sk_waiting *meant)
+{
+	return (!meant->org || who->org == meant->org) &&
+	       (!meant->deployment || who->deployment == meant->deployment) &&
+	       (!meant->device || who->device == meant->device);
+}
+
+size_t sk_waiters_list(struct sk_waiters *w, const struct sk_waiting *meant,
 		       struct sk_waiting **ret)
 {
 	size_t n = 0;
@@ -142,9 +149,8 @@ size_t sk_waiters_list(struct sk_waiters *w, int64_t deployment, int64_t device,
 	*ret = calloc(w->count + 1, sizeof(**ret));
 	for (size_t i = 0; *ret && i < BUCKETS; i++)
 		for (const struct waiter *x = w->buckets[i]; x; x = x->next)
-			if ((!deployment || x->deployment == deployment) &&
-			    (!device || x->device == device))
-				(*ret)[n++] = (struct sk_waiting){ x->device, x->deployment };
+			if (is_meant(&x->who, meant))
+				(*ret)[n++] = x->who;
 	(void)pthread_mutex_unlock(&w->lock);
 	return n;
 }

@@ -13,10 +13,11 @@
  */
 struct sk_waiters;
 
-/** Most devices woken by one call of sk_waiters_match(). */
+/** A device that waits; or which ones are meant, 0 for any. */
 struct sk_waiting {
-	int64_t device;
+	int64_t org;
 	int64_t deployment;
+	int64_t device;
 };
 
 /** @device_of: the device of a request, from its authentication. */
@@ -31,20 +32,20 @@ uint64_t sk_waiters_epoch(struct sk_waiters *w);
  * An older poll of the same device is answered 204.
  * Return: 0 suspended; 1 the epoch moved on, look again; or a failure
  */
-int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, int64_t deployment,
+int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, const struct sk_waiting *who,
 		   uint64_t until_ms, uint64_t epoch, struct sk_err *err);
 
 /** sk_waiters_touch() - the database changed: polls under way must look again. */
 void sk_waiters_touch(struct sk_waiters *w);
 
 /**
- * sk_waiters_list() - who waits now: of one deployment, or one device; 0 for any
+ * sk_waiters_list() - which of those that are meant wait now
  * *ret is owned by the caller; returns how many, 0 without memory.
  */
-size_t sk_waiters_list(struct sk_waiters *w, int64_t deployment, int64_t device,
+size_t sk_waiters_list(struct sk_waiters *w, const struct sk_waiting *meant,
 		       struct sk_waiting **ret);
 
-/** sk_waiters_answer() - end a device's poll with a job (stolen), or 204 with NULL. 1 if it waited. */
+/** sk_waiters_answer() - end a device's poll with @steals, or 204 with NULL. 1 if it waited. */
 int sk_waiters_answer(struct sk_waiters *w, int64_t device, json_t *steals);
 
 /** sk_waiters_drop() - the device's session ended: 401 now. */

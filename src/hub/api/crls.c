@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/crls.h"
+#include "hub/db/orgs.h"
+#include "hub/domain/upload.h"
+#include "io/json.h"
+
+static int do_list(struct sk_call *call, struct sk_err *err)
+{
+	json_t *list = NULL;
+	int r = sk_crl_list(call->db, call->who->org, &list, err);
+
+	return r < 0 ? r : sk_call_list(call, "crls", list, 0, err);
+}
+
+static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_list, err);
+}
+
+static int do_show(struct sk_call *call, struct sk_err *err)
+{
+	const char *id = sk_http_param(call->req, "crl");
+	int r = sk_crl_show(call->db, call->who->org, id, &call->answer, err);
+
+	return r == 0 && !call->answer ? sk_call_none("revocation list", id, err) : r;
+}
+
+static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_read(req, arg, do_show, err);
+}
+
+/** The lists of one upload. */
+struct upload {
+	struct sk_crl_info *v;
+	size_t n;
+};
+
+static void upload_done(struct upload *u)
+{
+	sk_crl_infos_free(u->v, u->n);
+}
+
+/* All of them or none; what is there already is no mistake: number of those that are new. */
+static int put_all(struct sk_call *call, const struct upload *u, const char *ca, struct sk_err *err)
+{
+	int changed = 0;
+
+	for (size_t i = 0; i < u->n; i++) {
+		int r = ca ? sk_upload_check_crl(ca, u->v[i].pem, err) : 0;
+
+		sk_call_object(call, "%s %lld", u->v[i].issuer, (long long)u->v[i].number);
+		if (r == 0)
+			r = sk_crl_put(call->db, call->who->org, &u->v[i], call->by, err);
+		if (r < 0)
+			return r;
+		changed += r;
+	}
+	return changed;
+}
+
+static int do_upload(struct sk_call *call, struct sk_err *err)
+{
+	_cleanup_(upload_done) struct upload u = { 0 };
+	_cleanup_free_ char *ca = NULL;
+	size_t len;
+	const char *body = sk_http_body(call->req, &len);
+	int changed, r = sk_crl_infos_read(body, len, SK_CRLS_MAX, &u.v, &u.n, err);
+
+	if (r == 0)
+		r = sk_org_ca(call->db, call->who->org, &ca, err);
+	if (r < 0)
+		return r;
+	changed = put_all(call, &u, ca, err);
+	if (changed < 0)
+		return changed;
+	call->wake_crls = changed > 0;
+	r = changed > 0 ? sk_crl_announce(call->db, call->who->org, err) : 0;
+	return r < 0 ? r : do_list(call, err);
+}
+
+static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change_raw(req, arg, "crl.upload", do_upload, err);
+}
+
+static int do_delete(struct sk_call *call, struct sk_err *err)
+{
+	const char *id = sk_http_param(call->req, "crl");
+	int r = sk_crl_del(call->db, call->who->org, id, err);
+
+	sk_call_object(call, "%s", id);
+	return r == 0 ? sk_call_none("revocation list", id, err) : SK_MIN(r, 0);
+}
+
+static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_call_change(req, arg, "crl.delete", do_delete, err);
+}
+
+const struct sk_http_route sk_hub_crl_routes[] = {
+	{ "GET", "/api/v1/crls", list, 0, NULL, 0 },
+	{ "POST", "/api/v1/crls", upload, SK_CRL_INFO_SIZE_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/crls/{crl}", show, 0, NULL, 0 },
+	{ "DELETE", "/api/v1/crls/{crl}", delete, 0, NULL, SK_HUB_OWNER },
+	{ 0 },
+};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/db/crls.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+
+/* 1 when there is one: *ret_number, and whether it is the very same. */
+static int present(struct sk_conn *c, int64_t org, const struct sk_crl_info *info,
+		   int64_t *ret_number, bool *ret_same, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT number, digest = ? FROM crls WHERE org_id = ?"
+			       " AND issuer_id = ?",
+			       "sis", SK_DIGEST_STR(&info->digest), org,
+			       SK_DIGEST_STR(&info->issuer_id));
+
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	if (r > 0) {
+		*ret_number = sk_query_int(&q, 0);
+		*ret_same = sk_query_int(&q, 1) != 0;
+	}
+	return r;
+}
+
+static int check_room(struct sk_conn *c, int64_t org, struct sk_err *err)
+{
+	int64_t n = 0;
+	int r = sk_db_int(c, &n, err, "SELECT count(*) FROM crls WHERE org_id = ?", "i", org);
+
+	if (r >= 0 && n >= SK_CRLS_MAX)
+		return sk_err_set(err, -EAGAIN, "too-many",
+				  "the hub keeps revocation lists of at most %d roots: delete one",
+				  SK_CRLS_MAX);
+	return SK_MIN(r, 0);
+}
+
+static int save(struct sk_conn *c, int64_t org, const struct sk_crl_info *i, const char *by,
+		struct sk_err *err)
+{
+	return sk_db_run(c, err,
+			 "INSERT INTO crls (org_id, issuer_id, issuer, number, digest, pem,"
+			 " entries, issued_s, due_s, created_s, created_by)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, -9223372036854775808), ?, ?)"
+			 " ON CONFLICT (org_id, issuer_id) DO UPDATE SET issuer = excluded.issuer,"
+			 " number = excluded.number, digest = excluded.digest, pem = excluded.pem,"
+			 " entries = excluded.entries, issued_s = excluded.issued_s,"
+			 " due_s = excluded.due_s, created_s = excluded.created_s,"
+			 " created_by = excluded.created_by",
+			 "ississiiiis", org, SK_DIGEST_STR(&i->issuer_id), i->issuer, i->number,
+			 SK_DIGEST_STR(&i->digest), i->pem, (int64_t)i->n_revoked, i->from_s,
+			 i->to_s, sk_wall_s(), by);
+}
+
+int sk_crl_put(struct sk_conn *c, int64_t org, const struct sk_crl_info *info, const char *by,
+	       struct sk_err *err)
+{
+	int64_t number = 0;
+	bool same = false;
+	int r;
+
+	if (info->number == INT64_MAX)
+		return sk_err_set(err, -EINVAL, "bad-value",
+				  "revocation list: its number is beyond 2^63-2");
+	r = present(c, org, info, &number, &same, err);
+
+	if (r == 0)
+		r = check_room(c, org, err);
+	else if (r > 0 && same)
+		return 0;
+	else if (r > 0 && info->number <= number)
+		return sk_err_set(err, -EBUSY, "bad-state",
+				  "the hub has list number %" PRId64 " of %s already; this one is "
+				  "number %" PRId64,
+				  number, info->issuer, info->number);
+	if (r >= 0)
+		r = save(c, org, info, by, err);
+	return r < 0 ? r : 1;
+}
+
+int sk_crl_announce(struct sk_conn *c, int64_t org, struct sk_err *err)
+{
+	int r = sk_db_run(c, err, "UPDATE orgs SET crls_version = crls_version + 1 WHERE id = ?",
+			  "i", org);
+
+	if (r >= 0)
+		r = sk_db_run(c, err,
+			      "UPDATE devices SET crls_due = 1 WHERE org_id = ? AND NOT crls_due"
+			      " AND status = 'accepted'",
+			      "i", org);
+	return r < 0 ? r : 0;
+}
+
+#define COLUMNS                                                                        \
+	"issuer_id AS id, issuer, number, digest, length(pem) AS size_bytes, entries," \
+	" issued_s, due_s, created_s, created_by,"                                     \
+	" (SELECT count(*) FROM device_crls d JOIN devices v ON v.id = d.device_id"    \
+	" WHERE d.issuer_id = crls.issuer_id AND d.number >= crls.number"              \
+	" AND v.org_id = crls.org_id AND v.status = 'accepted') AS devices"
+
+int sk_crl_list(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err)
+{
+	return sk_db_list(c, ret, err,
+			  "SELECT " COLUMNS
+			  " FROM crls WHERE org_id = ? ORDER BY issuer, issuer_id",
+			  "i", org);
+}
+
+int sk_crl_show(struct sk_conn *c, int64_t org, const char *issuer_id, json_t **ret,
+		struct sk_err *err)
+{
+	return sk_db_one(c, ret, err,
+			 "SELECT " COLUMNS ", pem FROM crls WHERE org_id = ? AND issuer_id = ?",
+			 "is", org, issuer_id);
+}
+
+int sk_crl_del(struct sk_conn *c, int64_t org, const char *issuer_id, struct sk_err *err)
+{
+	return sk_db_run(c, err, "DELETE FROM crls WHERE org_id = ? AND issuer_id = ?", "is", org,
+			 issuer_id);
+}
+
+int sk_crl_pems(struct sk_conn *c, int64_t org, char ***ret, struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	_cleanup_strv_ char **v = NULL;
+	int r = sk_query_start(&q, c, err, "SELECT pem FROM crls WHERE org_id = ?", "i", org);
+
+	while (r >= 0 && (r = sk_query_step(&q, err)) > 0)
+		if (sk_strv_add(&v, sk_query_text(&q, 0)) < 0)
+			return sk_err_oom(err);
+	if (r == 0)
+		*ret = TAKE_PTR(v);
+	return r;
+}
+
+int sk_crl_offer(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err)
+{
+	json_t *list = NULL;
+	int64_t version = 0;
+	/* The version first: what changes after it was read is told again, never lost. */
+	int r = sk_db_int(c, &version, err, "SELECT crls_version FROM orgs WHERE id = ?", "i", org);
+
+	if (r >= 0)
+		r = sk_db_list(c, &list, err,
+			       "SELECT issuer_id, issuer, number FROM crls WHERE org_id = ?"
+			       " ORDER BY id",
+			       "i", org);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:I, s:o}", "version", (json_int_t)version, "crls", list);
+	return *ret ? 0 : sk_err_oom(err);
+}
+
+static int add_report(struct sk_conn *c, int64_t device, const struct sk_crl_report *rep,
+		      struct sk_err *err)
+{
+	int r = sk_db_run(c, err,
+			  "INSERT INTO device_crls (device_id, issuer_id, issuer, number, refused)"
+			  " VALUES (?, ?, ?, ?, ?) ON CONFLICT (device_id, issuer_id) DO UPDATE SET"
+			  " issuer = excluded.issuer, number = excluded.number,"
+			  " refused = excluded.refused",
+			  "issis", device, rep->issuer_id, rep->issuer, rep->number, rep->refused);
+
+	return SK_MIN(r, 0);
+}
+
+int sk_crl_set_device(struct sk_conn *c, int64_t org, int64_t device, int64_t version,
+		      const struct sk_crl_report *v, size_t n, struct sk_err *err)
+{
+	int r = sk_db_run(c, err, "DELETE FROM device_crls WHERE device_id = ?", "i", device);
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = add_report(c, device, &v[i], err);
+	if (r >= 0)
+		r = sk_db_run(c, err,
+			      "UPDATE devices SET crls_due = (SELECT crls_version <> ? FROM orgs"
+			      " WHERE id = ?) WHERE id = ? AND org_id = ?2",
+			      "iii", version, org, device);
+	return SK_MIN(r, 0);
+}
