@@ -49,6 +49,22 @@ int sk_device_put_release(struct sk_device_link *d, const void *skr, size_t len,
 	return r < 0 ? r : sk_json_parse(call.answer.data, call.answer.len, ret, err);
 }
 
+int sk_device_put_crl(struct sk_device_link *d, const void *crl, size_t len, struct sk_err *err)
+{
+	_cleanup_http_call_ struct sk_http_call call =
+		SK_HTTP_CALL(.method = "PUT", .path = PREFIX "/trust/crl", .data = crl ?: "",
+			     .len = len, .answer_max = 4096, .timeout_ms = REQUEST_TIMEOUT_MS);
+	_cleanup_json_ json_t *answer = NULL;
+	bool changed = false;
+	int r = sk_http_call(d->client, &call, err);
+
+	if (r == 0)
+		r = sk_json_parse(call.answer.data, call.answer.len, &answer, err);
+	if (r == 0)
+		r = sk_json_get_bool(answer, "changed", &changed, err);
+	return r < 0 ? r : !changed;
+}
+
 int sk_device_apply(struct sk_device_link *d, const struct sk_digest *release,
 		    uint64_t *ret_generation, struct sk_err *err)
 {
@@ -160,7 +176,7 @@ bool sk_device_refused(int code, const struct sk_err *err)
 	static const char *const final[] = {
 		"bad-manifest", "bad-release",	 "bad-request", "downgrade", "expired",
 		"no-space",	"not-supported", "revoked",	"too-large", "untrusted",
-		"wrong-device", "not-found",	 "bad-image",
+		"wrong-device", "not-found",	 "bad-image",	"bad-value",
 	};
 
 	if (code == -EHOSTUNREACH || code == -ETIMEDOUT)

@@ -23,6 +23,8 @@ int sk_device_get(struct sk_device_link *d, const char *path, json_t **ret, stru
 /** sk_device_put_release() - hand a release file over; @ret: what it is and what is missing. */
 int sk_device_put_release(struct sk_device_link *d, const void *skr, size_t len, json_t **ret,
 			  struct sk_err *err);
+/** sk_device_put_crl() - hand a revocation list over. 0 taken, 1 it is not newer, or refused */
+int sk_device_put_crl(struct sk_device_link *d, const void *crl, size_t len, struct sk_err *err);
 int sk_device_apply(struct sk_device_link *d, const struct sk_digest *release,
 		    uint64_t *ret_generation, struct sk_err *err);
 

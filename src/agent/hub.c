@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,10 +38,21 @@ static void drop_session(struct sk_hub_link *h)
 	(void)sk_http_client_set_bearer(h->client, NULL);
 }
 
+/* A hub never redirects: somebody stands between, or it is none. */
+static int call_hub(struct sk_hub_link *h, struct sk_http_call *call, struct sk_err *err)
+{
+	int r = sk_http_call(h->client, call, err);
+
+	if (r == 0 && call->status / 100 != 2)
+		return sk_err_set(err, -EREMOTEIO, "bad-request", "the hub answered %ld to %s %s",
+				  call->status, call->method, call->path);
+	return r;
+}
+
 static int json_call(struct sk_hub_link *h, struct sk_http_call *call, json_t **ret,
 		     struct sk_err *err)
 {
-	int r = sk_http_call(h->client, call, err);
+	int r = call_hub(h, call, err);
 
 	if (r < 0 || !ret || call->answer.len == 0)
 		return r;
@@ -123,6 +135,15 @@ static int enrol(struct sk_hub_link *h, struct sk_err *err)
 			  sk_identity_id(h->identity));
 }
 
+static uint32_t random_below(uint32_t bound)
+{
+	uint32_t n = 0;
+
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) < 0)
+		n = (uint32_t)sk_mono_us();
+	return n % bound;
+}
+
 static int open_session(struct sk_hub_link *h, struct sk_err *err)
 {
 	_cleanup_json_ json_t *body = NULL, *answer = NULL;
@@ -144,9 +165,11 @@ static int open_session(struct sk_hub_link *h, struct sk_err *err)
 	if (r < 0)
 		return r;
 	lasts_s = SK_MIN(lasts_s ?: 60, (uint64_t)SESSION_MAX_S);
-	/* Renewed when four fifths are over: never in the middle of things. */
-	h->session_ends_ms = sk_mono_ms() + lasts_s * 800;
+	/* Renewed when some three quarters are over: never in the middle of things, and not by a
+	 * whole fleet in the same second. */
+	h->session_ends_ms = sk_mono_ms() + lasts_s * (700 + random_below(101));
 	h->session = true;
+	h->sessions++;
 	if (h->pending)
 		sk_notice("the device was accepted");
 	h->pending = false;
@@ -170,7 +193,7 @@ int sk_hub_session(struct sk_hub_link *h, struct sk_err *err)
 
 int sk_hub_call(struct sk_hub_link *h, struct sk_http_call *call, struct sk_err *err)
 {
-	int r = sk_http_call(h->client, call, err);
+	int r = call_hub(h, call, err);
 
 	if (call->status == 401)
 		drop_session(h);
@@ -188,6 +211,12 @@ int sk_hub_json(struct sk_hub_link *h, const char *method, const char *path, jso
 	if (call.status == 401)
 		drop_session(h);
 	return r;
+}
+
+bool sk_hub_is_away(int code)
+{
+	return code == -EHOSTUNREACH || code == -ETIMEDOUT || code == -EKEYREJECTED ||
+	       code == -EACCES;
 }
 
 bool sk_hub_is_final(int code)

@@ -18,7 +18,8 @@ struct sk_hub_link {
 	const struct sk_identity *identity;
 	struct sk_http_client *client;
 	bool session;
-	bool pending; /* the hub knows the device, its owner has not said yes yet */
+	unsigned sessions; /* opened so far */
+	bool pending;	   /* the hub knows the device, its owner has not said yes yet */
 	uint64_t session_ends_ms;
 };
 
@@ -38,6 +39,9 @@ int sk_hub_call(struct sk_hub_link *h, struct sk_http_call *call, struct sk_err 
 /** sk_hub_json() - request with optional JSON body; @ret: new reference, NULL for no content. */
 int sk_hub_json(struct sk_hub_link *h, const char *method, const char *path, json_t *body,
 		uint64_t timeout_ms, json_t **ret, struct sk_err *err);
+
+/** sk_hub_is_away() - was the hub not reached at all, or the session not accepted? */
+bool sk_hub_is_away(int code);
 
 /** sk_hub_is_final() - will asking the hub again never help? (404, 403, malformed …) */
 bool sk_hub_is_final(int code);

@@ -8,6 +8,7 @@
 #include "agent/transfer.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "io/json.h"
 #include "model/release.h"
 
@@ -73,6 +74,8 @@ static int end_job(struct run *run, bool good, const char *reason, struct sk_err
 	job->ended = true;
 	job->good = good;
 	(void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
+	/* A character cut in two could be neither saved nor reported, ever. */
+	sk_utf8_mend(job->reason);
 	if (good)
 		sk_notice("release %s is good", SK_DIGEST_STR(&job->release));
 	else

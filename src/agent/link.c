@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "agent/crls.h"
 #include "agent/device.h"
 #include "agent/hub.h"
 #include "agent/inventory.h"
@@ -18,10 +19,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "io/json.h"
 
 #define POLL_GRACE_MS	    20000
 #define PENDING_WAIT_MAX_MS 30000
+#define PACE_MAX_MS	    5000
+#define QUICK_MS	    1000 /* rounds shorter than this are suspicious ... */
+#define QUICK_MAX	    8	 /* ... when there are more of them in a row */
 #define LOG_MAX		    (512u << 10)
 #define LOG_TAIL_MAX	    10000
 
@@ -33,6 +38,9 @@ struct link {
 	struct sk_retry retry;
 	struct sk_job job;
 	bool working; /* @job is under way */
+	bool crls_due;
+	unsigned crls_session; /* the session whose revocation lists were looked at */
+	unsigned quick;	       /* rounds in a row that took no time */
 	struct sk_digest inventory_sent;
 	uint64_t inventory_at_ms;
 };
@@ -46,17 +54,14 @@ static void wait_ms(uint64_t ms)
 		;
 }
 
-static void back_off(struct link *l, const struct sk_err *why, int code)
+static void back_off(struct link *l, const struct sk_err *why, uint64_t max_ms)
 {
 	uint32_t random = 0;
 	uint64_t ms;
 
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)sk_mono_us();
-	ms = sk_retry_next(&l->retry, random);
-	/* Somebody is about to press a button for it. */
-	if (code == -EINPROGRESS)
-		ms = SK_MIN(ms, (uint64_t)PENDING_WAIT_MAX_MS);
+	ms = SK_MIN(sk_retry_next(&l->retry, random), max_ms);
 	/* Told once, until something else is the matter. */
 	if (!sk_streq(l->told, why->text))
 		sk_warning("%s; trying again", why->text);
@@ -65,6 +70,33 @@ static void back_off(struct link *l, const struct sk_err *why, int code)
 	/* What the last try allocated is not needed while it waits. */
 	(void)malloc_trim(0);
 	wait_ms(ms);
+}
+
+/*
+ * A hub that does not hold polls, or hands out the same job for ever, must not make the device spin:
+ * jobs that wait are done at once, but not many rounds on end that take no time.
+ */
+static void pace(struct link *l, uint64_t round_ms)
+{
+	struct sk_err why = SK_ERR_INIT;
+
+	l->quick = round_ms < QUICK_MS ? l->quick + 1 : 0;
+	if (l->quick <= QUICK_MAX) {
+		sk_retry_reset(&l->retry);
+		l->told[0] = '\0';
+		return;
+	}
+	(void)sk_err_set(&why, -EREMOTEIO, "too-many", "the hub has too many answers at once");
+	back_off(l, &why, PACE_MAX_MS);
+}
+
+/* Not worth more than a line: the hub could be asked, and said no. */
+static int or_go_on(int code, const char *what, const struct sk_err *err)
+{
+	if (code >= 0 || sk_hub_is_away(code))
+		return SK_MIN(code, 0);
+	sk_warning("%s: %s", what, err->text);
+	return 0;
 }
 
 static int send_inventory(struct link *l, bool always, struct sk_err *err)
@@ -86,6 +118,19 @@ static int send_inventory(struct link *l, bool always, struct sk_err *err)
 	r = sk_hub_json(&l->hub, "PUT", "/device/v1/inventory", j, 0, NULL, err);
 	if (r == 0)
 		l->inventory_sent = d;
+	return r;
+}
+
+/* At the start of each session, and when the hub says so; until it worked. */
+static int sync_crls(struct link *l, struct sk_err *err)
+{
+	int r;
+
+	if (!l->crls_due && l->crls_session == l->hub.sessions)
+		return 0;
+	r = sk_crls_sync(&l->hub, &l->device, err);
+	l->crls_due = r < 0;
+	l->crls_session = l->hub.sessions;
 	return r;
 }
 
@@ -132,25 +177,6 @@ static int fetch_log(struct link *l, const char *capsule, uint64_t tail, char **
 	return *ret ? 0 : sk_err_oom(err);
 }
 
-/* JSON is UTF-8 without NULs; a capsule writes what it likes. */
-static json_t *text_json(const char *text)
-{
-	json_t *j = json_string(text);
-	char *clean;
-
-	if (j)
-		return j;
-	clean = strdup(text);
-	if (!clean)
-		return NULL;
-	for (char *c = clean; *c; c++)
-		if ((unsigned char)*c >= 0x80)
-			*c = '?';
-	j = json_string(clean);
-	free(clean);
-	return j;
-}
-
 static int do_logs(struct link *l, const json_t *work, struct sk_err *err)
 {
 	_cleanup_json_ json_t *body = NULL;
@@ -158,16 +184,17 @@ static int do_logs(struct link *l, const json_t *work, struct sk_err *err)
 	const char *id = NULL, *capsule = NULL;
 	struct sk_err why = SK_ERR_INIT;
 	uint64_t tail = 200;
-	json_t *text_value;
 
 	(void)sk_json_get_str(work, "id", &id, NULL);
 	(void)sk_json_get_str(work, "capsule", &capsule, NULL);
 	(void)sk_json_get_u64(work, "tail", &tail, NULL);
 	if (!capsule || fetch_log(l, capsule, tail, &text, &why) < 0)
 		text = sk_asprintf("(no log: %s)\n", capsule ? why.text : "no capsule was named");
-	text_value = text ? text_json(text) : NULL;
-	body = json_pack("{s:s, s:s, s:o}", "capsule", capsule ?: "", "job", id ?: "", "text",
-			 text_value);
+	if (!text)
+		return sk_err_oom(err);
+	sk_utf8_mend(text); /* a capsule writes what it likes */
+	body = json_pack("{s:s, s:s, s:s}", "capsule", capsule ?: "", "job", id ?: "", "text",
+			 text);
 	if (!body)
 		return sk_err_oom(err);
 	return sk_hub_json(&l->hub, "POST", "/device/v1/logs", body, 0, NULL, err);
@@ -220,12 +247,16 @@ static int take_work(struct link *l, const json_t *work, struct sk_err *err)
 		r = send_inventory(l, true, err);
 	else
 		return report_simple(l, work, false, "this device does not know such a job", err);
+	/* What the hub will never take ends the job; otherwise all jobs behind it would wait. */
+	if (r < 0 && sk_hub_is_final(r))
+		return report_simple(l, work, false, err->text, err);
 	return r < 0 ? r : report_simple(l, work, true, "", err);
 }
 
 static int poll_work(struct link *l, struct sk_err *err)
 {
 	_cleanup_json_ json_t *answer = NULL;
+	bool news = false;
 	char path[64];
 	int r;
 
@@ -235,6 +266,11 @@ static int poll_work(struct link *l, struct sk_err *err)
 			err);
 	if (r < 0 || !answer)
 		return r;
+	(void)sk_json_get_bool(answer, "crls", &news, NULL);
+	if (news) {
+		l->crls_due = true;
+		return 0;
+	}
 	return take_work(l, json_object_get(answer, "job"), err);
 }
 
@@ -242,20 +278,17 @@ static int one_round(struct link *l, struct sk_err *err)
 {
 	int r = sk_hub_session(&l->hub, err);
 
+	/* Who was revoked comes before what they signed. */
+	if (r == 0)
+		r = or_go_on(sync_crls(l, err), "revocation lists", err);
 	if (r == 0 && l->working)
 		r = run_job(l, err);
 	if (r == 0)
-		r = send_inventory(l, false, err);
+		r = or_go_on(send_inventory(l, false, err), "inventory", err);
 	if (r < 0)
 		return r;
 	mend_images(l);
 	return poll_work(l, err);
-}
-
-static void got_through(struct link *l)
-{
-	sk_retry_reset(&l->retry);
-	l->told[0] = '\0';
 }
 
 static void go_round_for_ever(struct link *l) __attribute__((noreturn));
@@ -263,12 +296,14 @@ static void go_round_for_ever(struct link *l)
 {
 	for (;;) {
 		struct sk_err why = SK_ERR_INIT;
+		uint64_t began_ms = sk_mono_ms();
 		int code = one_round(l, &why);
 
 		if (code < 0)
-			back_off(l, &why, code);
+			/* Pending: somebody is about to press a button for it. */
+			back_off(l, &why, code == -EINPROGRESS ? PENDING_WAIT_MAX_MS : UINT64_MAX);
 		else
-			got_through(l);
+			pace(l, sk_mono_ms() - began_ms);
 	}
 }
 

@@ -44,6 +44,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def error(self, status, slug, text):
         self.answer(status, {'error': slug, 'message': text})
 
+    def redirect(self, where):
+        self.send_response(302)
+        self.send_header('Location', where)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
     def body(self):
         data = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         return json.loads(data) if data else {}
@@ -56,6 +62,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if path.startswith(prefix) and left > 0:
                 hub.fail[prefix] = left - 1
                 return self.error(500, 'internal', 'as the test wants it')
+        for prefix, (status, slug) in hub.refuse.items():
+            if path.startswith(prefix):
+                return self.redirect(slug) if status == 302 else self.error(status, slug, 'as the test wants it')
         if path == '/device/v1/challenge':
             challenge = secrets.token_hex(16)
             hub.challenges.add(challenge)
@@ -98,13 +107,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def inside(self, hub, path, body):
         if path.startswith('/device/v1/work'):
             return self.work(hub)
+        if path == '/device/v1/crls' and self.command == 'GET':
+            hub.crl_due = False
+            return self.answer(200, {'version': hub.crl_version, 'crls': [
+                {'issuer': c['issuer'], 'issuer_id': i, 'number': c['number']} for i, c in hub.crls.items()]})
+        if path == '/device/v1/crls':
+            hub.crl_reports.append(body)
+            return self.answer(204)
+        if m := re.fullmatch(r'/device/v1/crls/([0-9a-f]{64})', path):
+            hub.crl_fetches += 1
+            return self.file(hub, hub.crls[m[1]]['bytes'])
         if m := re.fullmatch(r'/device/v1/releases/([0-9a-f]{64})', path):
             return self.file(hub, hub.releases.get(m[1]))
         if m := re.fullmatch(r'/device/v1/images/([0-9a-f]{64})', path):
             return self.image(hub, hub.images.get(m[1]))
         if m := re.fullmatch(r'/device/v1/jobs/([^/]+)/report', path):
             hub.reports.append((m[1], body))
-            if body['step'] in ('done', 'failed') and hub.job and hub.job['id'] == m[1]:
+            if body['step'] in ('done', 'failed') and not hub.keep_job and hub.job and hub.job['id'] == m[1]:
                 hub.job = None
             return self.answer(204)
         if path == '/device/v1/inventory':
@@ -116,9 +135,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.error(404, 'not-found', path)
 
     def work(self, hub):
-        end = time.monotonic() + 2
-        while not hub.job and time.monotonic() < end and not hub.stopped:
+        end = time.monotonic() + hub.hold_s
+        hub.polls += 1
+        while not hub.job and not hub.crl_due and time.monotonic() < end and not hub.stopped:
             time.sleep(0.02)
+        if hub.crl_due or hub.crl_nags:
+            return self.answer(200, {'crls': True})
         return self.answer(200, {'job': hub.job}) if hub.job else self.answer(204)
 
     def file(self, hub, data):
@@ -172,6 +194,8 @@ class FakeHub:
         self.reports, self.inventories, self.logs, self.requests, self.image_starts = [], [], [], [], []
         self.fail, self.cut_after, self.no_ranges, self.wrong_bytes, self.slow_s = {}, 0, False, 0, 0
         self.image_bytes, self.stopped = 0, False
+        self.crls, self.crl_version, self.crl_due, self.crl_nags, self.crl_reports, self.crl_fetches = {}, 0, False, False, [], 0
+        self.hold_s, self.polls, self.keep_job, self.refuse = 2, 0, False, {}
         self.tls = tls
         self.port = 0
         self.start()

@@ -38,6 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == '/status':
             missing = [d.image(i) for i in d.wanted if i in d.damaged]
             return self.answer(200, {'skerry': 'fake', 'missing': missing, 'capsules': {'total': 0}})
+        if path == '/trust':
+            return self.answer(200, {'crls': [{'issuer': i, 'issuer_id': hashlib.sha256(i.encode()).hexdigest(), 'number': n,
+                                               'digest': '0' * 64} for i, n in d.crls.items()]})
         if path == '/generations':
             return self.answer(200, d.generations)
         if m := re.fullmatch(r'/releases/(\w+)', path):
@@ -72,8 +75,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(202, {'generation': d.apply(m[1])})
         return self.error(404, 'not-found', path)
 
+    def put_crl(self, d):
+        """A list here is JSON: {"issuer", "number", "by"}; "root" alone is believed."""
+        data = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        d.crl_puts += 1
+        try:
+            crl = json.loads(data)
+        except ValueError:
+            return self.error(400, 'bad-value', 'revocation list: it is not one whole list')
+        if crl['by'] != 'root':
+            return self.error(403, 'untrusted', 'revocation list: none of the trusted roots signed it')
+        changed = crl['number'] > d.crls.get(crl['issuer'], 0)
+        if changed:
+            d.crls[crl['issuer']] = crl['number']
+        return self.answer(200, {'changed': changed})
+
     def do_PUT(self):
         d = self.server.daemon
+        if self.path == '/skerry/v1/trust/crl':
+            return self.put_crl(d)
         m = re.fullmatch(r'/skerry/v1/images/(\w+)\?offset=(\d+)', self.path)
         digest, offset = m[1], int(m[2])
         part = d.parts.setdefault(digest, bytearray())
@@ -119,6 +139,7 @@ class FakeSkerryd:
         self.releases, self.wanted, self.parts, self.have, self.damaged = {}, {}, {}, set(), set()
         self.generations, self.seq, self.step, self.refuse, self.arrived = [], 1, 'idle', None, []
         self.verdict, self.applied = ('good', ''), 0
+        self.crls, self.crl_puts = {}, 0
         self.start()
 
     def start(self):

@@ -287,6 +287,161 @@ def test_damaged_state_file_is_survived(world):
     assert world.final()['step'] == 'done'
 
 
+def offer(world, issuer, number, by='root', raw=None, claimed=None):
+    """The hub gets a list, and says so at the next poll."""
+    data = raw if raw is not None else json.dumps({'issuer': issuer, 'number': number, 'by': by}).encode()
+    world.hub.crls[hashlib.sha256(issuer.encode()).hexdigest()] = {'issuer': issuer, 'number': claimed or number, 'bytes': data}
+    world.hub.crl_version += 1
+    world.hub.crl_due = True
+
+
+def reported(world, version=None):
+    return wait_for('the report', lambda: next((r for r in world.hub.crl_reports
+                                                if r['version'] == (version or world.hub.crl_version)), None))
+
+
+def test_revocation_lists_are_carried(world):
+    world.device.crls['one'] = 1
+    offer(world, 'one', 3)
+    offer(world, 'two', 1)
+    world.start()
+    got = {c['issuer']: c['number'] for c in reported(world)['crls']}
+    assert got == {'one': 3, 'two': 1} and world.device.crls == got
+    puts = world.device.crl_puts
+    offer(world, 'one', 4)
+    assert {c['issuer']: c['number'] for c in reported(world)['crls']} == {'one': 4, 'two': 1}
+    assert world.device.crl_puts == puts + 1, 'only what is newer is carried'
+
+
+def test_old_lists_are_not_even_fetched(world):
+    world.device.crls['one'] = 9
+    offer(world, 'one', 3)
+    world.start()
+    assert [c['number'] for c in reported(world)['crls']] == [9]
+    assert world.hub.crl_fetches == 0 and world.device.crls['one'] == 9
+
+
+@pytest.mark.parametrize('raw,by,words', [
+    (None, 'mallory', 'none of the trusted roots'), (b'garbage', 'root', 'not one whole list'), (b'', 'root', 'not one whole list'),
+    (b'x' * 3_000_000, 'root', 'more than expected')], ids=['forged', 'garbage', 'empty', 'endless'])
+def test_lists_that_the_hub_made_up_do_no_harm(world, raw, by, words):
+    """Forged, garbage, empty, endless: the device keeps what it has, the hub hears why, and work goes on."""
+    world.device.crls['one'] = 5
+    offer(world, 'one', 99, by=by, raw=raw)
+    world.start()
+    row = next(c for c in reported(world)['crls'] if c['issuer'] == 'one')
+    assert row['number'] == 5 and words in row['refused'], row
+    assert world.device.crls == {'one': 5}
+    world.give_release()
+    assert world.final()['step'] == 'done'
+
+
+def test_a_list_comes_before_a_release(world):
+    """Both wait when the device comes back: first who was revoked, then what they may have signed."""
+    offer(world, 'one', 2)
+    world.give_release()
+    world.start()
+    assert world.final()['step'] == 'done'
+    paths = [p for m, p in world.hub.requests]
+    assert paths.index('/device/v1/crls') < next(i for i, p in enumerate(paths) if p.startswith('/device/v1/releases/'))
+
+
+def test_killed_while_lists_are_carried(world):
+    rng = random.Random(9)
+    for number in range(1, 6):
+        offer(world, 'one', number)
+        world.start()
+        time.sleep(rng.uniform(0.0, 0.15))
+        world.kill()
+    world.start()
+    wait_for('the newest list', lambda: world.device.crls.get('one') == 5)
+    assert [c['number'] for c in reported(world)['crls']] == [5]
+
+
+def test_trouble_with_lists_does_not_stop_work(world):
+    world.hub.fail = {'/device/v1/crls': 10 ** 6}
+    world.start()
+    world.give_release()
+    assert world.final()['step'] == 'done'
+    world.hub.fail = {}
+    offer(world, 'one', 2)
+    wait_for('the list', lambda: world.device.crls.get('one') == 2)
+
+
+def test_a_hub_that_answers_at_once_is_not_asked_all_the_time(world):
+    """It does not hold polls, or tells the same news for ever: the device does not spin."""
+    world.settings['retry-min'] = '1s'
+    world.settings['retry-max'] = '1s'
+    world.hub.hold_s = 0
+    world.start()
+    wait_for('polls', lambda: world.hub.polls >= 9)
+    before = world.hub.polls
+    time.sleep(3)
+    assert world.hub.polls - before < 30, 'thousands without a pause'
+    world.kill()
+    world.hub.hold_s, world.hub.crl_nags = 2, True
+    world.start()
+    time.sleep(2)
+    before = world.hub.polls
+    time.sleep(3)
+    assert world.hub.polls - before < 30
+    world.kill()
+    world.hub.crl_nags, world.hub.keep_job = False, True
+    world.hub.job = {'id': 'again', 'kind': 'logs', 'capsule': 'web', 'tail': 5}
+    world.start()
+    time.sleep(2)
+    before = len(world.hub.logs)
+    time.sleep(3)
+    assert len(world.hub.logs) - before < 30
+
+
+def test_many_jobs_that_wait_are_done(world):
+    world.start()
+    for n in range(20):
+        world.hub.job = {'id': f'log-{n}', 'kind': 'logs', 'capsule': 'web', 'tail': 5}
+        world.final(f'log-{n}')
+
+
+def test_a_log_that_the_hub_does_not_take_ends_its_job(world):
+    """Else the release behind it would wait for ever."""
+    world.hub.refuse['/device/v1/logs'] = (413, 'too-large')
+    world.hub.job = {'id': 'big', 'kind': 'logs', 'capsule': 'web', 'tail': 5}
+    world.start()
+    assert world.final('big')['step'] == 'failed'
+    world.give_release()
+    assert world.final()['step'] == 'done'
+
+
+@pytest.mark.parametrize('status', [413, 400, 500, 507])
+def test_an_inventory_that_the_hub_does_not_take_stops_nothing(world, status):
+    world.hub.refuse['/device/v1/inventory'] = (status, 'x')
+    world.start()
+    world.give_release()
+    assert world.final()['step'] == 'done'
+
+
+def test_redirects_are_not_followed_and_not_believed(world):
+    elsewhere = FakeHub()
+    world.hub.refuse['/device/v1/releases/'] = (302, elsewhere.url + '/device/v1/releases/x')
+    world.start()
+    world.give_release()
+    wait_for('the attempt', lambda: '302' in world.logged())
+    assert not elsewhere.requests and world.device.applied == 0
+    world.hub.refuse.clear()
+    assert world.final()['step'] == 'done', 'and it was not the end of the job'
+    elsewhere.stop()
+
+
+@pytest.mark.parametrize('shift', [0, 1])
+def test_long_reasons_are_cut_between_characters(world, shift):
+    """A reason cut in the middle of one could be neither saved nor reported: the job would never end."""
+    world.device.verdict = ('bad', 'x' * shift + '\u00e9' * 600)
+    world.start()
+    world.give_release()
+    final = world.final()
+    assert final['step'] == 'failed' and final['reason'].strip('x\u00e9') == '' and len(final['reason']) > 200
+
+
 def make_ca(folder, name):
     run = lambda *a: subprocess.run(a, check=True, capture_output=True, cwd=folder)
     run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', f'{name}-ca.key',
