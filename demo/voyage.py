@@ -8,7 +8,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +83,8 @@ class Voyage:
         self.page_port = free_port(8080)
         self.hub = None
         self.on = False
+        self.pool = concurrent.futures.ThreadPoolExecutor()
+        self.builds = {}
         self.env = dict(os.environ, HOME=str(self.work), XDG_CONFIG_HOME=str(self.work / 'config'), SKERRY_BUILD=str(BUILD))
 
     # -- saying and running
@@ -100,11 +101,14 @@ class Voyage:
             raise Stop(text)
         print(f'    ✓ {text}', flush=True)
 
+    def show(self, argv, root=False):
+        short = ' '.join(str(a).replace(str(self.work), '$WORK').replace(str(SKERRY), 'skerry') for a in argv)
+        print(f'    $ {"sudo " if root else ""}{short}', flush=True)
+
     def run(self, *argv, root=False, show=True, **kw):
         argv = [str(a) for a in argv]
         if show:
-            short = ' '.join(a.replace(str(self.work), '$WORK').replace(str(SKERRY), 'skerry') for a in argv)
-            print(f'    $ {"sudo " if root else ""}{short}', flush=True)
+            self.show(argv, root)
         command = (SUDO if root else []) + argv
         r = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
         if r.returncode != 0:
@@ -154,23 +158,37 @@ class Voyage:
         token = self.json('hub', 'deployment', 'token', 'station/field')['token']
         (self.work / 'token').write_text(token + '\n')
 
-    def build_capsule(self, app, version):
-        out = self.images / f'{app}.itb'
-        out.unlink(missing_ok=True)
-        argv = ['capsule', 'build', '--packages', PACKAGES[app], '--name', app, '--version', version, '-o', out]
-        if app == 'web':
-            page = self.work / 'index.html'
+    def capsule_options(self, app, version):
+        """What makes an app of its packages. Web's third version has no page, which its health check finds."""
+        if app == 'broker':
+            return ['--copy', f'{DEMO}/broker.conf:/etc/mosquitto/mosquitto.conf', '--user', '1000:1000',
+                    '--command', '/usr/sbin/mosquitto', '--arg', '-c', '--arg', '/etc/mosquitto/mosquitto.conf']
+        if app == 'meter':
+            return ['--copy', f'{DEMO}/meter/meter.sh:/usr/bin/meter', '--user', '1000:1000',
+                    '--command', '/bin/busybox', '--arg', 'sh', '--arg', '/usr/bin/meter']
+        options = ['--copy', f'{DEMO}/web/nginx.conf:/etc/nginx/nginx.conf', '--user', '33:33',
+                   '--command', '/usr/sbin/nginx', '--arg', '-g', '--arg', 'daemon off;']
+        if version != '3.0.0':
+            page = self.work / f'index-{version}.html'
             page.write_text((DEMO / 'web/index.html.in').read_text().replace('@VERSION@', version))
-            argv += ['--copy', f'{DEMO}/web/nginx.conf:/etc/nginx/nginx.conf', '--copy', f'{page}:/srv/www/index.html',
-                     '--user', '33:33', '--command', '/usr/sbin/nginx', '--arg', '-g', '--arg', 'daemon off;']
-        elif app == 'broker':
-            argv += ['--copy', f'{DEMO}/broker.conf:/etc/mosquitto/mosquitto.conf', '--user', '1000:1000',
-                     '--command', '/usr/sbin/mosquitto', '--arg', '-c', '--arg', '/etc/mosquitto/mosquitto.conf']
-        else:
-            argv += ['--copy', f'{DEMO}/meter/meter.sh:/usr/bin/meter', '--user', '1000:1000',
-                     '--command', '/bin/busybox', '--arg', 'sh', '--arg', '/usr/bin/meter']
-        self.skerry(*argv)
-        self.say(f'{app}: {human(out.stat().st_size)}')
+            options += ['--copy', f'{page}:/srv/www/index.html']
+        return options
+
+    def build_capsule(self, app, version):
+        """Starts building; next_image() waits for it. Fetching packages takes longest, so it goes on behind the roll-outs."""
+        out = self.images / f'{app}-{version}.itb'
+        argv = [SKERRY, 'capsule', 'build', '--packages', PACKAGES[app], '--name', app, '--version', version, '-o', out,
+                *self.capsule_options(app, version)]
+        self.builds[app, version] = self.pool.submit(self.run, *argv, show=False), argv
+
+    def next_image(self, app, version):
+        """The built image takes the place of the one before it."""
+        done, argv = self.builds.pop((app, version))
+        self.show(argv)
+        done.result()
+        image = self.images / f'{app}.itb'
+        (self.images / f'{app}-{version}.itb').rename(image)
+        self.say(f'{app}: {human(image.stat().st_size)}')
 
     def build_release(self, version):
         manifest = self.work / f'manifest-{version}.dts'
@@ -214,8 +232,12 @@ class Voyage:
     def first_release(self):
         self.step('Three capsules from Debian packages: nginx with a page, a message broker, a meter')
         self.images.mkdir()
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            list(pool.map(lambda app: self.build_capsule(app, '1.0.0'), PACKAGES))
+        for app in PACKAGES:
+            self.build_capsule(app, '1.0.0')
+        for app in PACKAGES:
+            self.next_image(app, '1.0.0')
+        for version in ('2.0.0', '3.0.0'):
+            self.build_capsule('web', version)
         self.step('Release 1.0.0: the manifest with the digests of its images, signed')
         release = self.build_release('1.0.0')
         print(self.skerry('manifest', 'graph', self.work / 'manifest-1.0.0.dts').rstrip())
@@ -226,11 +248,11 @@ class Voyage:
 
     def second_release(self):
         self.step('Release 2.0.0 changes one image of three')
-        self.build_capsule('web', '2.0.0')
+        self.next_image('web', '2.0.0')
         job = self.roll_out(self.build_release('2.0.0'), '2.0.0')
         self.check(job['step'] == 'done', 'release 2.0.0 is good on the device')
         self.page_is('2.0.0')
-        whole = sum(f.stat().st_size for f in self.images.glob('*.itb'))
+        whole = sum((self.images / f'{app}.itb').stat().st_size for app in PACKAGES)
         changed = (self.images / 'web.itb').stat().st_size
         moved = job['bytes_done']
         self.say(f'moved {human(moved)}; the release has {human(whole)}, the changed image {human(changed)}')
@@ -238,12 +260,7 @@ class Voyage:
 
     def broken_release(self):
         self.step('Release 3.0.0 is broken: its page is missing, so its health check fails')
-        web = self.images / 'web.itb'
-        shutil.copy(web, self.work / 'web-2.itb')
-        web.unlink()
-        self.skerry('capsule', 'build', '--packages', PACKAGES['web'], '--name', 'web', '--version', '3.0.0',
-                    '--copy', f'{DEMO}/web/nginx.conf:/etc/nginx/nginx.conf', '--user', '33:33',
-                    '--command', '/usr/sbin/nginx', '--arg', '-g', '--arg', 'daemon off;', '-o', web)
+        self.next_image('web', '3.0.0')
         job = self.roll_out(self.build_release('3.0.0'), '3.0.0')
         self.check(job['step'] == 'failed', 'the hub says that release 3.0.0 failed')
         self.say(f'reason: {job["reason"]}')
@@ -284,6 +301,7 @@ Ctrl-C ends it and removes {self.work}.''', flush=True)
         signal.pause()
 
     def clean(self):
+        self.pool.shutdown(cancel_futures=True)
         if self.on:
             subprocess.run(SUDO + [str(SKERRY), 'simulate', 'stop', str(self.device_dir)], stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
