@@ -260,3 +260,14 @@ bool sk_path_ok(const char *path)
 		part += n + 1;
 	}
 }
+
+int sk_std_fds_open(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) < 0) /* takes the lowest */
+			return -errno;
+	}
+	return 0;
+}

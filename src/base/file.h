@@ -41,5 +41,12 @@ int sk_mkdir_p(int dirfd, const char *path, mode_t mode);
 /** sk_rm_rf() - remove a tree; never follows a symlink, never crosses a mount. Absent is fine. */
 int sk_rm_rf(int dirfd, const char *path);
 
+/**
+ * sk_std_fds_open() - at the start of a program: see that 0, 1 and 2 are taken
+ * One that is closed would be given to the next file that is opened, and what is meant for a person
+ * would be written into it. What takes its place fails when it is used.
+ */
+int sk_std_fds_open(void);
+
 /** sk_path_ok() - relative, no empty, "." or ".." part, no byte below ' ', under PATH_MAX. */
 bool sk_path_ok(const char *path);

@@ -76,6 +76,8 @@ void sk_text_clean(char *s, const char *keep)
 	size_t left, n;
 	uint32_t c;
 
+	if (!s)
+		return;
 	sk_utf8_mend(s);
 	for (left = strlen(s); left > 0; s += n, left -= n) {
 		n = SK_MAX(decode(s, left, &c), (size_t)1);

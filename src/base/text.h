@@ -12,7 +12,7 @@ size_t sk_utf8_char(const char *s, size_t left);
 void sk_utf8_mend(char *s);
 
 /**
- * sk_text_clean() - in place: fit to be shown and logged
+ * sk_text_clean() - in place: fit to be shown and logged; @s may be NULL
  * Blanks for control characters (also those of 0x80 to 0x9f, which some terminals obey) but those in
  * @keep, and for what separates lines or turns the direction of writing; then as sk_utf8_mend().
  */

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/help.h"
 
 #define COMMAND_DEPTH_MAX 4
@@ -251,6 +252,21 @@ void sk_cli_print_json(json_t *steals)
 	json_decref(steals);
 }
 
+void sk_say(const struct sk_cli *cli, const char *fmt, ...)
+{
+	_cleanup_free_ char *line = NULL;
+	va_list ap;
+
+	if (sk_cli_json(cli))
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		line = NULL;
+	va_end(ap);
+	sk_text_clean(line, "");
+	(void)fprintf(stderr, "%s\n", line ? line : "out of memory");
+}
+
 void sk_cli_progress(struct sk_cli *cli, const char *what, uint64_t now, uint64_t total)
 {
 	char a[32], b[32];
@@ -304,6 +320,8 @@ int sk_table_row(struct sk_table *t, ...)
 		const char *cell = va_arg(ap, const char *);
 
 		r = sk_strv_add(&t->cells, cell ? cell : "");
+		if (r == 0)
+			sk_text_clean(t->cells[sk_strv_len(t->cells) - 1], "");
 	}
 	va_end(ap);
 	return r;
@@ -342,14 +360,30 @@ void sk_table_print(struct sk_table *t)
 	free(t);
 }
 
-static int report(const struct sk_cli *cli, const struct sk_err *err)
+static int report(const struct sk_cli *cli, struct sk_err *err)
 {
+	/* Names of files, devices and people stand in it. */
+	sk_text_clean(err->text, "");
 	if (cli->json)
 		sk_cli_print_json(
 			json_pack("{s:s, s:s}", "error", err->slug, "message", err->text));
 	else
 		(void)fprintf(stderr, "skerry: %s\n", err->text);
 	return sk_err_exit_code(err->slug);
+}
+
+/* What was printed must have arrived: a program may be reading it, or a full disk. */
+static int end_output(struct sk_err *err)
+{
+	int code = 0;
+
+	if (fflush(stdout) != 0)
+		code = errno;
+	else if (!ferror(stdout))
+		return 0;
+	return sk_err_set(err, -EIO, code == ENOSPC ? "no-space" : "io",
+			  "cannot write to standard output%s%s", code ? ": " : "",
+			  code ? strerror(code) : "");
 }
 
 static int dispatch(struct sk_cli *cli, struct sk_err *err)
@@ -382,12 +416,11 @@ int sk_cli_main(const struct sk_cmd *root, int argc, char **argv)
 	if (r == 0)
 		r = dispatch(&cli, &err);
 	sk_cli_progress_end(&cli);
-	if (r < 0)
-		code = report(&cli, &err);
-	else if (fflush(stdout) != 0 || ferror(stdout))
-		code = 1;
-	else
-		code = r;
+	if (r >= 0 && end_output(&err) < 0) {
+		r = -EIO;
+		cli.json = false; /* nobody would see it there */
+	}
+	code = r < 0 ? report(&cli, &err) : r;
 	sk_strv_free(cli.all);
 	free(cli.given);
 	free(cli.args);

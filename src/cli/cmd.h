@@ -62,6 +62,9 @@ bool sk_cli_tty(const struct sk_cli *cli); /* standard error is a terminal: prog
 /** Prints the value as JSON (--json) on standard output. Steals. */
 void sk_cli_print_json(json_t *steals);
 
+/** sk_say() - a line about what is being done, on standard error; nothing with --json. */
+void sk_say(const struct sk_cli *cli, const char *fmt, ...) SK_PRINTF(2, 3);
+
 /** Progress of long work on standard error: a bar on a terminal, a line per 10 % elsewhere, nothing with --json. */
 void sk_cli_progress(struct sk_cli *cli, const char *what, uint64_t now, uint64_t total);
 void sk_cli_progress_end(struct sk_cli *cli);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/capsule.h"
 #include "cli/cmd.h"
@@ -39,6 +40,8 @@ static const struct sk_cmd root = {
 
 int main(int argc, char **argv)
 {
+	if (sk_std_fds_open() < 0)
+		return 1;
 	sk_log_open("skerry", SK_LOG_WARNING);
 	return sk_cli_main(&root, argc, argv);
 }

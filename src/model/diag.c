@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/text.h"
 #include "model/fdt_read.h"
 
 #define PATH_SIZE 1024
@@ -68,14 +69,6 @@ void *sk_rd_calloc(struct sk_reader *r, size_t n, size_t size)
 	return p;
 }
 
-/* Names and values come from strangers: no control character of theirs may reach a terminal. */
-static void make_printable(char *s)
-{
-	for (; s && *s; s++)
-		if (*s < ' ' || *s > '~')
-			*s = '?';
-}
-
 static char *path_of(const void *fdt, int node)
 {
 	char path[PATH_SIZE];
@@ -84,7 +77,7 @@ static char *path_of(const void *fdt, int node)
 	if (fdt_get_path(fdt, node, path, sizeof(path)) < 0)
 		(void)snprintf(path, sizeof(path), "/...");
 	copy = strdup(path);
-	make_printable(copy);
+	sk_text_clean(copy, "");
 	return copy;
 }
 
@@ -140,8 +133,9 @@ void sk_rd_wrong(struct sk_reader *r, int node, const char *prop, const char *fm
 	if (vasprintf(&d->text, fmt, ap) < 0)
 		d->text = NULL;
 	va_end(ap);
-	make_printable(d->prop);
-	make_printable(d->text);
+	/* Names and values come from strangers. */
+	sk_text_clean(d->prop, "");
+	sk_text_clean(d->text, "");
 	if (!d->path || !d->text || (prop && !d->prop))
 		r->oom = true;
 	r->last = d;
@@ -159,5 +153,5 @@ void sk_rd_hint(struct sk_reader *r, const char *fmt, ...)
 		r->oom = true;
 	}
 	va_end(ap);
-	make_printable(r->last->hint);
+	sk_text_clean(r->last->hint, "");
 }

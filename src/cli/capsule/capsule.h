@@ -39,6 +39,3 @@ int sk_capsule_packages_users(const char *work, const char *owners, int64_t epoc
  */
 int sk_apt_sources(const char *etc_apt, const char *codename, const char *suite, char ***ret,
 		   struct sk_err *err);
-
-/** sk_say() - a line of progress on standard error; nothing with --json. */
-void sk_say(struct sk_cli *cli, const char *fmt, ...) SK_PRINTF(2, 3);

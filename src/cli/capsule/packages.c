@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -46,18 +45,6 @@
 #define LIST_INSTALLED                                                           \
 	"--customize-hook=" LIST("dpkg-query --admindir=\"$1/var/lib/dpkg\" -W " \
 				 "-f='${Package} ${Version} ${Architecture}\\n'")
-
-void sk_say(struct sk_cli *cli, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (sk_cli_json(cli))
-		return;
-	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	(void)fputc('\n', stderr);
-}
 
 /* Left out with all below: what a capsule neither needs nor may have from the building machine. */
 static const char *const left_out[] = {

@@ -174,21 +174,10 @@ static void show_json(const struct image *i)
 	sk_cli_print_json(o);
 }
 
-/* Control characters of a hostile image must not reach a terminal. */
-static void clean(char *s)
-{
-	for (; s && *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
-}
-
 static void row(struct sk_table *t, const char *what, const char *value)
 {
-	_cleanup_free_ char *copy = value ? strdup(value) : NULL;
-
-	clean(copy);
-	if (copy)
-		(void)sk_table_row(t, what, copy, NULL);
+	if (value)
+		(void)sk_table_row(t, what, value, NULL);
 }
 
 static void row_strv(struct sk_table *t, const char *what, char *const *v)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/manifest/source.h"
 
 static void mistake_done(struct sk_mistake *m)
@@ -46,6 +47,10 @@ int sk_mistake(struct sk_mistakes *m, const char *file, unsigned line, const cha
 	va_end(ap);
 	if (n < 0)
 		at->text = NULL;
+	sk_text_clean(at->file, "");
+	sk_text_clean(at->where, "");
+	sk_text_clean(at->hint, "");
+	sk_text_clean(at->text, "");
 	if (!at->file || !at->text || (where && !at->where) || (hint && !at->hint)) {
 		mistake_done(at);
 		m->n--;

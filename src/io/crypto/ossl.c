@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "base/text.h"
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192 /* more only costs the verifier time */
@@ -23,13 +24,6 @@ const char *sk_ossl_why(void)
 int sk_ossl_no_passphrase(char *buf, int size, int rwflag, void *arg)
 {
 	return -1;
-}
-
-static void make_printable(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = '?';
 }
 
 static char *common_name(const X509_NAME *name)
@@ -65,8 +59,7 @@ char *sk_x509_name(const X509_NAME *name)
 		len = BIO_get_mem_data(b, &data);
 		s = len > 0 ? strndup(data, (size_t)len) : strdup("(no name)");
 	}
-	if (s)
-		make_printable(s);
+	sk_text_clean(s, "");
 	return s;
 }
 

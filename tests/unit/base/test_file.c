@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -172,6 +173,23 @@ static void safe_paths(void **state)
 	assert_false(sk_path_ok("a\nb"));
 }
 
+/* In a child: cmocka needs its own. */
+static void closed_descriptors_are_taken(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close_range(0, 2, 0);
+		if (sk_std_fds_open() < 0 || open("/dev/null", O_RDONLY | O_CLOEXEC) <= 2)
+			_exit(1);
+		_exit(write(STDOUT_FILENO, "x", 1) < 0 && errno == EBADF ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +202,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(making_folders, setup, teardown),
 		cmocka_unit_test_setup_teardown(copying_is_bounded_and_hashed, setup, teardown),
 		cmocka_unit_test(safe_paths),
+		cmocka_unit_test(closed_descriptors_are_taken),
 	};
 
 	return cmocka_run_group_tests_name("base/file", tests, NULL, NULL);
