@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 #include "base/log.h"
-#include "cli/capsule.h"
+#include "cli/capsule/capsule.h"
 #include "cli/cmd.h"
-#include "cli/device.h"
+#include "cli/device/device.h"
 #include "cli/help.h"
-#include "cli/hub.h"
-#include "cli/key.h"
-#include "cli/manifest.h"
-#include "cli/release.h"
+#include "cli/hub/hub.h"
+#include "cli/key/key.h"
+#include "cli/manifest/manifest.h"
+#include "cli/release/release.h"
 #include "cli/simulate/simulate.h"
 
 /* In the order that help shows. Each group lives in a file of its own. */

@@ -7,6 +7,8 @@
 #include "cli/cmd.h"
 #include "model/image.h"
 
+/* `skerry capsule ...`: the group, and what of it runs on a desk */
+extern const struct sk_cmd sk_cmd_capsule;
 extern const struct sk_cmd sk_cmd_capsule_build;
 extern const struct sk_cmd sk_cmd_capsule_show;
 extern const struct sk_cmd sk_cmd_capsule_verify;

@@ -9,8 +9,6 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "cli/capsule.h"
-#include "cli/device.h"
 #include "cli/capsule/capsule.h"
 #include "io/json.h"
 
@@ -327,16 +325,4 @@ const struct sk_cmd sk_cmd_capsule_verify = {
 		"in its tree. Who made an image is not told by the image: that is the release's "
 		"signature.",
 	.run = run_verify,
-};
-
-static const struct sk_cmd *const subs[] = {
-	&sk_cmd_capsule_build,	 &sk_cmd_capsule_show,	&sk_cmd_capsule_verify,
-	&sk_cmd_capsule_list,	 &sk_cmd_capsule_start, &sk_cmd_capsule_stop,
-	&sk_cmd_capsule_restart, &sk_cmd_capsule_logs,	NULL,
-};
-
-const struct sk_cmd sk_cmd_capsule = {
-	.name = "capsule",
-	.summary = "make capsule images; run capsules on a device",
-	.sub = subs,
 };

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
-#include "cli/release.h"
+#include "cli/release/release.h"
 #include "cli/release/common.h"
 
 /* NAME.skr becomes NAME.skb beside it. */

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/manifest/show.h"
-#include "cli/release.h"
+#include "cli/release/release.h"
 #include "cli/release/common.h"
 #include "io/crypto/cms.h"
 #include "io/crypto/pki.h"

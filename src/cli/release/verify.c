@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "cli/release.h"
+#include "cli/release/release.h"
 #include "cli/release/bundle.h"
 #include "cli/release/common.h"
 #include "io/crypto/cms.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/hub.h"
+#include "cli/hub/hub.h"
 
 #include "cli/hub/session.h"
 

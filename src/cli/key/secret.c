@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/secret.h"
+#include "cli/key/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

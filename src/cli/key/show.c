@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "cli/key.h"
-#include "cli/keyring.h"
+#include "cli/key/key.h"
+#include "cli/key/keyring.h"
 
 #define PEM_MAX (4u << 20)
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/release.h"
+#include "cli/release/release.h"
 
-#include "cli/device.h"
+#include "cli/device/device.h"
 
 static const struct sk_cmd *const subs[] = {
 	&sk_cmd_release_build,
 	&sk_cmd_release_show,
 	&sk_cmd_release_verify,
 	&sk_cmd_release_export,
-	/* On a device: device_release.c. */
+	/* On a device: device/release.c. */
 	&sk_cmd_release_apply,
 	&sk_cmd_release_status,
 	&sk_cmd_release_list,

@@ -4,7 +4,7 @@
 #include "cli/cmd.h"
 
 extern const struct sk_cmd sk_cmd_key;
-/* In key_show.c */
+/* In show.c */
 extern const struct sk_cmd sk_cmd_key_list;
 extern const struct sk_cmd sk_cmd_key_show;
 

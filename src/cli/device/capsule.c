@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/str.h"
-#include "cli/device.h"
+#include "cli/device/device.h"
 #include "io/json.h"
 
 /* `skerry capsule list|start|stop|restart|logs`: capsules on a device. */
@@ -105,14 +107,24 @@ const struct sk_cmd sk_cmd_capsule_restart = {
 	.run = run_restart,
 };
 
+/* A capsule is not trusted: on a terminal its words may not move the cursor or set the title. */
 static int print_log(void *arg, const void *data, size_t len)
 {
-	return fwrite(data, 1, len, stdout) == len ? 0 : -EIO;
+	const bool *raw = arg;
+	const char *s = data;
+
+	for (size_t i = 0; i < len && !*raw; i++)
+		if (putchar(iscntrl((unsigned char)s[i]) && s[i] != '\n' && s[i] != '\t'
+				    ? '?'
+				    : s[i]) < 0)
+			return -EIO;
+	return !*raw || fwrite(s, 1, len, stdout) == len ? 0 : -EIO;
 }
 
 static int run_logs(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_http_client_freep) struct sk_http_client *client = NULL;
+	bool raw = !isatty(STDOUT_FILENO);
 	const char *name = sk_cli_arg(cli, 0), *tail = sk_cli_opt(cli, "tail");
 	_cleanup_free_ char *path = NULL;
 	uint64_t n;
@@ -128,7 +140,8 @@ static int run_logs(struct sk_cli *cli, struct sk_err *err)
 	r = sk_device_connect(cli, &client, err);
 	if (r == 0) {
 		_cleanup_http_call_ struct sk_http_call call =
-			SK_HTTP_CALL(.method = "GET", .path = path, .write = print_log);
+			SK_HTTP_CALL(.method = "GET", .path = path, .write = print_log,
+				     .arg = &raw);
 
 		r = sk_http_call(client, &call, err);
 	}

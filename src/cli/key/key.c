@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/key.h"
+#include "cli/key/key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "cli/keyring.h"
-#include "cli/secret.h"
+#include "cli/key/keyring.h"
+#include "cli/key/secret.h"
 
 #define DAY_S	     86400
 #define ROOT_YEARS   20

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/device.h"
+#include "cli/device/device.h"
 
 #include <errno.h>
 #include <fcntl.h>

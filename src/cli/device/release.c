@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "cli/device.h"
+#include "cli/device/device.h"
 #include "io/json.h"
 #include "model/release.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/keyring.h"
+#include "cli/key/keyring.h"
 
 #include <errno.h>
 #include <fcntl.h>
