@@ -261,6 +261,13 @@ bool sk_path_ok(const char *path)
 	}
 }
 
+char *sk_path_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+}
+
 int sk_std_fds_open(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {

@@ -48,5 +48,8 @@ int sk_rm_rf(int dirfd, const char *path);
  */
 int sk_std_fds_open(void);
 
+/** sk_path_folder() - the folder of a file's name, "." when it has none; owned by the caller */
+char *sk_path_folder(const char *path);
+
 /** sk_path_ok() - relative, no empty, "." or ".." part, no byte below ' ', under PATH_MAX. */
 bool sk_path_ok(const char *path);

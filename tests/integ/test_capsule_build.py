@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tarfile
 import time
@@ -330,3 +331,136 @@ def test_missing_tool_names_its_package(tmp_path, tool, package, args):
     folder(tmp_path / 'a')
     slug, text = refused(*args, '--mirror', 'file:/nowhere', cwd=tmp_path, env={'PATH': '/nowhere'})
     assert slug == 'not-found' and package in text
+
+
+def messy_folder(top, order):
+    """The same content each time: entries made in another order, hard links or copies."""
+    (top / 'usr/bin').mkdir(parents=True)
+    for i in sorted(range(40), key=lambda i: (i * order) % 41):
+        (top / f'usr/bin/f{i}').write_text(f'{i}' * 100)
+    (top / 'usr/bin/f1').chmod(0o4755)
+    (top / 'usr/a').write_text('twice')
+    if order % 2:
+        os.link(top / 'usr/a', top / 'usr/b')
+    else:
+        shutil.copy(top / 'usr/a', top / 'usr/b')
+    os.utime(top / 'usr/a', (order, order))
+    return top
+
+
+@pytest.mark.parametrize('more', [[], ['--copy', 'page:/srv/page']])
+def test_only_content_counts(tmp_path, more):
+    (tmp_path / 'page').write_text('page')
+    digests = set()
+    for order, locale, zone, mask in ((7, 'C', 'UTC', 0o022), (12, 'C.UTF-8', 'Asia/Tokyo', 0o077)):
+        messy_folder(tmp_path / f'{order}', order)
+        env = {'LC_ALL': locale, 'TZ': zone}
+        before = os.umask(mask)
+        try:
+            digests.add(build(f'{order}', *more, '--name', 'n', '--command', '/x', '-o', f'{order}.itb', cwd=tmp_path,
+                              env=env)['digest'])
+        finally:
+            os.umask(before)
+    assert len(digests) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='becomes another user')
+def test_a_user_who_adds_a_file_loses_no_mode(tmp_path):
+    tmp_path.chmod(0o777)
+    messy_folder(tmp_path / 'a', 1)
+    (tmp_path / 'page').write_text('page')
+    args = ['capsule', 'build', 'a', '--copy', 'page:/srv/page', '--name', 'n', '--command', '/x']
+    run(*args, '-o', 'root.itb', cwd=tmp_path)
+    subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', SKERRY, *args, '-o', 'user.itb'],
+                   cwd=tmp_path, check=True, env={**os.environ, 'TMPDIR': str(tmp_path)})
+    assert (tmp_path / 'root.itb').read_bytes() == (tmp_path / 'user.itb').read_bytes()
+
+
+def test_output_that_cannot_be_is_told_before_the_work(tmp_path):
+    (tmp_path / 'a').mkdir()
+    for output, words in (('none/x.itb', 'no such folder'), ('a', 'it is a folder'), ('b/', 'it is a folder'),
+                          ('/dev/null', 'no file')):
+        done = run('capsule', 'build', 'a', '--command', '/x', '--name', 'n', '-o', output, ok=False, cwd=tmp_path)
+        assert words in done.stderr.decode(), output
+        assert 'packing' not in done.stderr.decode() or output == '/dev/null'
+    assert os.path.exists('/dev/null') and not os.path.isfile('/dev/null')
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['a']
+
+
+def test_output_through_a_symlink_lands_behind_it(tmp_path):
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'there/x.itb').write_text('old')
+    (tmp_path / 'x.itb').symlink_to('there/x.itb')
+    build('a', '--command', '/x', '-o', 'x.itb', cwd=tmp_path)
+    assert (tmp_path / 'x.itb').is_symlink()
+    run('capsule', 'verify', 'there/x.itb', cwd=tmp_path)
+    (tmp_path / 'dangling').symlink_to('nowhere/y')
+    assert refused('a', '--command', '/x', '--name', 'n', '-o', 'dangling', cwd=tmp_path)[0] == 'not-found'
+
+
+def test_builds_of_one_output_at_once(tmp_path):
+    messy_folder(tmp_path / 'a', 3)
+    args = [SKERRY, 'capsule', 'build', 'a', '--command', '/x', '-o', 'x.itb']
+    builds = [subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert [b.wait(120) for b in builds] == [0] * 4
+    run('capsule', 'verify', 'x.itb', cwd=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['a', 'x.itb']
+
+
+def until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM', 'SIGHUP'])
+def test_interrupted_while_an_endless_archive_comes(tmp_path, number):
+    work = tmp_path / 'work'
+    work.mkdir()
+    args = [SKERRY, 'capsule', 'build', '-', '--name', 'n', '-o', 'x.itb']
+    building = subprocess.Popen(args, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                env={**os.environ, 'TMPDIR': str(work)})
+    building.stdin.write(tar(('blob', FILE, 'x' * 4096))[:2048])
+    building.stdin.flush()
+    until(lambda: list(work.glob('*/spool')))
+    os.killpg(building.pid, getattr(signal, number))
+    assert building.wait(60) == 1
+    assert b'interrupted' in building.stderr.read()
+    assert list(work.iterdir()) == [] and not list(tmp_path.glob('x.itb*'))
+
+
+def test_interrupted_while_packing(tmp_path):
+    """Only skerry itself gets the signal; the tool that it runs must not go on."""
+    work, tools = tmp_path / 'work', tmp_path / 'tools'
+    for folder in (work, tools, tmp_path / 'a'):
+        folder.mkdir()
+    (tools / 'mksquashfs').write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\nwhile :; do echo x >>"$2"; sleep 0.1; done\n')
+    (tools / 'mksquashfs').chmod(0o755)
+    args = [SKERRY, 'capsule', 'build', 'a', '--command', '/x', '-o', 'x.itb']
+    building = subprocess.Popen(args, cwd=tmp_path, stderr=subprocess.PIPE,
+                                env={**os.environ, 'TMPDIR': str(work), 'PATH': f'{tools}:{os.environ["PATH"]}'})
+    until(lambda: (tmp_path / 'pid').exists() and (tmp_path / 'pid').read_text().endswith('\n'))
+    building.send_signal(signal.SIGINT)
+    assert building.wait(60) == 1
+    assert b'interrupted' in building.stderr.read()
+    assert not os.path.exists(f'/proc/{(tmp_path / "pid").read_text().strip()}')
+    assert list(work.iterdir()) == [] and not list(tmp_path.glob('x.itb*'))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='mounts a small disk')
+@pytest.mark.parametrize('full', ['work', 'output'])
+def test_full_disk(tmp_path, full):
+    for name in ('work', 'output'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'output/x.itb').write_text('old')
+    source = tmp_path / 'a'
+    source.mkdir()
+    (source / 'blob').write_bytes(os.urandom(4 << 20))
+    script = (f'mount -t tmpfs -o size=1m none {full} && {{ [ {full} = work ] || echo old >output/x.itb; }} && '
+              f'{SKERRY} capsule build a --command /x -o output/x.itb; echo $?; ls work; ls output; cat output/x.itb')
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', script], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, 'TMPDIR': str(tmp_path / 'work')})
+    assert 'No space left' in done.stderr, done.stderr
+    assert done.stdout.split() == ['6', 'x.itb', 'old']

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +12,8 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "cli/capsule/capsule.h"
+#include "cli/capsule/guard.h"
+#include "cli/output.h"
 #include "io/image/archive.h"
 #include "io/image/rootfs.h"
 #include "io/sys/child.h"
@@ -26,8 +27,8 @@ struct build {
 	const char *source; /* folder, archive, "-"; NULL with packages */
 	const char *packages;
 	char *output;
-	char *work; /* folder of its own, removed at the end */
-	char *root; /* what is packed: <work>/rootfs, or the user's folder itself */
+	const char *work; /* folder of its own; borrowed */
+	char *root;	  /* what is packed: <work>/rootfs, or the user's folder itself */
 	bool keep_times, all_root;
 	bool in_place;	 /* the user's own folder: nothing may be added to it */
 	int64_t epoch_s; /* -1 until it is known */
@@ -35,37 +36,9 @@ struct build {
 	struct sk_image_info info;
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int sig)
-{
-	stopped = sig;
-}
-
-/*
- * Ctrl-C ends the tools that are running; then the work folder is removed on the way out. A second
- * one ends this program at once.
- */
-static void catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND };
-
-	(void)sigaction(SIGINT, &sa, NULL);
-	(void)sigaction(SIGTERM, &sa, NULL);
-}
-
-static int check_stopped(struct sk_err *err)
-{
-	return stopped ? sk_err_set(err, -EINTR, "child-failed", "interrupted; nothing was written")
-		       : 0;
-}
-
 static void build_done(struct build *b)
 {
-	if (b->work)
-		(void)sk_rm_rf(AT_FDCWD, b->work);
 	free(b->output);
-	free(b->work);
 	free(b->root);
 	sk_unpacked_done(&b->unpacked);
 	free(b->info.name);
@@ -98,22 +71,22 @@ static int take_epoch(struct build *b, struct sk_err *err)
 	return 0;
 }
 
-static int make_work(struct build *b, struct sk_err *err)
+/* A folder of this build's own; *ret is owned by the caller, who removes it. */
+static int make_work(char **ret, struct sk_err *err)
 {
 	const char *tmp = getenv("TMPDIR");
+	_cleanup_free_ char *work =
+		sk_asprintf("%s/skerry-capsule.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");
 
-	b->work = sk_asprintf("%s/skerry-capsule.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");
-	if (!b->work)
+	if (!work)
 		return sk_err_oom(err);
-	if (!mkdtemp(b->work)) {
-		int code = errno;
-
-		sk_err_set(err, -code, "io", "%s: %s", b->work, strerror(code));
-		free(TAKE_PTR(b->work));
-		return -code;
-	}
-	b->root = sk_asprintf("%s/rootfs", b->work);
-	return b->root ? 0 : sk_err_oom(err);
+	if (!mkdtemp(work))
+		return sk_err_set(err, -errno, errno == ENOSPC ? "no-space" : "io",
+				  "cannot make a folder to work in, %s: %s (TMPDIR names another "
+				  "place)",
+				  work, strerror(errno));
+	*ret = TAKE_PTR(work);
+	return 0;
 }
 
 static int unpacked_max(struct sk_cli *cli, uint64_t *ret, struct sk_err *err)
@@ -177,8 +150,6 @@ static int from_packages(struct build *b, struct sk_err *err)
 		return sk_err_oom(err);
 	sk_say(b->cli, "fetching packages for %s with mmdebstrap", arch);
 	r = sk_capsule_packages(b->cli, b->packages, arch, tar, err);
-	if (r == 0)
-		r = check_stopped(err);
 	if (r < 0)
 		return r;
 	if (lseek(tar, 0, SEEK_SET) < 0)
@@ -198,7 +169,9 @@ static int from_folder(struct build *b, struct sk_err *err)
 {
 	const char *arch = sk_cli_opt(b->cli, "arch") ? sk_cli_opt(b->cli, "arch") : machine_arch();
 	_cleanup_free_ char *from = sk_asprintf("%s%s", b->source[0] == '/' ? "" : "./", b->source);
-	const char *argv[] = { "cp", "-a", "--reflink=auto", "--", from, b->root, NULL };
+	/* Without owners modes stay whole: where cp cannot give a file away it drops set-id bits. */
+	const char *owners = geteuid() == 0 ? "--preserve=all" : "--no-preserve=ownership";
+	const char *argv[] = { "cp", "-a", owners, "--reflink=auto", "--", from, b->root, NULL };
 	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = argv, .kill_with_parent = true);
 
 	b->info.arch = strdup(arch);
@@ -367,40 +340,18 @@ static int make_tree(const struct build *b, void **ret, size_t *ret_len, struct 
 	return sk_image_parse(*ret, *ret_len, *ret_len + b->info.rootfs_size, &check, err);
 }
 
-static int write_to(const char *path, const void *tree, size_t len, int rootfs_fd,
-		    struct sk_err *err)
-{
-	_cleanup_close_ int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0)
-		return sk_err_set(err, -errno, errno == ENOSPC ? "no-space" : "io", "%s: %s", path,
-				  strerror(errno));
-	return sk_image_assemble(fd, tree, len, rootfs_fd, err);
-}
-
-/* Beside its final name, synced, then renamed: there is never half an image. */
 static int write_image(const struct build *b, const void *tree, size_t len, int rootfs_fd,
 		       struct sk_err *err)
 {
-	_cleanup_free_ char *tmp = sk_asprintf("%s.tmp-%d", b->output, (int)getpid());
-	_cleanup_free_ char *dir = strdup(b->output);
-	char *slash = dir ? strrchr(dir, '/') : NULL;
-	int r;
+	_cleanup_output_ struct sk_output out = { .fd = -1 };
+	int r = sk_output_open(&out, b->output, err);
 
-	if (!tmp || !dir)
-		return sk_err_oom(err);
-	r = write_to(tmp, tree, len, rootfs_fd, err);
-	if (r == 0 && rename(tmp, b->output) < 0)
-		r = sk_err_set(err, -errno, "io", "%s: %s", b->output, strerror(errno));
-	if (r < 0) {
-		(void)unlink(tmp);
-		return r;
-	}
-	if (slash)
-		slash[slash == dir] = '\0';
-	r = sk_dir_sync(AT_FDCWD, slash ? dir : ".");
-	return r < 0 ? sk_err_set(err, r, "io", "%s: %s", b->output, strerror(-r)) : 0;
+	if (r == 0 && !out.replaces)
+		r = sk_err_set(err, -EINVAL, "bad-value", "cannot write %s: it is no file",
+			       b->output);
+	if (r == 0)
+		r = sk_image_assemble(out.fd, tree, len, rootfs_fd, err);
+	return r == 0 ? sk_output_commit(&out, err) : r;
 }
 
 static int tell_result(const struct build *b, size_t tree_len, struct sk_err *err)
@@ -437,15 +388,13 @@ static int finish(struct build *b, struct sk_err *err)
 	if (r == 0)
 		r = make_tree(b, &tree, &len, err);
 	if (r == 0)
-		r = check_stopped(err);
-	if (r == 0)
 		r = write_image(b, tree, len, rootfs, err);
 	return r < 0 ? r : tell_result(b, len, err);
 }
 
 static int check_usage(const struct build *b, struct sk_err *err)
 {
-	const char *arch = sk_cli_opt(b->cli, "arch");
+	const char *arch = sk_cli_opt(b->cli, "arch"), *output = sk_cli_opt(b->cli, "output");
 
 	if (!b->source == !b->packages)
 		return sk_err_set(err, -EINVAL, "usage",
@@ -454,7 +403,32 @@ static int check_usage(const struct build *b, struct sk_err *err)
 	    !sk_streq(arch, "armhf"))
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "--arch %s: write amd64, arm64 or armhf", arch);
-	return 0;
+	if (b->source && sk_streq(b->source, "-") && isatty(STDIN_FILENO))
+		return sk_err_set(err, -EINVAL, "usage",
+				  "standard input is a terminal: send an archive into it");
+	return output ? sk_output_check(output, err) : 0;
+}
+
+static int build_in(struct build *b, struct sk_err *err)
+{
+	int r;
+
+	b->root = sk_asprintf("%s/rootfs", b->work);
+	r = b->root ? unpack_source(b, err) : sk_err_oom(err);
+	if (r < 0)
+		return r;
+	tell_left_out(b);
+	if (b->epoch_s < 0)
+		b->epoch_s = b->unpacked.newest_s;
+	b->info.created_s = b->epoch_s;
+	r = add_files(b, err);
+	if (r == 0)
+		r = take_name(b, err);
+	if (r == 0)
+		r = take_version(b, err);
+	if (r == 0)
+		r = sk_capsule_run_opts(b->cli, &b->info.run, err);
+	return r < 0 ? r : finish(b, err);
 }
 
 static int run_build(struct sk_cli *cli, struct sk_err *err)
@@ -464,32 +438,23 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 		.source = sk_cli_arg(cli, 0),
 		.packages = sk_cli_opt(cli, "packages"),
 	};
-	int r = check_usage(&b, err);
+	_cleanup_free_ char *work = NULL;
+	int r = check_usage(&b, err), code = 0;
 
 	if (r == 0)
 		r = take_epoch(&b, err);
 	if (r == 0)
-		r = make_work(&b, err);
+		r = make_work(&work, err);
 	if (r < 0)
 		return r;
-	catch_signals();
-	r = unpack_source(&b, err);
-	if (r == 0)
-		r = check_stopped(err);
-	if (r < 0)
-		return r;
-	tell_left_out(&b);
-	if (b.epoch_s < 0)
-		b.epoch_s = b.unpacked.newest_s;
-	b.info.created_s = b.epoch_s;
-	r = add_files(&b, err);
-	if (r == 0)
-		r = take_name(&b, err);
-	if (r == 0)
-		r = take_version(&b, err);
-	if (r == 0)
-		r = sk_capsule_run_opts(cli, &b.info.run, err);
-	return r < 0 ? r : finish(&b, err);
+	r = sk_guard_fork(&code, err);
+	if (r == 1) {
+		b.work = work;
+		return build_in(&b, err);
+	}
+	if (sk_rm_rf(AT_FDCWD, work) < 0)
+		sk_say(cli, "note: %s could not be removed", work);
+	return r < 0 ? r : code;
 }
 
 static const struct sk_opt opts[] = {

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "cli/key/keyring.h"
 #include "cli/key/secret.h"
+#include "cli/output.h"
 
 #define DAY_S	     86400
 #define ROOT_YEARS   20
@@ -271,9 +272,9 @@ static int run_request(struct sk_cli *cli, struct sk_err *err)
 		r = sk_request_make(key, name, &pem, &len, err);
 	if (r < 0)
 		return r;
-	r = sk_file_write(AT_FDCWD, out, pem, len, 0644);
+	r = sk_output_write(out, pem, len, err);
 	if (r < 0)
-		return sk_err_set(err, r, "io", "cannot write %s: %s", out, strerror(-r));
+		return r;
 	if (sk_cli_json(cli))
 		sk_cli_print_json(json_pack("{s:s}", "request", out));
 	else

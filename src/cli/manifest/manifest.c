@@ -2,15 +2,14 @@
 #include "cli/manifest/manifest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/str.h"
 #include "cli/manifest/graph.h"
 #include "cli/manifest/show.h"
 #include "cli/manifest/source.h"
+#include "cli/output.h"
 
 #define _cleanup_source_ _cleanup_(sk_source_done)
 
@@ -105,27 +104,12 @@ static int run_check(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-static int write_out(const char *path, const void *data, size_t len, struct sk_err *err)
-{
-	int r;
-
-	if (sk_streq(path, "-"))
-		return fwrite(data, 1, len, stdout) == len
-			       ? 0
-			       : sk_err_set(err, -EIO, "io", "cannot write to standard output");
-	r = sk_file_write(AT_FDCWD, path, data, len, 0644);
-	if (r < 0)
-		return sk_err_set(err, r, r == -ENOSPC ? "no-space" : "io", "cannot write %s: %s",
-				  path, strerror(-r));
-	return 0;
-}
-
 static int build_dts(const struct sk_source *s, const char *output, struct sk_err *err)
 {
 	if (!s->dts)
 		return sk_err_set(err, -EINVAL, "usage",
 				  "--dts shows what a Compose file becomes; %s is none", s->path);
-	return write_out(output ? output : "-", s->dts, strlen(s->dts), err);
+	return sk_output_write(output ? output : "-", s->dts, strlen(s->dts), err);
 }
 
 /* "site/weather.dts" -> "weather.dtb" in the working folder */
@@ -156,7 +140,7 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 		output = own;
 	if (sk_streq(output, s.path))
 		return sk_err_set(err, -EINVAL, "usage", "the output would replace its source");
-	r = write_out(output, s.dtb, s.len, err);
+	r = sk_output_write(output, s.dtb, s.len, err);
 	if (r < 0 || sk_streq(output, "-"))
 		return r;
 	if (sk_cli_json(cli))
@@ -199,7 +183,7 @@ static int run_graph(struct sk_cli *cli, struct sk_err *err)
 	if (r != 0)
 		return r;
 	r = sk_graph_write(m, format, &out, err);
-	return r < 0 ? r : write_out(output ? output : "-", out.data, out.len, err);
+	return r < 0 ? r : sk_output_write(output ? output : "-", out.data, out.len, err);
 }
 
 static const char *const check_examples[] = {

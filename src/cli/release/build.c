@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/manifest/manifest.h"
 #include "cli/release/release.h"
+#include "cli/output.h"
 #include "cli/release/common.h"
 #include "cli/release/images.h"
 #include "cli/key/secret.h"
@@ -42,14 +43,6 @@ static void result_done(struct result *r)
 	sk_release_done(&r->release);
 	free(r->file);
 	free(r->signer);
-}
-
-/* The folder of a file's name; owned by the caller. */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? strndup(path, (size_t)SK_MAX(slash - path, 1)) : strdup(".");
 }
 
 /* SOURCE_DATE_EPOCH makes builds repeatable: https://reproducible-builds.org/specs/ */
@@ -85,9 +78,12 @@ static int read_options(struct sk_cli *cli, struct job *j, struct sk_err *err)
 				  "both");
 	j->folders = sk_strv_copy(sk_cli_opt_all(cli, "images"));
 	j->named = sk_strv_copy(sk_cli_opt_all(cli, "image"));
-	beside = folder_of(j->manifest);
+	beside = sk_path_folder(j->manifest);
 	if (!beside || sk_strv_add(&j->folders, beside) < 0)
 		return sk_err_oom(err);
+	if ((j->output && sk_output_check(j->output, err) < 0) ||
+	    (j->bundle && sk_output_check(j->bundle, err) < 0))
+		return err->code;
 	return creation_time(&j->created_s, err);
 }
 
@@ -155,7 +151,7 @@ static int sign(const struct job *j, const void *dtb, size_t len, struct sk_rele
  */
 static int check_as_device(const struct job *j, struct result *res, struct sk_err *err)
 {
-	_cleanup_free_ char *beside = folder_of(j->cert), *ca = NULL;
+	_cleanup_free_ char *beside = sk_path_folder(j->cert), *ca = NULL;
 	_cleanup_(sk_trust_freep) struct sk_trust *trust = NULL;
 	_cleanup_free_ void *content = NULL;
 	size_t len;
@@ -184,12 +180,9 @@ static int write_release(const struct job *j, struct result *res, struct sk_err 
 		j->output ? strdup(j->output) : sk_asprintf("%s-%s.skr", m->project, m->version);
 	if (!res->file)
 		return sk_err_oom(err);
-	r = sk_file_write(AT_FDCWD, res->file, res->release.skr, res->release.skr_len, 0644);
-	if (r < 0)
-		return sk_err_set(err, r, r == -ENOSPC ? "no-space" : "io", "cannot write %s: %s",
-				  res->file, strerror(-r));
-	if (!j->bundle)
-		return 0;
+	r = sk_output_write(res->file, res->release.skr, res->release.skr_len, err);
+	if (r < 0 || !j->bundle)
+		return r;
 	return sk_release_bundle(j->cli, &res->release, j->bundle, j->folders, j->named, err);
 }
 

@@ -7,10 +7,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/str.h"
+#include "cli/output.h"
 
 #define CHUNK (256u << 10)
 
@@ -149,8 +149,6 @@ static int write_to(struct writing *w, int fd, const struct sk_bundle_source *fr
 	else
 		r = put_all(w, from, err);
 	(void)archive_write_free(w->archive);
-	if (r == 0 && fsync(fd) < 0)
-		r = sk_err_set(err, -errno, "io", "cannot write %s: %s", w->path, strerror(errno));
 	return r;
 }
 
@@ -159,22 +157,14 @@ int sk_bundle_write(const char *path, const struct sk_bundle_source *from,
 		    struct sk_err *err)
 {
 	struct writing w = { .path = path, .progress = progress, .arg = arg };
-	_cleanup_free_ char *tmp = sk_asprintf("%s.tmp-%d", path, (int)getpid());
-	_cleanup_close_ int fd = -1;
+	_cleanup_output_ struct sk_output out = { .fd = -1 };
 	int r;
 
-	if (!tmp)
-		return sk_err_oom(err);
 	w.total = from->skr_len;
 	for (size_t i = 0; i < from->manifest->n_images; i++)
 		w.total += from->manifest->images[i].size_bytes;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return sk_err_set(err, -errno, "io", "cannot write %s: %s", path, strerror(errno));
-	r = write_to(&w, fd, from, err);
-	if (r == 0 && rename(tmp, path) < 0)
-		r = sk_err_set(err, -errno, "io", "cannot write %s: %s", path, strerror(errno));
-	if (r < 0)
-		(void)unlink(tmp);
-	return r;
+	r = sk_output_open(&out, path, err);
+	if (r == 0)
+		r = write_to(&w, out.fd, from, err);
+	return r == 0 ? sk_output_commit(&out, err) : r;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "cli/release/release.h"
 #include "cli/release/common.h"
@@ -15,13 +16,6 @@ static char *bundle_name(const char *release)
 	if (sk_str_ends(release, ".skr"))
 		len -= 4;
 	return sk_asprintf("%.*s.skb", (int)len, release);
-}
-
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? strndup(path, (size_t)SK_MAX(slash - path, 1)) : strdup(".");
 }
 
 static void print(const struct sk_cli *cli, const struct sk_release *rel, const char *file)
@@ -47,7 +41,7 @@ static int run_export(struct sk_cli *cli, struct sk_err *err)
 	_cleanup_strv_ char **folders = sk_strv_copy(sk_cli_opt_all(cli, "images"));
 	_cleanup_strv_ char **named = sk_strv_copy(sk_cli_opt_all(cli, "image"));
 	_cleanup_free_ char *out = given ? strdup(given) : bundle_name(file);
-	_cleanup_free_ char *beside = folder_of(file);
+	_cleanup_free_ char *beside = sk_path_folder(file);
 	_cleanup_(sk_release_done) struct sk_release rel = { 0 };
 	int r;
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -16,6 +17,7 @@
 #define PACK_ARGS_MAX	40
 #define ROOTFS_SIZE_MAX ((uint64_t)UINT32_MAX)
 #define ROOTFS_BLOCK	4096
+#define ROOM_MIN	(1u << 20)
 
 /* Any fixed value: a random one would change the digest. */
 #define EROFS_UUID "00000000-0000-4000-8000-000000000001"
@@ -86,16 +88,17 @@ static int read_root_owner(const char *file, struct root_owner *ret, struct sk_e
 }
 
 /*
- * -reproducible is the tool's default, but a system-wide alias could turn it off. Without
+ * -reproducible is the tool's default, but a system-wide alias could turn it off. Hard links do not
+ * survive every copy of a folder; their data is stored once in any case. Without
  * -exit-on-error an unreadable file would silently become an empty one.
  */
 static void squashfs_args(struct args *a, const struct sk_rootfs_spec *spec, const struct packer *p,
 			  const char *root, const char *out, const char *time,
 			  const struct root_owner *owner)
 {
-	static const char *const fixed[] = { "-noappend",  "-reproducible", "-no-exports",
-					     "-no-xattrs", "-no-recovery",  "-no-progress",
-					     "-quiet",	   "-exit-on-error" };
+	static const char *const fixed[] = { "-noappend",     "-reproducible", "-no-exports",
+					     "-no-hardlinks", "-no-xattrs",    "-no-recovery",
+					     "-no-progress",  "-quiet",	       "-exit-on-error" };
 
 	arg(a, "mksquashfs");
 	arg(a, root);
@@ -162,6 +165,14 @@ static int tool_env(const struct sk_rootfs_spec *spec, char ***ret)
 	return 0;
 }
 
+/* The tools tell a full disk in words of their own, or in none. */
+static bool is_full(const char *dir)
+{
+	struct statvfs fs;
+
+	return statvfs(dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_MIN;
+}
+
 static int run_tool(const struct sk_rootfs_spec *s, const struct args *a, const char *package,
 		    struct sk_err *err)
 {
@@ -177,6 +188,10 @@ static int run_tool(const struct sk_rootfs_spec *s, const struct args *a, const 
 	if (r == -ENOENT)
 		return sk_err_set(err, r, "not-found",
 				  "%s is not installed: install the package %s", a->v[0], package);
+	if (r < 0 && is_full(s->tmp_dir))
+		return sk_err_set(err, -ENOSPC, "no-space",
+				  "%s: No space left on device (TMPDIR names another place)",
+				  s->tmp_dir);
 	return r;
 }
 

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/output.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+
+int sk_output_failed(const char *path, int r, struct sk_err *err)
+{
+	const char *slug = r == -ENOSPC || r == -EDQUOT ? "no-space" : "io";
+
+	if (r == -ENOENT)
+		return sk_err_set(err, r, "not-found",
+				  "cannot write %s: there is no such folder; make it first", path);
+	if (r == -EISDIR)
+		return sk_err_set(err, r, slug, "cannot write %s: it is a folder; name a file",
+				  path);
+	return sk_err_set(err, r, slug, "cannot write %s: %s", path, strerror(-r));
+}
+
+/* Where the output goes, and whether a file there may be replaced. */
+static int look(struct sk_output *o, const char *path)
+{
+	struct stat st;
+
+	o->given = path;
+	o->replaces = true;
+	if (sk_str_ends(path, "/"))
+		return -EISDIR;
+	if (lstat(path, &st) < 0) {
+		o->place = strdup(path);
+		return errno != ENOENT ? -errno : o->place ? 0 : -ENOMEM;
+	}
+	/* Of a symlink to a pipe, /dev/stdout, realpath() tells a name that is none. */
+	if (stat(path, &st) < 0)
+		return -errno;
+	o->replaces = S_ISREG(st.st_mode);
+	o->place = o->replaces ? realpath(path, NULL) : strdup(path);
+	if (!o->place)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? -EISDIR : 0;
+}
+
+static int check_folder(const struct sk_output *o)
+{
+	_cleanup_free_ char *folder = sk_path_folder(o->place);
+
+	if (!folder)
+		return -ENOMEM;
+	return access(o->replaces ? folder : o->place, W_OK) < 0 ? -errno : 0;
+}
+
+int sk_output_check(const char *path, struct sk_err *err)
+{
+	_cleanup_output_ struct sk_output o = { .fd = -1 };
+	int r = look(&o, path);
+
+	if (r == 0)
+		r = check_folder(&o);
+	return r < 0 ? sk_output_failed(path, r, err) : 0;
+}
+
+static int open_named(struct sk_output *o)
+{
+	o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	o->named = o->fd >= 0;
+	return o->fd < 0 ? -errno : 0;
+}
+
+static int open_nameless(struct sk_output *o)
+{
+	_cleanup_free_ char *folder = sk_path_folder(o->place);
+
+	if (!folder)
+		return -ENOMEM;
+	o->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+	if (o->fd >= 0)
+		return 0;
+	return errno == EOPNOTSUPP || errno == EISDIR ? open_named(o) : -errno;
+}
+
+int sk_output_open(struct sk_output *o, const char *path, struct sk_err *err)
+{
+	int r;
+
+	*o = (struct sk_output){ .fd = -1 };
+	r = look(o, path);
+	if (r == 0 && o->replaces) {
+		o->tmp = sk_asprintf("%s.tmp-%d", o->place, (int)getpid());
+		r = o->tmp ? open_nameless(o) : -ENOMEM;
+	} else if (r == 0) {
+		o->fd = open(o->place, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		r = o->fd < 0 ? -errno : 0;
+	}
+	return r < 0 ? sk_output_failed(path, r, err) : 0;
+}
+
+/* A file cannot be linked over another one: it gets its temporary name for a moment. */
+static int give_name(struct sk_output *o)
+{
+	char self[64];
+
+	if (o->named)
+		return 0;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", o->fd);
+	(void)unlink(o->tmp);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	o->named = true;
+	return 0;
+}
+
+static int put_in_place(struct sk_output *o)
+{
+	_cleanup_free_ char *folder = sk_path_folder(o->place);
+	int r = give_name(o);
+
+	if (r < 0)
+		return r;
+	if (rename(o->tmp, o->place) < 0)
+		return -errno;
+	o->named = false;
+	return folder ? sk_dir_sync(AT_FDCWD, folder) : -ENOMEM;
+}
+
+int sk_output_commit(struct sk_output *o, struct sk_err *err)
+{
+	int r = 0;
+
+	if (o->replaces)
+		r = fsync(o->fd) < 0 ? -errno : put_in_place(o);
+	return r < 0 ? sk_output_failed(o->given, r, err) : 0;
+}
+
+void sk_output_done(struct sk_output *o)
+{
+	if (o->named)
+		(void)unlink(o->tmp);
+	sk_closep(&o->fd);
+	free(o->place);
+	free(o->tmp);
+	*o = (struct sk_output){ .fd = -1 };
+}
+
+int sk_output_write(const char *path, const void *data, size_t len, struct sk_err *err)
+{
+	_cleanup_output_ struct sk_output o = { .fd = -1 };
+	int r;
+
+	if (sk_streq(path, "-"))
+		return fwrite(data, 1, len, stdout) == len
+			       ? 0
+			       : sk_err_set(err, -EIO, "io", "cannot write to standard output");
+	r = sk_output_open(&o, path, err);
+	if (r < 0)
+		return r;
+	r = sk_fd_write(o.fd, data, len);
+	return r < 0 ? sk_output_failed(path, r, err) : sk_output_commit(&o, err);
+}
