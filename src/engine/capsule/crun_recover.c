@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -32,6 +33,19 @@ static bool has_argument(pid_t pid, const char *word)
 	return false;
 }
 
+/*
+ * conmon and "crun create" name the capsule's id and its folder. The id alone would also fit a
+ * user's "docker start <id>", which waits for the answer.
+ */
+static void kill_if_ours(const struct crun_unit *c, pid_t pid)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	/* Looked at with the descriptor open: the number cannot be another process's by then. */
+	if (fd >= 0 && has_argument(pid, c->u->id) && has_argument(pid, c->u->dir))
+		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+}
+
 void crun_kill_stragglers(const struct crun_unit *c)
 {
 	DIR *dir = opendir("/proc");
@@ -39,9 +53,8 @@ void crun_kill_stragglers(const struct crun_unit *c)
 	uint32_t pid;
 
 	while (dir && (e = readdir(dir)))
-		if (sk_parse_u32(e->d_name, &pid) == 0 && (pid_t)pid != getpid() &&
-		    has_argument((pid_t)pid, c->u->id))
-			(void)kill((pid_t)pid, SIGKILL);
+		if (sk_parse_u32(e->d_name, &pid) == 0 && (pid_t)pid != getpid())
+			kill_if_ours(c, (pid_t)pid);
 	if (dir)
 		(void)closedir(dir);
 }
