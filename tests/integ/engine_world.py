@@ -30,7 +30,7 @@ def missing():
     return None
 
 
-def make_root(folder, files=(), dirs=("bin", "etc")):
+def make_root(folder, files=(), dirs=("bin", "etc"), programs=()):
     """A small root file system around busybox; returns the path of its squashfs."""
     root = folder / "root"
     for name in dirs:
@@ -45,6 +45,8 @@ def make_root(folder, files=(), dirs=("bin", "etc")):
     (root / "etc/hosts").write_text("")
     for name, text in files:
         (root / name).write_text(text)
+    for program in programs:
+        shutil.copy(program, root / "bin")
     image = folder / "root.sqfs"
     subprocess.run(["mksquashfs", root, image, "-all-root", "-noappend", "-quiet", "-no-progress"],
                    check=True, stdout=subprocess.DEVNULL)

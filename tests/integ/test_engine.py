@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import subprocess
 import time
 
 import pytest
@@ -78,6 +79,45 @@ def test_locked_down(driver):
         script = f"({command}) 2>/dev/null && echo done || echo no"
         text = output_of(driver, "/bin/sh", "-c", script)
         assert text == "no\n", command
+
+
+ATTEMPTS = 78  # of escape.c; on x86-64 a few more
+
+
+@pytest.mark.parametrize("how", [{"generation": 1}, {"generation": 1, "user": "app"}, {},
+                                 {"generation": 1, "network": 1}],
+                         ids=["released", "user", "api", "host-network"])
+def test_no_way_out(world, driver, how):
+    """Whatever a hostile program tries fails, and what programs need works."""
+    folder = world.folder / "hostile"
+    folder.mkdir()
+    escape = engine_world.BUILD / "tests/integ/helpers/escape"
+    image = world.add_image(driver, "hostile", engine_world.make_root(folder, programs=[escape]))
+    text = output_of(driver, "/bin/escape", image=image, **how)
+    found = dict(line.split(" ") for line in text.splitlines())
+    assert len(found) >= ATTEMPTS, text
+    wrong = {k: v for k, v in found.items() if (v == "open") != k.startswith("ok-")}
+    assert wrong == {}
+
+
+def test_a_capsule_inherits_nothing(driver):
+    """No descriptor, no variable, no signal setting of the daemon's or the monitor's."""
+    fds = output_of(driver, "/bin/sh", "-c", "ls /proc/1/fd; true")
+    assert fds.split() == ["0", "1", "2"]
+    names = {line.split("=")[0] for line in output_of(driver, "/bin/env").splitlines()}
+    assert names <= {"PATH", "HOME", "HOSTNAME", "SKERRY_APP", "SHLVL", "PWD"}
+    status = dict(line.split(":", 1) for line in
+                  output_of(driver, "/bin/cat", "/proc/self/status").splitlines())
+    for mask in ("SigBlk", "SigIgn", "SigPnd", "ShdPnd"):
+        assert int(status[mask], 16) == 0, mask
+
+
+def test_files_in_memory_are_bounded(driver):
+    script = ("i=0; while [ $i -lt 20000 ]; do : > /tmp/$i || exit 9; i=$((i+1)); done")
+    driver.create("many", "/bin/sh", "-c", script)
+    assert driver.do("start", "many") == "ok"
+    driver.until("many", lambda c: c["state"] == "exited")
+    assert driver.list()["many"]["exit_code"] not in (0, 137)
 
 
 def test_released_root_has_no_capabilities_and_a_user_s_few(driver):
@@ -236,6 +276,39 @@ def test_health(driver):
     assert driver.list()["bad"]["health_output"] == "sick"
     assert "health_status: unhealthy" in driver.events("bad")
     assert driver.list()["bad"]["state"] == "running"
+
+
+def test_a_check_that_hangs_leaves_no_process(world, driver):
+    """crun's command inside is no child of the capsule: killing crun alone leaves it there."""
+    mark = f"4242.{os.getpid()}"
+    hang = ["/bin/sh", "-c", f"sleep {mark}; true"]
+    driver.create("slow", *STAY, health=health(1, command=hang) | {"timeout_ms": 300,
+                                                                    "retries": 3})
+    assert driver.do("start", "slow") == "ok"
+    driver.until("slow", lambda c: c["health"] == 3)
+    # One may be under way, and one just being killed; without the mending all of them stay.
+    until = time.monotonic() + 60
+    while len(world.processes(mark)) > 4:
+        assert time.monotonic() < until, world.processes(mark)
+        time.sleep(0.02)
+    driver.kill()
+    time.sleep(1)
+    driver = world.driver()
+    assert driver.do("stop", "slow", 0) == "ok"
+    assert driver.do("remove", "slow") == "ok"
+    assert world.processes(mark) == [] and world.rests() == NOTHING
+
+
+def test_only_its_own_processes_are_killed(driver, world):
+    """A creation that fails is cleaned up after; who waits for it names the capsule as well."""
+    name = driver.create("bad", "/bin/no-such-program")
+    bystander = subprocess.Popen(["sh", "-c", "read line", "sh", name], stdin=subprocess.PIPE)
+    assert driver.do("start", "bad") == "child-failed"
+    assert bystander.poll() is None
+    bystander.communicate(b"\n")
+    assert bystander.returncode == 0
+    assert driver.do("remove", "bad") == "ok"
+    assert world.rests() == NOTHING
 
 
 def test_logs(driver):

@@ -113,6 +113,7 @@ static int configure(const struct sk_runtime_unit *u, const struct sk_user *user
 		.cgroup = &u->env->cgroup,
 		.best_effort = u->env->limits_best_effort,
 		.device_rules = u->env->device_rules,
+		.spared = u->env->spared,
 		.user_made = u->user_made,
 		.terminal = u->tty,
 		.has_hosts = exists_in(root_fd, "/etc/hosts"),

@@ -13,7 +13,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "engine/capsule/app.h"
+
+#define STOP_GRACE_MS 10000
 
 static void clear_timer(struct sk_capsule *c)
 {
@@ -47,12 +50,22 @@ static int on_backoff_over(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
+uint64_t sk_capsule_own_grace(const struct sk_capsule *c)
+{
+	return c->app.run.stop_grace_ms ? c->app.run.stop_grace_ms : STOP_GRACE_MS;
+}
+
+void sk_capsule_set_grace(struct sk_capsule *c)
+{
+	set_timer(c, c->grace_ms, on_grace_over);
+}
+
 static void do_stop(struct sk_capsule *c)
 {
 	int sig = c->app.run.stop_signal ? c->app.run.stop_signal : SIGTERM;
 
 	c->unit.ops->signal(&c->unit, sig, NULL);
-	set_timer(c, c->grace_ms, on_grace_over);
+	sk_capsule_set_grace(c);
 }
 
 /* Runs in a child: a tree can be large. */
@@ -165,8 +178,10 @@ static void step_failed(struct sk_capsule *c, const struct sk_err *err)
 	enum sk_backoff_verdict v = SK_BACKOFF_STAY_DOWN;
 	struct sk_backoff_policy policy;
 
+	/* It may quote what the runtime quotes of the image. */
 	(void)snprintf(c->error, sizeof(c->error), "%.511s", err->text);
-	sk_warning("%s: %s", c->app.name, err->text);
+	sk_text_clean(c->error, "");
+	sk_warning("%s: %s", c->app.name, c->error);
 	asked = fail_waiters(c, err);
 	c->after = SK_CAP_EV_CLEANED;
 	if (!asked && c->goal == SK_CAP_WANT_RUNNING) {

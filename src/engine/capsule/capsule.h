@@ -124,6 +124,10 @@ void sk_capsule_feed(struct sk_capsule *c, enum sk_cap_event ev);
 void sk_capsule_advance(struct sk_capsule *c);
 /** It ended: remember how, decide what follows. */
 void sk_capsule_ended(struct sk_capsule *c, int exit_code, bool oom_killed);
+/** How long it is given to stop unless somebody says otherwise */
+uint64_t sk_capsule_own_grace(const struct sk_capsule *c);
+/** It is stopping: @c->grace_ms from now on it is killed. */
+void sk_capsule_set_grace(struct sk_capsule *c);
 /** Kill it for its health's sake; the restart policy decides what follows. */
 void sk_capsule_kill_unhealthy(struct sk_capsule *c);
 void sk_capsule_free(struct sk_capsule *c);
@@ -148,6 +152,8 @@ struct sk_capsule *sk_engine_app(struct sk_engine *e, const char *name);
 void sk_record_save(struct sk_capsule *c);
 /** Write all that is not on disk yet; blocks. */
 void sk_record_flush(struct sk_engine *e);
+/** Flush, and leave no child behind that would write something older over it. */
+void sk_record_close(struct sk_engine *e);
 /** Forget the record: its folder gets the name <id>.gone. 0 or -errno */
 int sk_record_drop(struct sk_capsule *c);
 /**

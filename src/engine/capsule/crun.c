@@ -347,9 +347,8 @@ static int crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
 	return r;
 }
 
-/* crun with the engine's own state folder */
-static int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t timeout_ms,
-		      sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
+int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t timeout_ms,
+	       sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
 {
 	_cleanup_strv_ char **v = NULL;
 	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = NULL);
@@ -485,21 +484,6 @@ static void crun_clean(struct sk_runtime_unit *u)
 	(void)sd_event_add_defer(u->env->event, &c->defer, on_nothing_to_delete, c);
 }
 
-static int crun_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
-		     sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
-{
-	_cleanup_strv_ char **v = NULL;
-	int r;
-
-	r = sk_strv_add(&v, "exec");
-	r = r ?: sk_strv_add(&v, u->id);
-	for (; r == 0 && *argv; argv++)
-		r = sk_strv_add(&v, *argv);
-	if (r < 0)
-		return sk_err_oom(err);
-	return crun_spawn(u->priv, v, 4096, timeout_ms, done, arg, ret, err);
-}
-
 static void crun_reopen_log(struct sk_runtime_unit *u)
 {
 	static const char reopen[] = "2 0 0\n";
@@ -522,5 +506,6 @@ const struct sk_runtime_ops sk_runtime_crun = {
 	.clean = crun_clean,
 	.recover = crun_recover,
 	.exec = crun_exec,
+	.end_exec = crun_end_exec,
 	.reopen_log = crun_reopen_log,
 };

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "engine/capsule/runtime.h"
 
-/* Shared by crun.c and crun_recover.c only. */
+/* Shared by crun.c, crun_exec.c and crun_recover.c only. */
 
 /**
  * struct crun_unit - a container
@@ -31,6 +31,12 @@ char *crun_path(const struct crun_unit *c, const char *name, char buf[static PAT
 int crun_read_number(const struct crun_unit *c, const char *name, long *ret);
 /** Watch a living container from now on. */
 int crun_watch(struct crun_unit *c, pid_t conmon, pid_t pid);
+/** crun with the engine's own state folder and @more arguments; as sk_child_watch() */
+int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t timeout_ms,
+	       sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err);
+int crun_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
+	      sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err);
+void crun_end_exec(struct sk_runtime_unit *u);
 /** SIGKILL to every process that was started for this capsule and names it. */
 void crun_kill_stragglers(const struct crun_unit *c);
 enum sk_runtime_found crun_recover(struct sk_runtime_unit *u, int *ret_code);

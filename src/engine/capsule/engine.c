@@ -26,8 +26,7 @@ void sk_engine_free(struct sk_engine *e)
 
 	if (!e)
 		return;
-	sk_record_flush(e);
-	sk_child_free(e->saver);
+	sk_record_close(e);
 	sk_supervise_done(e);
 	sk_recover_done(e);
 	while ((n = e->notes)) {
@@ -403,6 +402,15 @@ static bool may_filter_devices(void)
 	return at && (strtoull(at + 8, NULL, 16) >> CAP_SYS_RESOURCE_BIT & 1);
 }
 
+/* Has this process a negative score, which its children would inherit? */
+static bool is_spared(void)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return sk_file_read(AT_FDCWD, "/proc/self/oom_score_adj", 64, &text, NULL) == 0 &&
+	       text[0] == '-';
+}
+
 /* Capsules' processes reach their mounts through these folders, as strangers to the host. */
 static int check_reachable(const char *path, struct sk_err *err)
 {
@@ -476,6 +484,7 @@ static void fill_env(struct sk_engine *e, const struct sk_engine_config *config)
 		.log_max_bytes = e->log_max_bytes,
 		.limits_best_effort = config->limits_best_effort,
 		.device_rules = may_filter_devices(),
+		.spared = is_spared(),
 	};
 	sk_cgroup_detect(SK_CGROUP_ROOT, &e->env.cgroup);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "engine/capsule/capsule.h"
 #include "engine/capsule/probe.h"
 
@@ -78,13 +79,14 @@ static void check_again(struct sk_health_run *h)
 	check_in(h, h->c->health == SK_HEALTH_STARTING ? SK_MIN(ms, FIRST_MS) : ms);
 }
 
-/* Output of a hostile program: bounded, one line of printable text. */
+/* Output of a hostile program. */
 static void keep_text(struct sk_capsule *c, const char *text)
 {
-	size_t n = 0;
+	size_t n;
 
-	for (; *text && n + 1 < sizeof(c->health_text); text++)
-		c->health_text[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+	(void)snprintf(c->health_text, sizeof(c->health_text), "%s", text);
+	sk_text_clean(c->health_text, "");
+	n = strlen(c->health_text);
 	while (n > 0 && c->health_text[n - 1] == ' ')
 		n--;
 	c->health_text[n] = '\0';
@@ -125,10 +127,12 @@ static void on_checked(void *arg, int status, const char *out, const char *err_t
 	struct sk_capsule *c = h->c;
 
 	sk_child_free(TAKE_PTR(h->child));
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
+		c->unit.ops->end_exec(&c->unit);
 		keep_text(c, "the check did not end in time");
-	else
+	} else {
 		keep_text(c, *out ? out : err_tail);
+	}
 	if (status == 0) {
 		h->failures = 0;
 		set_health(c, SK_HEALTH_HEALTHY, "health_status: healthy");

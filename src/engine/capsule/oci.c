@@ -157,7 +157,9 @@ static int make_process(const struct sk_oci_input *in, json_t **ret, struct sk_e
 			 make_user(in->user), "args", args, "env", env, "cwd",
 			 cwd && *cwd ? cwd : "/", "capabilities", make_caps(in), "noNewPrivileges",
 			 1, "rlimits", make_rlimits(in));
-	return *ret ? 0 : sk_err_oom(err);
+	if (!*ret || (in->spared && json_object_set_new(*ret, "oomScoreAdj", json_integer(0)) < 0))
+		return sk_err_oom(err);
+	return 0;
 }
 
 /* @options: separated by commas */
@@ -186,12 +188,12 @@ static int add_system_mounts(json_t *m, const struct sk_oci_input *in)
 	static const char *const table[][4] = {
 		/* clang-format off */
 		{ "/proc",	 "proc",   "proc",   "nosuid,noexec,nodev" },
-		{ "/dev",	 "tmpfs",  "tmpfs",  "nosuid,noexec,strictatime,mode=755,size=64k" },
+		{ "/dev",	 "tmpfs",  "tmpfs",  "nosuid,noexec,strictatime,mode=755,size=64k,nr_inodes=1k" },
 		{ "/dev/pts",	 "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5" },
-		{ "/dev/shm",	 "tmpfs",  "shm",    "nosuid,noexec,nodev,mode=1777,size=64m" },
+		{ "/dev/shm",	 "tmpfs",  "shm",    "nosuid,noexec,nodev,mode=1777,size=64m,nr_inodes=16k" },
 		{ "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" },
-		{ "/tmp",	 "tmpfs",  "tmpfs",  "nosuid,nodev,mode=1777,size=64m" },
-		{ "/run",	 "tmpfs",  "tmpfs",  "nosuid,nodev,mode=1777,size=16m" },
+		{ "/tmp",	 "tmpfs",  "tmpfs",  "nosuid,nodev,mode=1777,size=64m,nr_inodes=16k" },
+		{ "/run",	 "tmpfs",  "tmpfs",  "nosuid,nodev,mode=1777,size=16m,nr_inodes=16k" },
 		/* clang-format on */
 	};
 	int r = 0;

@@ -19,6 +19,7 @@
  * @best_effort: leave out a limit that cannot be enforced, instead of refusing
  * @device_rules: write the device filter too (needs the right to lock memory for it)
  * @user_made:   made through an API, not by a release: root inside may change owners and users
+ * @spared:      the daemon has an out-of-memory score that what it starts must not inherit
  * @has_hosts, @has_resolv: the image has the file, so that something can be mounted over it
  */
 struct sk_oci_input {
@@ -28,7 +29,7 @@ struct sk_oci_input {
 	uint32_t uid_base;
 	const char *cgroup_path;
 	const struct sk_cgroup *cgroup;
-	bool best_effort, device_rules, user_made, terminal;
+	bool best_effort, device_rules, user_made, terminal, spared;
 	bool has_hosts, has_resolv;
 };
 

@@ -9,8 +9,6 @@
 #include "base/str.h"
 #include "engine/capsule/capsule.h"
 
-#define STOP_GRACE_MS 10000
-
 /* Remember who waits. @done may be NULL. */
 static int begin(struct sk_capsule *c, enum sk_cap_goal wait_for, sk_engine_done done, void *arg,
 		 struct sk_err *err)
@@ -77,9 +75,8 @@ int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struc
 
 static uint64_t grace(const struct sk_capsule *c, uint64_t grace_ms)
 {
-	if (grace_ms != UINT64_MAX)
-		return SK_MIN(grace_ms, UINT64_C(86400000));
-	return c->app.run.stop_grace_ms ? c->app.run.stop_grace_ms : STOP_GRACE_MS;
+	return grace_ms != UINT64_MAX ? SK_MIN(grace_ms, UINT64_C(86400000))
+				      : sk_capsule_own_grace(c);
 }
 
 static int stop(struct sk_capsule *c, uint64_t grace_ms, bool then_run, sk_engine_done done,
@@ -96,6 +93,8 @@ static int stop(struct sk_capsule *c, uint64_t grace_ms, bool then_run, sk_engin
 	if (c->state == SK_CAP_RUNNING || c->state == SK_CAP_STARTING)
 		c->stop_told = true;
 	r = begin(c, then_run ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED, done, arg, err);
+	if (r == 0 && c->state == SK_CAP_STOPPING)
+		sk_capsule_set_grace(c);
 	if (r == 0)
 		sk_capsule_advance(c);
 	return r;

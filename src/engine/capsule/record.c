@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -174,6 +176,21 @@ void sk_record_flush(struct sk_engine *e)
 		e->v[i]->dirty = false;
 }
 
+void sk_record_close(struct sk_engine *e)
+{
+	pid_t pid = e->saver ? sk_child_pid(e->saver) : 0;
+	siginfo_t si;
+
+	if (pid > 0) {
+		(void)kill(pid, SIGKILL);
+		(void)waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT);
+		for (size_t i = 0; i < e->n; i++)
+			e->v[i]->dirty = true;
+	}
+	sk_child_free(TAKE_PTR(e->saver));
+	sk_record_flush(e);
+}
+
 int sk_record_drop(struct sk_capsule *c)
 {
 	_cleanup_free_ char *gone = sk_asprintf("%s.gone", c->disk_dir);
@@ -276,6 +293,8 @@ static int from_json(const json_t *o, struct sk_capsule *c, struct sk_err *err)
 	c->image.name = strdup(name ? name : "");
 	c->image.pinned = true;
 	c->app.image = &c->image;
+	/* A stop that the kill broke off goes on with the capsule's own time. */
+	c->grace_ms = sk_capsule_own_grace(c);
 	return c->image.name ? 0 : sk_err_oom(err);
 }
 

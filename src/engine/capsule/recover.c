@@ -282,8 +282,11 @@ static void go_on_one(struct sk_capsule *c)
 		sk_capsule_ended(c, c->exit_code, false);
 	} else {
 		sk_capsule_advance(c);
-		if (c->state == SK_CAP_RUNNING)
+		if (c->state == SK_CAP_RUNNING) {
+			/* A check that the earlier daemon had begun; nobody waits for it now. */
+			c->unit.ops->end_exec(&c->unit);
 			sk_health_start(c);
+		}
 	}
 }
 

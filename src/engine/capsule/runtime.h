@@ -28,6 +28,7 @@ struct sk_runtime_env {
 	uint32_t uid_base;
 	uint64_t log_max_bytes;
 	bool limits_best_effort, device_rules;
+	bool spared; /* the kernel spares this process when memory is short; its children it must not */
 	struct sk_cgroup cgroup;
 };
 
@@ -64,6 +65,8 @@ struct sk_runtime_ops {
 	/** Run a command inside; status, output and end as sk_child_watch() tells. */
 	int (*exec)(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
 		    sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err);
+	/** Kill what exec() started, if it is still there: it took too long. */
+	void (*end_exec)(struct sk_runtime_unit *u);
 	/** The log file was moved away: begin a new one. */
 	void (*reopen_log)(struct sk_runtime_unit *u);
 };

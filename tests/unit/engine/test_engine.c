@@ -31,7 +31,7 @@ struct fake {
 
 static struct {
 	struct fake v[UNITS];
-	int prepares, starts, cleans, live_max;
+	int prepares, starts, cleans, live_max, ended_execs;
 	bool fail_prepare, fail_create, fail_start, ignore_term;
 	enum sk_runtime_found found;
 } fakes;
@@ -163,6 +163,11 @@ static int fake_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t time
 	return sk_child_watch(u->env->event, &spec, 100, timeout_ms, done, arg, ret, err);
 }
 
+static void fake_end_exec(struct sk_runtime_unit *u)
+{
+	fakes.ended_execs++;
+}
+
 static void fake_reopen(struct sk_runtime_unit *u)
 {
 }
@@ -177,6 +182,7 @@ static const struct sk_runtime_ops fake_ops = {
 	.clean = fake_clean,
 	.recover = fake_recover,
 	.exec = fake_exec,
+	.end_exec = fake_end_exec,
 	.reopen_log = fake_reopen,
 };
 
@@ -459,6 +465,94 @@ static void grace_time_ends(void **state)
 	assert_string_equal(w->done, "ok ");
 }
 
+/* Who stops again, with less patience, need not wait for the first one's time. */
+static void a_second_stop_has_its_own_time(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	fakes.ignore_term = true;
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	(void)sk_capsule_stop(c, 3600000, on_done, w, NULL);
+	settle(w, 5);
+	(void)sk_capsule_stop(c, 1, on_done, w, NULL);
+	for (int i = 0; i < 200 && state_of(c) != SK_CAPSULE_EXITED; i++)
+		settle(w, 50);
+	assert_string_equal(w->done, "ok ok ");
+}
+
+/* Killed in the middle of a stop: the next daemon gives the capsule its time again. */
+static void a_stop_goes_on_with_its_grace(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ .run.stop_grace_ms = 3600000 });
+
+	fakes.ignore_term = true;
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	(void)sk_capsule_stop(c, UINT64_MAX, NULL, NULL, NULL);
+	settle(w, 5);
+	sk_engine_free(w->e);
+	fakes.found = SK_RUNTIME_RUNNING;
+	open_world(w);
+	settle(w, 50);
+	c = sk_engine_find(w->e, "a", NULL);
+	assert_int_equal(state_of(c), SK_CAPSULE_STOPPING);
+}
+
+static struct sk_app checked(char **command)
+{
+	return (struct sk_app){ .run.health = { .kind = SK_HEALTH_COMMAND,
+						.command = command,
+						.interval_ms = 1,
+						.timeout_ms = 50,
+						.retries = 1 } };
+}
+
+static void until_unhealthy(struct world *w, struct sk_capsule *c)
+{
+	struct sk_capsule_view v;
+
+	for (int i = 0; i < 1000; i++) {
+		sk_capsule_view(c, &v);
+		if (v.health == SK_HEALTH_UNHEALTHY)
+			return;
+		(void)sd_event_run(w->event, 20000);
+	}
+	fail_msg("it does not become unhealthy");
+}
+
+static void a_check_that_hangs_is_ended(void **state)
+{
+	char *command[] = { S("sleep"), S("1000"), NULL };
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", checked(command));
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	until_unhealthy(w, c);
+	assert_true(fakes.ended_execs > 0);
+}
+
+/* It goes into JSON, where one byte that is no character would cost the whole list. */
+static void what_a_check_prints_can_be_shown(void **state)
+{
+	char *command[] = { S("printf"), S("a\\377b\\033[2J\\303"), NULL };
+	struct world *w = *state;
+	struct sk_app app = checked(command);
+	struct sk_capsule_view v;
+	struct sk_capsule *c;
+
+	app.run.health.timeout_ms = 60000;
+	c = make(w, "a", app);
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	do {
+		(void)sd_event_run(w->event, 20000);
+		sk_capsule_view(c, &v);
+	} while (!v.health_output);
+	assert_string_equal(v.health_output, "a?b [2J");
+}
+
 static void restart_runs_once(void **state)
 {
 	struct world *w = *state;
@@ -626,6 +720,10 @@ int main(void)
 		T(restarts_and_gives_up),
 		T(back_off_can_be_cut_short),
 		T(grace_time_ends),
+		T(a_second_stop_has_its_own_time),
+		T(a_stop_goes_on_with_its_grace),
+		T(a_check_that_hangs_is_ended),
+		T(what_a_check_prints_can_be_shown),
 		T(restart_runs_once),
 		T(supervision),
 		T(found_again),

@@ -282,11 +282,46 @@ static void seccomp_profile(void **state)
 		json_array_foreach (json_object_get(rule, "names"), k, name) {
 			const char *s = json_string_value(name);
 
-			if (sk_streq(s, "personality"))
+			if (sk_streq(s, "personality") || sk_streq(s, "socket"))
 				continue;
 			assert_null(json_object_get(seen, s));
 			json_object_set_new(seen, s, json_true());
 		}
+}
+
+/* Capsules must not be spared, as the daemon is, when memory is short. */
+static void out_of_memory_score(void **state)
+{
+	struct sk_app app = { .run = { .command = V(S("/bin/x")) } };
+	_cleanup_json_ json_t *spared = make(&app, (struct sk_oci_input){ .spared = true });
+	_cleanup_json_ json_t *not = make(&app, (struct sk_oci_input){ 0 });
+	json_t *score = at(spared, "process.oomScoreAdj");
+
+	assert_true(json_is_integer(score) && json_integer_value(score) == 0);
+	assert_null(at(not, "process.oomScoreAdj"));
+}
+
+/* Bytes alone do not bound a file system in memory: a million empty files take a gigabyte. */
+static void file_systems_in_memory_are_bounded(void **state)
+{
+	struct sk_app app = { .run = { .command = V(S("/bin/x")) } };
+	_cleanup_json_ json_t *c = make(&app, (struct sk_oci_input){ 0 });
+	json_t *m, *option;
+	size_t i, k, n = 0;
+
+	json_array_foreach (json_object_get(c, "mounts"), i, m) {
+		bool size = false, inodes = false;
+
+		if (!sk_streq(json_string_value(json_object_get(m, "type")), "tmpfs"))
+			continue;
+		json_array_foreach (json_object_get(m, "options"), k, option) {
+			size = size || sk_str_starts(json_string_value(option), "size=");
+			inodes = inodes || sk_str_starts(json_string_value(option), "nr_inodes=");
+		}
+		assert_true(size && inodes);
+		n++;
+	}
+	assert_int_equal(n, 4);
 }
 
 int main(void)
@@ -301,6 +336,8 @@ int main(void)
 		cmocka_unit_test(grants),
 		cmocka_unit_test(host_network),
 		cmocka_unit_test(seccomp_profile),
+		cmocka_unit_test(out_of_memory_score),
+		cmocka_unit_test(file_systems_in_memory_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
