@@ -60,10 +60,10 @@ class Ended(Exception):
 class Driver:
     """One run of the engine. kill() is what a crash of the daemon is."""
 
-    def __init__(self, world):
+    def __init__(self, world, wrapper=()):
         self.world = world
         self.process = subprocess.Popen(
-            world.inside(str(DRIVER), str(world.folder)), stdin=subprocess.PIPE,
+            world.inside(*wrapper, str(DRIVER), str(world.folder)), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=open(world.folder / "stderr", "a"), text=True,
             bufsize=1)
         self.incoming = queue.Queue()
@@ -166,8 +166,9 @@ class World:
     def run(self, *command):
         return subprocess.run(self.inside(*command), check=False, capture_output=True, text=True)
 
-    def driver(self):
-        d = Driver(self)
+    def driver(self, wrapper=()):
+        """@wrapper: a command that runs it, e.g. with less privilege."""
+        d = Driver(self, wrapper)
         self.drivers.append(d)
         return d
 

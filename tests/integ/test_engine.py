@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import socket
 import subprocess
 import time
 
@@ -110,6 +111,26 @@ def test_a_capsule_inherits_nothing(driver):
                   output_of(driver, "/bin/cat", "/proc/self/status").splitlines())
     for mask in ("SigBlk", "SigIgn", "SigPnd", "ShdPnd"):
         assert int(status[mask], 16) == 0, mask
+
+
+def test_below_a_service_manager(world, monkeypatch):
+    """crun takes the daemon's notify socket for its own, and waits for the capsule to write to it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(world.folder / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(world.folder / "notify"))
+        monkeypatch.setenv("LISTEN_FDS", "0")
+        monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+        driver = world.driver()
+        names = {line.split("=")[0] for line in output_of(driver, "/bin/env").splitlines()}
+        assert not names & {"NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"}
+        driver.create("web", *STAY, health=health(1, command=["/bin/true"]))
+        assert driver.do("start", "web") == "ok"
+        driver.until("web", lambda c: c["health"] == 2)
+        driver.kill()
+        driver = world.driver()
+        assert driver.list()["web"]["state"] == "running"
+        assert driver.do("force-remove", "web") == "ok"
+    assert world.rests() == NOTHING
 
 
 def test_files_in_memory_are_bounded(driver):

@@ -306,15 +306,21 @@ static int conmon_args(const struct crun_unit *c, char ***ret)
 	return r;
 }
 
+char *crun_path_variable(void)
+{
+	const char *path = getenv("PATH");
+
+	return sk_asprintf("PATH=%s", path ? path : "/usr/bin:/bin");
+}
+
 static int launch(struct crun_unit *c, int sync_w, struct sk_err *err)
 {
 	_cleanup_strv_ char **args = NULL;
-	const char *path = getenv("PATH");
-	_cleanup_free_ char *path_env = sk_asprintf("PATH=%s", path ? path : "/usr/bin:/bin");
-	const char *env[] = { path_env, "_OCI_SYNCPIPE=3", NULL };
+	_cleanup_free_ char *path = crun_path_variable();
+	const char *env[] = { path, "_OCI_SYNCPIPE=3", NULL };
 	struct sk_child_spec spec = SK_CHILD_SPEC(.fds = &sync_w, .n_fds = 1, .env = env);
 
-	if (!path_env || conmon_args(c, &args) < 0)
+	if (!path || conmon_args(c, &args) < 0)
 		return sk_err_oom(err);
 	spec.argv = (const char *const *)args;
 	return sk_child_watch(c->u->env->event, &spec, 0, 0, on_launched, c, &c->child, err);
@@ -351,10 +357,12 @@ int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t 
 	       sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
 {
 	_cleanup_strv_ char **v = NULL;
-	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = NULL);
+	_cleanup_free_ char *path = crun_path_variable();
+	const char *env[] = { path, NULL };
+	struct sk_child_spec spec = SK_CHILD_SPEC(.env = env);
 	int r;
 
-	r = sk_strv_add(&v, c->u->env->crun);
+	r = path ? sk_strv_add(&v, c->u->env->crun) : -ENOMEM;
 	r = r ?: sk_strv_addf(&v, "--root=%s/crun", c->u->env->run_dir);
 	r = r ?: sk_strv_add(&v, "--cgroup-manager=cgroupfs");
 	for (; r == 0 && *more; more++)

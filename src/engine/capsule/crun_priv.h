@@ -31,6 +31,12 @@ char *crun_path(const struct crun_unit *c, const char *name, char buf[static PAT
 int crun_read_number(const struct crun_unit *c, const char *name, long *ret);
 /** Watch a living container from now on. */
 int crun_watch(struct crun_unit *c, pid_t conmon, pid_t pid);
+/**
+ * crun_path_variable() - "PATH=...": all that crun and conmon get of this process's environment
+ * Above all not NOTIFY_SOCKET: crun would hold the capsule until that tells it that it is ready.
+ * Owned; NULL without memory.
+ */
+char *crun_path_variable(void);
 /** crun with the engine's own state folder and @more arguments; as sk_child_watch() */
 int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t timeout_ms,
 	       sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err);

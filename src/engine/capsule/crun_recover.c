@@ -64,12 +64,14 @@ static char *ask_status(const struct crun_unit *c)
 {
 	_cleanup_free_ char *root = sk_asprintf("--root=%s/crun", c->u->env->run_dir), *out = NULL;
 	const char *const argv[] = { c->u->env->crun, root, "state", c->u->id, NULL };
-	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = argv);
+	_cleanup_free_ char *path = crun_path_variable();
+	const char *const env[] = { path, NULL };
+	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = argv, .env = env);
 	_cleanup_json_ json_t *o = NULL;
 	const char *status = NULL;
 	size_t len;
 
-	if (!root || sk_child_run(&spec, STATE_MAX, &out, &len, NULL) < 0 ||
+	if (!root || !path || sk_child_run(&spec, STATE_MAX, &out, &len, NULL) < 0 ||
 	    sk_json_parse(out, len, &o, NULL) < 0 ||
 	    sk_json_get_str(o, "status", &status, NULL) < 0 || !status)
 		return NULL;
