@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,9 @@
 #include "base/str.h"
 #include "engine/daemon.h"
 
-#define GROUPS_MAX 1024
+#define GROUPS_MAX	      1024
+#define STRANGERS_CONNECTIONS 16
+#define AGENT_CONNECTIONS     32
 
 /*
  * The kernel tells the peer's primary group only. The others are asked of the account data base, not
@@ -35,6 +38,22 @@ static bool in_group(uid_t uid, gid_t primary, gid_t want)
 		if (groups[i] == want)
 			return true;
 	return false;
+}
+
+/* Whoever may do nothing here, all together; the agent; whoever may do everything */
+enum peer_kind { STRANGERS, AGENT, OWNERS };
+
+unsigned sk_daemon_peer_max(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg)
+{
+	const struct sk_daemon *d = arg;
+
+	*ret_kind = uid == 0			       ? OWNERS
+		    : uid == d->agent_uid	       ? AGENT
+		    : in_group(uid, gid, d->group_gid) ? OWNERS
+						       : STRANGERS;
+	return *ret_kind == OWNERS  ? UINT_MAX
+	       : *ret_kind == AGENT ? AGENT_CONNECTIONS
+				    : STRANGERS_CONNECTIONS;
 }
 
 /* The Docker CLI asks for this header before it does anything. */
@@ -68,5 +87,7 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 			err, -EPERM, "forbidden",
 			"only root and the members of group \"%s\" may control this device",
 			d->config.socket_group);
-	return add_version_headers(req, err);
+	if (add_version_headers(req, err) < 0)
+		return err->code;
+	return sk_docker_check_version(sk_http_full_path(req), err);
 }

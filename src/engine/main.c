@@ -60,8 +60,8 @@ static int lookup_accounts(struct sk_daemon *d)
 
 static int make_dirs(struct sk_daemon *d, struct sk_err *err)
 {
-	const char *const dirs[] = { d->config.state_dir, d->store_dir,	     d->capsule_dir,
-				     d->volume_dir,	  d->config.run_dir, d->config.log_dir };
+	/* The engine makes its own, not all of which are open to everybody. */
+	const char *const dirs[] = { d->config.state_dir, d->store_dir, d->config.run_dir };
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		int r = sk_mkdir_p(AT_FDCWD, dirs[i], 0755);
@@ -155,6 +155,7 @@ static int make_http(struct sk_daemon *d, struct sk_err *err)
 		.idle_timeout_s = IDLE_S,
 		.request_timeout_s = REQUEST_S,
 		.authorize = sk_daemon_authorize,
+		.peer_max = sk_daemon_peer_max,
 		.error_body = sk_docker_error_body,
 		.rewrite = sk_docker_strip_version,
 		.arg = d,

@@ -464,6 +464,10 @@ static int make_dirs(struct sk_engine *e, const struct sk_engine_config *config,
 	r = r ?: make_dir(config->state_dir, 0711, &e->state_dir, err);
 	r = r ?: make_dir(config->volume_dir, 0700, &e->volume_dir, err);
 	r = r ?: make_dir(config->log_dir, 0750, &e->log_dir, err);
+	/* An earlier version may have left it open. */
+	if (r == 0 && chmod(e->volume_dir, 0700) < 0)
+		r = sk_err_set(err, -errno, "io", "cannot close %s: %s", e->volume_dir,
+			       strerror(errno));
 	r = r ?: make_sub(e->run_dir, "capsules", 0711, err);
 	r = r ?: make_sub(e->run_dir, "records", 0700, err);
 	r = r ?: make_sub(e->run_dir, "crun", 0711, err);

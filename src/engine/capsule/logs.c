@@ -10,6 +10,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "engine/capsule/capsule.h"
@@ -142,7 +143,7 @@ static bool has_ended(const struct sk_logs *l)
 {
 	const struct sk_capsule *c = l->c;
 
-	if (!c || !l->query.follow)
+	if (!c || !l->query.follow || (l->query.until_s && sk_wall_s() > l->query.until_s))
 		return true;
 	return c->started_s && !(c->state >= SK_CAP_PREPARING && c->state <= SK_CAP_STOPPING);
 }

@@ -317,6 +317,8 @@ static int parse_restart(const json_t *host, struct sk_create *c, struct sk_err 
 		app->restart = SK_RESTART_ON_FAILURE;
 	else
 		return bad(err, "RestartPolicy is no, always, unless-stopped or on-failure");
+	if (max > 0 && app->restart != SK_RESTART_ON_FAILURE)
+		return bad(err, "MaximumRetryCount goes with on-failure only");
 	app->restart_max = (uint32_t)SK_MIN(max, (uint64_t)UINT32_MAX);
 	app->restart_window_ms = app->restart_max > 0 ? 86400000 : 0;
 	if (c->auto_remove && app->restart != SK_RESTART_NO)
@@ -473,8 +475,14 @@ static int check_modes(const json_t *host, struct sk_err *err)
 	int r = sk_json_get_strv(host, "SecurityOpt", STRINGS_MAX, &options, err);
 
 	SK_STRV_FOREACH (o, options)
-		if (r == 0 && !sk_str_starts(*o, "no-new-privileges"))
+		if (r == 0 && !sk_streq(*o, "no-new-privileges") &&
+		    !sk_streq(*o, "no-new-privileges:true") &&
+		    !sk_streq(*o, "no-new-privileges=true"))
 			r = no(err, "a SecurityOpt other than no-new-privileges");
+	/* An empty list means: hide nothing. */
+	if (r == 0 && (json_is_array(json_object_get(host, "MaskedPaths")) ||
+		       json_is_array(json_object_get(host, "ReadonlyPaths"))))
+		r = no(err, "a list of MaskedPaths or ReadonlyPaths");
 	for (size_t i = 0; i < ARRAY_SIZE(only); i++) {
 		const char *v = NULL;
 

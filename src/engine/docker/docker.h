@@ -10,8 +10,11 @@
  * The Docker Engine API's first part, one file per group of endpoints. What is supported stands in
  * docs/reference/docker-api.md; the rest is answered 501 by name.
  */
-#define SK_DOCKER_API_VERSION "1.44"
-#define SK_DOCKER_API_MIN     "1.24"
+#define SK_DOCKER_API_MAJOR	1
+#define SK_DOCKER_API_MINOR_MAX 44
+#define SK_DOCKER_API_MINOR_MIN 24
+#define SK_DOCKER_API_VERSION	"1.44"
+#define SK_DOCKER_API_MIN	"1.24"
 
 extern const struct sk_http_route sk_docker_system_routes[];
 extern const struct sk_http_route sk_docker_image_routes[];
@@ -25,6 +28,8 @@ extern const struct sk_http_route sk_docker_unsupported_routes[];
 json_t *sk_docker_error_body(const struct sk_http_req *req, const struct sk_err *err);
 /** For struct sk_http_config: "/v1.41/info" is "/info". */
 const char *sk_docker_strip_version(const char *path);
+/** 0, or "bad-request" when @path asks for a version that is not spoken here, in Docker's words. */
+int sk_docker_check_version(const char *path, struct sk_err *err);
 
 /* filters.c: {"label":["a=b"]} and {"label":{"a=b":true}} */
 

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -27,6 +28,34 @@ const char *sk_docker_strip_version(const char *path)
 		return path;
 	s += 2 + strspn(s + 2, "0123456789.");
 	return *s == '/' ? s : path;
+}
+
+int sk_docker_check_version(const char *path, struct sk_err *err)
+{
+	const char *version = path + strlen("/v");
+	char *minor, *end;
+	unsigned long v;
+	int len;
+
+	if (sk_docker_strip_version(path) == path)
+		return 0;
+	len = (int)SK_MIN(strcspn(version, "/"), (size_t)16);
+	v = strtoul(version, &minor, 10) * 1000;
+	if (*minor == '.')
+		v += SK_MIN(strtoul(minor + 1, &end, 10), 999ul);
+	if (v < SK_DOCKER_API_MAJOR * 1000 + SK_DOCKER_API_MINOR_MIN)
+		return sk_err_set(
+			err, -EINVAL, "bad-request",
+			"client version %.*s is too old. Minimum supported API version is "
+			"%s, please upgrade your client to a newer version",
+			len, version, SK_DOCKER_API_MIN);
+	if (v > SK_DOCKER_API_MAJOR * 1000 + SK_DOCKER_API_MINOR_MAX)
+		return sk_err_set(
+			err, -EINVAL, "bad-request",
+			"client version %.*s is too new. Maximum supported API version is "
+			"%s",
+			len, version, SK_DOCKER_API_VERSION);
+	return 0;
 }
 
 static const char *go_arch(const struct utsname *u)
@@ -149,6 +178,14 @@ static int unsupported(struct sk_http_req *req, void *arg, struct sk_err *err)
 			  sk_http_method(req), sk_http_path(req));
 }
 
+/* The CLI shows no more than "received 501"; other clients show this. */
+static int no_attach(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	return sk_err_set(err, -EOPNOTSUPP, "not-supported",
+			  "attaching is not supported by Skerry yet; use \"docker run -d\" and "
+			  "\"docker logs -f\"");
+}
+
 static int no_swarm(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_http_reply_json(
@@ -204,7 +241,7 @@ const struct sk_http_route sk_docker_unsupported_routes[] = {
 	UNSUPPORTED("GET", "/containers/{id}/export"),
 	UNSUPPORTED("GET", "/containers/{id}/archive"),
 	UNSUPPORTED("PUT", "/containers/{id}/archive"),
-	UNSUPPORTED("POST", "/containers/{id}/attach"),
+	{ "POST", "/containers/{id}/attach", no_attach, BODY_MAX },
 	UNSUPPORTED("GET", "/containers/{id}/attach/ws"),
 	UNSUPPORTED("POST", "/containers/{id}/exec"),
 	UNSUPPORTED("POST", "/containers/{id}/pause"),

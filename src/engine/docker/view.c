@@ -186,11 +186,13 @@ static json_t *when(int64_t s)
 static json_t *state_json(const struct sk_capsule_view *v)
 {
 	const char *state = sk_docker_state(v);
+	bool restarting = sk_streq(state, "restarting");
 	json_t *obj =
 		json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:s, s:o, s:o}", "Status",
-			  state, "Running", sk_streq(state, "running"), "Paused", 0, "Restarting",
-			  sk_streq(state, "restarting"), "OOMKilled", v->oom_killed, "Dead", 0,
-			  "Pid", (int)v->pid, "ExitCode", v->exit_code, "Error", v->error ?: "",
+			  /* What waits for its restart counts as running for Docker too. */
+			  state, "Running", restarting || sk_streq(state, "running"), "Paused", 0,
+			  "Restarting", restarting, "OOMKilled", v->oom_killed, "Dead", 0, "Pid",
+			  (int)v->pid, "ExitCode", v->exit_code, "Error", v->error ?: "",
 			  "StartedAt", when(v->started_s), "FinishedAt", when(v->finished_s));
 
 	if (obj && v->health != SK_HEALTH_UNKNOWN)

@@ -131,6 +131,11 @@ const char *sk_http_path(const struct sk_http_req *req)
 	return req->path;
 }
 
+const char *sk_http_full_path(const struct sk_http_req *req)
+{
+	return req->path ? req->arena : NULL;
+}
+
 const char *sk_http_param(const struct sk_http_req *req, const char *name)
 {
 	size_t len = strlen(name);

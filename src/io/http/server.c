@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +24,22 @@ static void start_head_deadline(struct sk_http_req *r, unsigned idle_s)
 	sk_http_deadline(r, s > 0 ? sk_mono_ms() + (s + (uint64_t)idle_s) * 1000 : 0);
 }
 
+/* h->lock held. Has this kind of peers as many connections as it may have? */
+static bool too_many_of_kind(const struct sk_http *h, struct sk_http_req *r)
+{
+	unsigned max, n = 0;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+
+	if (!h->config.peer_max || sk_http_peer_cred(r, &uid, &gid, &pid) < 0)
+		return false;
+	max = h->config.peer_max(uid, gid, &r->kind, h->config.arg);
+	for (const struct sk_http_req *c = h->conns; c; c = c->next)
+		n += c->kind == r->kind;
+	return n >= max;
+}
+
 static struct sk_http_req *conn_new(struct sk_http *h, struct MHD_Connection *mhd)
 {
 	struct sk_http_req *r = calloc(1, sizeof(*r));
@@ -33,6 +50,9 @@ static struct sk_http_req *conn_new(struct sk_http *h, struct MHD_Connection *mh
 	r->mhd = mhd;
 	r->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	pthread_mutex_lock(&h->lock);
+	/* MHD sees the end of it and cleans up. */
+	if (too_many_of_kind(h, r))
+		(void)shutdown(r->fd, SHUT_RDWR);
 	r->next = h->conns;
 	if (r->next)
 		r->next->prev = r;

@@ -65,6 +65,11 @@ struct sk_http_config {
 			 struct sk_err *err);
 	/* Shapes an error body; NULL: {"error": slug, "message": text}. Docker wants {"message"}. */
 	json_t *(*error_body)(const struct sk_http_req *req, const struct sk_err *err);
+	/*
+	 * Most connections that peers of one kind may hold at once, so that they leave room for others;
+	 * more are closed as they come. Kinds are the program's numbers. UNIX sockets only; may be NULL.
+	 */
+	unsigned (*peer_max)(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg);
 	/* Last chance to rewrite a path before routing, e.g. strip "/v1.41". Returns a pointer into @path. */
 	const char *(*rewrite)(const char *path);
 	void *arg; /* handed to handlers and callbacks */
@@ -84,6 +89,8 @@ int sk_http_listen_tcp(const char *address, int *ret_fd, uint16_t *ret_port, str
 /* What came in. Strings live as long as the request; NULL when absent. */
 const char *sk_http_method(const struct sk_http_req *req);
 const char *sk_http_path(const struct sk_http_req *req);
+/** The path as it came, before "rewrite"; decoded. */
+const char *sk_http_full_path(const struct sk_http_req *req);
 const char *sk_http_param(const struct sk_http_req *req, const char *name); /* "{id}" */
 const char *sk_http_query(struct sk_http_req *req, const char *name);	    /* decoded */
 const char *sk_http_header(struct sk_http_req *req, const char *name);

@@ -47,7 +47,8 @@ struct sk_http_req {
 	struct sk_http_req *prev, *next; /* under h->lock */
 	struct MHD_Connection *mhd;
 	int fd;
-	bool watched; /* under h->lock: in h->watch_fd for the peer's hang-up */
+	unsigned kind; /* of peer, as the program told */
+	bool watched;  /* under h->lock: in h->watch_fd for the peer's hang-up */
 	_Atomic uint64_t
 		deadline_ms; /* then it is cut off, or answered 204 if suspended; 0: never */
 	char peer[64];	     /* filled when asked for */

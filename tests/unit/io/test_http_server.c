@@ -29,7 +29,7 @@ static struct {
 	sd_event *event;
 	pthread_t loop;
 	int stop_fd;
-	bool looping;
+	bool looping, few_peers;
 	_Atomic uint64_t uploaded;
 	_Atomic int gone, freed;
 	pthread_mutex_t lock;
@@ -260,6 +260,14 @@ static const char *rewrite(const char *p)
 	return sk_str_starts(p, "/v1.41/") ? p + strlen("/v1.41") : p;
 }
 
+/* One kind of peers, which may have three connections. */
+static unsigned three(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg)
+{
+	assert_int_equal(uid, getuid());
+	*ret_kind = 7;
+	return 3;
+}
+
 /* --- the server --- */
 
 static void *run_loop(void *arg)
@@ -281,6 +289,7 @@ static void start(bool looping, unsigned request_timeout_s, unsigned connections
 				    .header_max_bytes = 16384,
 				    .authorize = authorize,
 				    .rewrite = rewrite,
+				    .peer_max = t.few_peers ? three : NULL,
 				    .threads = 2 };
 	struct sk_err err = SK_ERR_INIT;
 
@@ -806,6 +815,46 @@ static void many_idle(void **state)
 	}
 }
 
+/* Who has as many as he may is not let in, and has not shut the door for others: see skerryd. */
+static void few_of_a_kind(void **state)
+{
+	bool looping = t.looping;
+	int fds[3], more;
+
+	stop();
+	t.few_peers = true;
+	start(looping, 30, 2000);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial();
+		put(fds[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+		assert_non_null(strstr(get(fds[i], "hello"), "hello"));
+	}
+	more = dial();
+	(void)send(more, "GET /hello HTTP/1.1\r\n\r\n", 23, MSG_NOSIGNAL);
+	assert_string_equal(get(more, NULL), "");
+	close(more);
+	close(fds[0]);
+	/* When it is seen that one has left is the server's business. */
+	for (int i = 0; i < 400; i++) {
+		static const char ask[] = "GET /hello HTTP/1.1\r\n" CLOSE "\r\n";
+		const char *text;
+
+		more = dial();
+		(void)send(more, ask, strlen(ask), MSG_NOSIGNAL);
+		text = get(more, NULL);
+		close(more);
+		if (strstr(text, "hello"))
+			break;
+		assert_true(i < 399);
+		(void)usleep(20000);
+	}
+	close(fds[1]);
+	close(fds[2]);
+	stop();
+	t.few_peers = false;
+	start(looping, 30, 2000);
+}
+
 /* A byte now and then does not keep a connection: the time-out counts from its start. */
 static void drip(bool looping, const char *head)
 {
@@ -867,17 +916,29 @@ static void listening(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(answers),	       BOTH(heads),
-		BOTH(no_such_route),   BOTH(malformed),
-		BOTH(huge_heads),      BOTH(too_many_queries),
-		BOTH(bodies),	       BOTH(bodies_too_large),
-		BOTH(continues),       BOTH(forbidden),
-		BOTH(upload),	       LOOP(upload_held),
-		BOTH(files),	       BOTH(pipelined),
-		BOTH(suspended),       BOTH(suspended_and_gone),
-		LOOP(streamed),	       LOOP(streamed_and_gone),
-		LOOP(streamed_slowly), BOTH(many_idle),
-		BOTH(slow_loris),      cmocka_unit_test(listening),
+		BOTH(answers),
+		BOTH(heads),
+		BOTH(no_such_route),
+		BOTH(malformed),
+		BOTH(huge_heads),
+		BOTH(too_many_queries),
+		BOTH(bodies),
+		BOTH(bodies_too_large),
+		BOTH(continues),
+		BOTH(forbidden),
+		BOTH(upload),
+		LOOP(upload_held),
+		BOTH(files),
+		BOTH(pipelined),
+		BOTH(suspended),
+		BOTH(suspended_and_gone),
+		LOOP(streamed),
+		LOOP(streamed_and_gone),
+		LOOP(streamed_slowly),
+		BOTH(many_idle),
+		BOTH(few_of_a_kind),
+		BOTH(slow_loris),
+		cmocka_unit_test(listening),
 	};
 	int r;
 
