@@ -12,6 +12,10 @@
 #include "io/http/server.h"
 #include "store/store.h"
 
+/* Users of children that read strangers' input, counted from uid-base + SK_ENGINE_UIDS_MAX. */
+#define SK_UID_LOAD 0 /* and on, one for each load at a time */
+#define SK_UID_VET  1000
+
 /**
  * struct sk_daemon - skerryd as a whole: what the HTTP server hands to handlers as their argument
  * Made and ended by main.c alone.

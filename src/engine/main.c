@@ -107,6 +107,7 @@ static int make_update(struct sk_daemon *d, struct sk_err *err)
 		.trust_dir = d->config.trust_dir,
 		.compatible = d->config.compatible,
 		.clock = d->config.clock,
+		.vet_uid = d->config.uid_base + SK_ENGINE_UIDS_MAX + SK_UID_VET,
 		.keep_image = keep_named_image,
 		.keep_arg = d,
 	};

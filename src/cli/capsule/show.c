@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/capsule/capsule.h"
+#include "io/image/head.h"
 #include "io/json.h"
 
 /* An image file, opened and understood. */
@@ -26,46 +27,6 @@ static void image_done(struct image *i)
 	sk_image_info_free(i->info);
 }
 
-static int read_all_at(int fd, void *buf, size_t len, off_t at)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done, at + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -ENODATA;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static int read_tree(const struct image *i, const char *path, void **ret, size_t *ret_len,
-		     struct sk_err *err)
-{
-	char head[SK_IMAGE_ALIGN];
-	size_t n = SK_MIN(i->size, (uint64_t)sizeof(head));
-	int r = read_all_at(i->fd, head, n, 0);
-
-	if (r == 0)
-		r = sk_image_tree_size(head, n, ret_len, err);
-	else
-		return sk_err_set(err, r, "io", "%s: %s", path, strerror(-r));
-	if (r < 0)
-		return r;
-	if (*ret_len == 0 || *ret_len > i->size)
-		return sk_err_set(err, -EBADMSG, "bad-image", "the image is cut off");
-	*ret = malloc(*ret_len);
-	if (!*ret)
-		return sk_err_oom(err);
-	r = read_all_at(i->fd, *ret, *ret_len, 0);
-	return r < 0 ? sk_err_set(err, r, "io", "%s: %s", path, strerror(-r)) : 0;
-}
-
 static int image_open(const char *path, struct image *i, struct sk_err *err)
 {
 	_cleanup_free_ void *tree = NULL;
@@ -80,7 +41,7 @@ static int image_open(const char *path, struct image *i, struct sk_err *err)
 	if (!S_ISREG(st.st_mode))
 		return sk_err_set(err, -EINVAL, "bad-image", "%s is not a file", path);
 	i->size = (uint64_t)st.st_size;
-	r = read_tree(i, path, &tree, &len, err);
+	r = sk_image_head_read(i->fd, sk_image_tree_size, &tree, &len, err);
 	if (r == 0)
 		r = sk_image_parse(tree, len, i->size, &i->info, err);
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "io/image/head.h"
 #include "model/image.h"
 
 static const struct sk_image_ref *image_named(const struct sk_manifest *m, const char *name,
@@ -97,25 +98,12 @@ static int bad_image(const char *file, const char *why, struct sk_err *err)
 static int parse(int fd, const char *file, uint64_t size, struct sk_image_info **ret,
 		 struct sk_err *err)
 {
-	_cleanup_free_ char *tree = NULL;
-	char head[SK_IMAGE_ALIGN];
-	ssize_t n = pread(fd, head, sizeof(head), 0);
+	_cleanup_free_ void *tree = NULL;
 	size_t len;
-	int r;
+	int r = sk_image_head_read(fd, sk_image_tree_size, &tree, &len, err);
 
-	if (n < (ssize_t)sizeof(head))
-		return bad_image(file, "too short", err);
-	r = sk_image_tree_size(head, sizeof(head), &len, err);
-	if (r == 0) {
-		if (len > SK_IMAGE_TREE_MAX || len > size)
-			return bad_image(file, "its tree ends behind the file", err);
-		tree = malloc(len);
-		if (!tree)
-			return sk_err_oom(err);
-		if (pread(fd, tree, len, 0) != (ssize_t)len)
-			return bad_image(file, "cut off", err);
+	if (r == 0)
 		r = sk_image_parse(tree, len, size, ret, err);
-	}
 	if (r < 0)
 		(void)sk_err_prefix(err, "%s", file);
 	return r;

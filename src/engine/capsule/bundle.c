@@ -14,6 +14,7 @@
 #include "engine/capsule/idmap.h"
 #include "engine/capsule/oci.h"
 #include "engine/capsule/rootfs.h"
+#include "io/image/head.h"
 #include "io/json.h"
 
 /* All of it lies in memory (the run folder) and is remade after a boot: no fsync. */
@@ -33,27 +34,13 @@ static int write_file(const char *dir, const char *name, const char *text, mode_
 		     : 0;
 }
 
-/* Read and check the tree at the start of an image. */
 static int read_info(int fd, uint64_t file_size, struct sk_image_info **ret, struct sk_err *err)
 {
-	_cleanup_free_ char *tree = NULL;
-	char head[4096];
-	ssize_t n = pread(fd, head, sizeof(head), 0);
-	size_t size;
-	int r;
+	_cleanup_free_ void *tree = NULL;
+	size_t len;
+	int r = sk_image_head_read(fd, sk_image_tree_size, &tree, &len, err);
 
-	if (n < 0)
-		return sk_err_set(err, -errno, "io", "cannot read the image: %s", strerror(errno));
-	r = sk_image_tree_size(head, (size_t)n, &size, err);
-	if (r < 0)
-		return r;
-	tree = malloc(size);
-	if (!tree)
-		return sk_err_oom(err);
-	n = pread(fd, tree, size, 0);
-	if (n < 0 || (size_t)n != size)
-		return sk_err_set(err, -EIO, "bad-image", "the image ends within its tree");
-	return sk_image_parse(tree, size, file_size, ret, err);
+	return r < 0 ? r : sk_image_parse(tree, len, file_size, ret, err);
 }
 
 static int mount_image(const struct sk_runtime_unit *u, const struct sk_rootfs *root,

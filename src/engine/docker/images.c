@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "engine/docker/docker.h"
+#include "io/image/head.h"
 #include "io/json.h"
 
-#define HEAD_BYTES 4096
 #define PREFIX_MIN 4
 
 /* --- finding --- */
@@ -59,38 +59,16 @@ int sk_docker_image_find(const struct sk_daemon *d, const char *ref, struct sk_d
 	return sk_err_set(err, -ENOENT, "not-found", "No such image: %.200s", ref);
 }
 
-static int read_tree(int fd, char **ret, size_t *ret_len, struct sk_err *err)
-{
-	_cleanup_free_ char *tree = NULL;
-	char head[HEAD_BYTES];
-	ssize_t n = pread(fd, head, sizeof(head), 0);
-	int r;
-
-	if (n < 0)
-		return sk_err_set(err, -errno, "io", "cannot read the image: %s", strerror(errno));
-	r = sk_image_tree_size(head, (size_t)n, ret_len, err);
-	if (r < 0)
-		return r;
-	tree = malloc(*ret_len);
-	if (!tree)
-		return sk_err_oom(err);
-	n = pread(fd, tree, *ret_len, 0);
-	if (n < 0 || (size_t)n != *ret_len)
-		return sk_err_set(err, -EIO, "bad-image", "the image ends within its tree");
-	*ret = TAKE_PTR(tree);
-	return 0;
-}
-
 int sk_docker_image_info(const struct sk_daemon *d, const struct sk_digest *digest,
 			 struct sk_image_info **ret, uint64_t *ret_size, struct sk_err *err)
 {
-	_cleanup_free_ char *tree = NULL;
+	_cleanup_free_ void *tree = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t len;
 	int r = sk_store_image_fd(d->store, digest, &fd, ret_size, err);
 
 	if (r == 0)
-		r = read_tree(fd, &tree, &len, err);
+		r = sk_image_head_read(fd, sk_image_tree_size, &tree, &len, err);
 	return r < 0 ? r : sk_image_parse(tree, len, *ret_size, ret, err);
 }
 

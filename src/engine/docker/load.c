@@ -374,7 +374,7 @@ static int unpack_in_child(struct load *l, uid_t uid, struct sk_err *err)
 
 static int start(struct load *l, unsigned slot, struct sk_err *err)
 {
-	uid_t uid = l->d->config.uid_base + SK_ENGINE_UIDS_MAX + slot;
+	uid_t uid = l->d->config.uid_base + SK_ENGINE_UIDS_MAX + SK_UID_LOAD + slot;
 	int r = sk_workdir_make(l->d->workdirs, uid, &l->work_dir, err);
 
 	l->slot = slot;

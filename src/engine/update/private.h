@@ -66,6 +66,8 @@ struct sk_update {
 	struct sk_map *claimed; /* digest -> struct sk_image_ref of any release here; NULL: stale */
 	struct sk_upload *uploads;
 	struct sk_child *verifying;
+	struct sk_vet *vets; /* the first one is under way */
+	uid_t vet_uid;
 
 	/* the machine */
 	enum sk_upd_state state;
@@ -119,6 +121,24 @@ int sk_update_kept_load(struct sk_update *u, struct sk_err *err);
 /** The release was applied: its generation keeps it from now on. */
 int sk_update_kept_drop(struct sk_update *u, const struct sk_digest *id, struct sk_err *err);
 uint64_t sk_update_free_bytes(const struct sk_update *u);
+
+/* vet.c */
+
+/**
+ * struct sk_vet_kind - something that a request's body brings
+ * @name:  for the log
+ * @check: in the child, whose verdict it is
+ * @take:  in the daemon, for a body that passed: checks again, keeps, answers
+ */
+struct sk_vet_kind {
+	const char *name;
+	int (*check)(struct sk_update *u, const void *data, size_t len, struct sk_err *err);
+	int (*take)(struct sk_update *u, struct sk_http_req *req, struct sk_err *err);
+};
+/** Suspends the request, which is answered when all is done. */
+int sk_update_vet(struct sk_update *u, struct sk_http_req *req, const struct sk_vet_kind *kind,
+		  struct sk_err *err);
+void sk_update_vets_done(struct sk_update *u);
 
 /* plan.c */
 int sk_update_plan(struct sk_update *u, struct sk_err *err);

@@ -32,21 +32,32 @@ static int get_generations(struct sk_http_req *req, void *arg, struct sk_err *er
 	return sk_http_reply_json(req, 200, sk_update_generations_json(sk_update_of(arg)));
 }
 
-static int post_release(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int check_release(struct sk_update *u, const void *der, size_t len, struct sk_err *err)
 {
-	struct sk_update *u = sk_update_of(arg);
+	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
+
+	return sk_update_verify(u, der, len, &rel, err);
+}
+
+static int take_release(struct sk_update *u, struct sk_http_req *req, struct sk_err *err)
+{
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 	size_t len;
 	const char *der = sk_http_body(req, &len);
 	int r = sk_update_intake(u, der, len, &rel, err);
 
-	if (r < 0) {
-		sk_notice("release refused: %s", err->text);
+	if (r < 0)
 		return r;
-	}
 	sk_info("release %s %s was verified and kept", rel->manifest->project,
 		rel->manifest->version);
 	return sk_http_reply_json(req, 200, sk_update_release_json(u, rel));
+}
+
+static int post_release(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	static const struct sk_vet_kind kind = { "release", check_release, take_release };
+
+	return sk_update_vet(sk_update_of(arg), req, &kind, err);
 }
 
 static int get_release(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -154,20 +165,29 @@ static int get_trust(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return r < 0 ? r : sk_http_reply_json(req, 200, json_pack("{s:O}", "crls", list));
 }
 
-static int put_crl(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int check_crl(struct sk_update *u, const void *crl, size_t len, struct sk_err *err)
 {
-	struct sk_update *u = sk_update_of(arg);
+	return sk_trust_check_crl(u->trust, crl, len, err);
+}
+
+static int take_crl(struct sk_update *u, struct sk_http_req *req, struct sk_err *err)
+{
 	size_t len;
 	const char *crl = sk_http_body(req, &len);
-	int r = sk_update_trust(u, err);
+	int r = sk_trust_update_crl(u->trust, crl, len, err);
 
-	if (r == 0)
-		r = sk_trust_update_crl(u->trust, crl, len, err);
 	if (r < 0)
 		return r;
 	if (r == 0)
 		sk_notice("a newer revocation list was taken");
 	return sk_http_reply_json(req, 200, json_pack("{s:b}", "changed", r == 0));
+}
+
+static int put_crl(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	static const struct sk_vet_kind kind = { "revocation list", check_crl, take_crl };
+
+	return sk_update_vet(sk_update_of(arg), req, &kind, err);
 }
 
 const struct sk_http_route sk_update_routes[] = {

@@ -23,6 +23,7 @@ static int configure(struct sk_update *u, const struct sk_update_config *config)
 	u->clock = config->clock;
 	u->has_os_slots = config->has_os_slots;
 	u->releases_max = config->releases_max ?: SK_UPDATE_RELEASES_MAX;
+	u->vet_uid = config->vet_uid;
 	u->keep_image = config->keep_image;
 	u->keep_arg = config->keep_arg;
 	u->repair_ms = SK_UPDATE_REPAIR_MIN_MS;
@@ -66,6 +67,7 @@ void sk_update_free(struct sk_update *u)
 	if (!u)
 		return;
 	sk_update_uploads_done(u);
+	sk_update_vets_done(u);
 	sk_update_news_done(u);
 	sk_update_plan_clear(u);
 	if (u->verifying)

@@ -35,6 +35,7 @@ enum sk_clock_policy {
  * @has_os_slots: false: releases with an OS image are refused
  * @releases_max: releases kept that were never applied; 0 for 4
  * @boot_id_file: NULL for the kernel's
+ * @vet_uid:      who looks first at what the link brings; 0: this process's own user
  * @keep_image:   is this image wanted by somebody else (a local image name)? May be NULL.
  */
 struct sk_update_config {
@@ -45,6 +46,7 @@ struct sk_update_config {
 	bool has_os_slots;
 	unsigned releases_max;
 	const char *boot_id_file;
+	uid_t vet_uid;
 	bool (*keep_image)(void *arg, const struct sk_digest *d);
 	void *keep_arg;
 };

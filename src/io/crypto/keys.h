@@ -54,9 +54,11 @@ int sk_trust_load(const char *dir, struct sk_trust **ret, struct sk_err *err);
 int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err);
 /**
  * sk_trust_update_crl() - verify a newer list (one, PEM or DER) and replace <dir>/crl.pem
+ * sk_trust_check_crl() does all of it but the replacing.
  * Return: 0; 1 when it is not newer (nothing changed); "untrusted" (no root signed it),
  * "bad-value" (damaged, without number, with a critical extension), "io", "no-space"
  */
+int sk_trust_check_crl(const struct sk_trust *t, const void *crl, size_t len, struct sk_err *err);
 int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct sk_err *err);
 /** sk_trust_crls() - the lists that are in force, one a root. Owned by the caller. */
 struct sk_crl_info;

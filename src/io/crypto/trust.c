@@ -136,6 +136,13 @@ int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err)
 	return r;
 }
 
+int sk_trust_check_crl(const struct sk_trust *t, const void *crl, size_t len, struct sk_err *err)
+{
+	_cleanup_(sk_crls_done) struct sk_crls next = { 0 };
+
+	return sk_crls_with(&t->crls, crl, len, t->roots, &next, err);
+}
+
 static int write_crls(const struct sk_trust *t, const struct sk_crls *crls, struct sk_err *err)
 {
 	_cleanup_free_ char *path = sk_asprintf("%s/crl.pem", t->dir), *pem = NULL;

@@ -77,7 +77,7 @@ SK_DEFINE_CLEANUP(struct sk_child, sk_child_free);
  * @cwd:      working folder, or NULL
  * @uid, @gid: who to become (0: stay); supplementary groups are dropped with them
  * @caps:     the capabilities that it keeps while it stays root; all others go for good
- * @confined: for work on what strangers sent: it has no network, may write below @cwd alone (Landlock,
+ * @confined: for work on what strangers sent: it has no network, may write below @cwd alone, or nowhere (Landlock,
  *            where the kernel has it), and is the first to go when memory runs out
  * @limit_as_bytes, @limit_cpu_s, @limit_fsize_bytes: rlimits; 0 for none
  * @out_max:  most bytes kept of its standard output

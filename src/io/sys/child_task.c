@@ -110,7 +110,7 @@ static int give_up_rights(const struct sk_task *t)
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0 && t->confined)
-		r = sk_landlock_write_below(".");
+		r = sk_landlock_write_below(t->cwd ? "." : NULL);
 	bound_caps(keep);
 	if (r == 0)
 		r = sk_child_become(t->uid, t->gid);

@@ -2,7 +2,7 @@
 #pragma once
 
 /**
- * sk_landlock_write_below() - from here on this process may change files below @dir alone
+ * sk_landlock_write_below() - from here on this process may change files below @dir alone, with NULL none
  * It may read there and what programs need (/usr, /lib, /etc …), nothing else by name; descriptors that
  * are open stay good. Needs no_new_privs. A kernel without Landlock leaves things as they are.
  * Return: 0 or -errno
