@@ -49,7 +49,7 @@ static struct sk_capsule capsules[CAPSULES_MAX];
 static unsigned next_id;
 static struct sk_engine *the_engine;
 
-static void forget(struct sk_capsule *c)
+void fake_forget(struct sk_capsule *c)
 {
 	free(c->name);
 	sk_strv_free(c->labels);
@@ -60,7 +60,7 @@ void fake_reset(void)
 {
 	for (size_t i = 0; i < CAPSULES_MAX; i++)
 		if (capsules[i].used)
-			forget(&capsules[i]);
+			fake_forget(&capsules[i]);
 	sk_buf_done(&fake_trace);
 	fake_trace = SK_BUF(1 << 20);
 	fake_fail_start = fake_sick = fake_dies = NULL;
@@ -108,7 +108,7 @@ static void recover(struct sk_capsule *c, unsigned turn)
 	else if (c->state == SK_CAPSULE_STOPPING)
 		c->state = turn % 2 ? SK_CAPSULE_EXITED : SK_CAPSULE_RUNNING;
 	else if (c->state == SK_CAPSULE_REMOVING)
-		forget(c);
+		fake_forget(c);
 	if (c->state == SK_CAPSULE_RUNNING && c->health != SK_HEALTH_UNHEALTHY)
 		c->health = SK_HEALTH_HEALTHY;
 }
@@ -182,7 +182,7 @@ static int on_pending(sd_event_source *s, void *arg)
 	struct sk_err err = SK_ERR_INIT;
 
 	if (p->to == SK_CAPSULE_REMOVING)
-		forget(p->c);
+		fake_forget(p->c);
 	else if (!fails)
 		settle(p);
 	drop(p);
