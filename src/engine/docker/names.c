@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
 #include "io/json.h"
@@ -15,6 +16,7 @@
 struct sk_names {
 	struct sk_store *store;
 	struct sk_map *map; /* name -> struct sk_digest * */
+	bool lost;	    /* there were others, and they cannot be read */
 };
 
 static int add(struct sk_map *map, const char *name, const struct sk_digest *d)
@@ -55,6 +57,7 @@ int sk_names_open(struct sk_store *store, struct sk_names **ret, struct sk_err *
 	_cleanup_(sk_names_freep) struct sk_names *n = calloc(1, sizeof(*n));
 	_cleanup_json_ json_t *obj = NULL;
 	_cleanup_free_ char *text = NULL;
+	struct sk_err why = SK_ERR_INIT;
 	size_t len;
 	int r;
 
@@ -64,13 +67,18 @@ int sk_names_open(struct sk_store *store, struct sk_names **ret, struct sk_err *
 	n->map = sk_map_new(free);
 	if (!n->map)
 		return sk_err_oom(err);
-	r = sk_store_get_record(store, RECORD, &text, &len, err);
+	r = sk_store_get_record(store, RECORD, &text, &len, &why);
 	if (r == 0)
-		r = sk_json_parse(text, len, &obj, err);
+		r = sk_json_parse(text, len, &obj, &why);
+	if (r == 0 && !json_is_object(obj))
+		r = sk_err_set(&why, -EINVAL, "bad-value", "the record is no list of names");
 	if (r == 0)
-		r = load(n, obj, err);
-	if (r < 0 && r != -ENOENT)
-		return r;
+		r = load(n, obj, &why);
+	if (r == -ENOMEM)
+		return sk_err_oom(err);
+	n->lost = r < 0 && r != -ENOENT;
+	if (n->lost)
+		sk_error("the local image names are lost, their images stay: %s", why.text);
 	*ret = TAKE_PTR(n);
 	return 0;
 }
@@ -217,5 +225,5 @@ bool sk_names_has(const struct sk_names *n, const struct sk_digest *d)
 	SK_MAP_FOREACH (n->map, name, v)
 		if (sk_digest_equal(v, d))
 			return true;
-	return false;
+	return n->lost;
 }

@@ -18,6 +18,10 @@
 
 struct sk_names;
 
+/**
+ * sk_names_open() - a damaged record costs the names, not the daemon's start: their images stay then,
+ * as each may have had one
+ */
 int sk_names_open(struct sk_store *store, struct sk_names **ret, struct sk_err *err);
 void sk_names_free(struct sk_names *n);
 SK_DEFINE_CLEANUP(struct sk_names, sk_names_free);
@@ -37,5 +41,5 @@ int sk_names_del(struct sk_names *n, const char *name, struct sk_err *err);
 int sk_names_get(const struct sk_names *n, const char *name, struct sk_digest *ret);
 /** Iterate: *pos starts at 0; false at the end. Borrowed until a change. */
 bool sk_names_next(const struct sk_names *n, size_t *pos, const char **name, struct sk_digest *d);
-/** Does any name stand for @d? */
+/** Does any name stand for @d, or may one have done so? */
 bool sk_names_has(const struct sk_names *n, const struct sk_digest *d);

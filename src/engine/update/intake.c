@@ -40,12 +40,17 @@ int sk_update_kept_load(struct sk_update *u, struct sk_err *err)
 	_cleanup_free_ char *text = NULL;
 	_cleanup_strv_ char **ids = NULL;
 	size_t len;
-	int r = sk_store_get_record(u->store, KEPT_RECORD, &text, &len, err);
+	struct sk_err why = SK_ERR_INIT;
+	int r = sk_store_get_record(u->store, KEPT_RECORD, &text, &len, &why);
 
-	if (r == -ENOENT)
+	if (r == -ENOMEM)
+		return sk_err_oom(err);
+	if (r < 0) {
+		/* They can be loaded again, which is better than a device that does not start. */
+		if (r != -ENOENT)
+			sk_error("releases not applied yet are forgotten: %s", why.text);
 		return 0;
-	if (r < 0)
-		return r;
+	}
 	if (sk_strv_split(text, '\n', &ids) < 0)
 		return sk_err_oom(err);
 	SK_STRV_FOREACH (id, ids) {

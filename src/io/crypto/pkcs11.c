@@ -34,8 +34,7 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The value of the URI's attribute @name, decoded, into @buf; false when there is none. */
-static bool uri_attribute(const char *uri, const char *name, char *buf, size_t size)
+bool sk_pkcs11_attribute(const char *uri, const char *name, char *buf, size_t size)
 {
 	size_t name_len = strlen(name), n = 0;
 	const char *at = uri + strcspn(uri, ":");
@@ -61,8 +60,8 @@ static int give_pin(ENGINE *e, const char *uri, const struct sk_secret *secret, 
 	char pin[PIN_MAX + 1];
 	int n, ok;
 
-	if (!secret || uri_attribute(uri, "pin-value", pin, sizeof(pin)) ||
-	    uri_attribute(uri, "pin-source", pin, sizeof(pin)))
+	if (!secret || sk_pkcs11_attribute(uri, "pin-value", pin, sizeof(pin)) ||
+	    sk_pkcs11_attribute(uri, "pin-source", pin, sizeof(pin)))
 		return 0;
 	n = secret->get(secret->arg, "the token", pin, PIN_MAX);
 	if (n < 0)
@@ -86,7 +85,7 @@ static int open_engine(const char *uri, ENGINE **ret, struct sk_err *err)
 				  "libengine-pkcs11-openssl");
 	/* It would print to standard error by itself. */
 	(void)ENGINE_ctrl_cmd_string(e, "QUIET", NULL, 0);
-	if (uri_attribute(uri, "module-path", module, sizeof(module)) &&
+	if (sk_pkcs11_attribute(uri, "module-path", module, sizeof(module)) &&
 	    !ENGINE_ctrl_cmd_string(e, "MODULE_PATH", module, 0)) {
 		(void)ENGINE_free(e);
 		return sk_err_set(err, -EINVAL, "bad-value", "PKCS#11 module %s is not usable",
@@ -102,7 +101,7 @@ static int open_engine(const char *uri, ENGINE **ret, struct sk_err *err)
 }
 
 /* The engine knows no module-path and refuses what it does not know; it was told already. */
-static char *without_module(const char *uri)
+char *sk_pkcs11_without_module(const char *uri)
 {
 	char *copy = strdup(uri), *at = copy ? strstr(copy, "module-path=") : NULL;
 	size_t len;
@@ -120,7 +119,7 @@ static char *without_module(const char *uri)
 int sk_pkcs11_load(const char *uri, const struct sk_secret *secret, struct sk_key *key,
 		   struct sk_err *err)
 {
-	_cleanup_free_ char *plain = without_module(uri);
+	_cleanup_free_ char *plain = sk_pkcs11_without_module(uri);
 	ENGINE *e;
 	int r;
 

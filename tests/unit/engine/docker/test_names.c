@@ -33,6 +33,36 @@ static void normal_form(void **state)
 	assert_int_equal(sk_names_normal(long_name, buf, NULL), -EINVAL);
 }
 
+/* The record is damaged: the daemon starts without the names, and every image may have had one. */
+static void damaged_record(void **state)
+{
+	static const char *const rubbish[] = { "", "{", "[]", "{\"a:1\": 7}", "{\"a:1\": \"zz\"}" };
+	char dir[] = "/tmp/skerry-names-XXXXXX";
+	struct sk_digest a = { { 1 } }, got;
+	struct sk_store *store = NULL;
+	struct sk_names *n = NULL;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(sk_store_open(dir, &store, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rubbish); i++) {
+		assert_int_equal(sk_store_put_record(store, "image-names", rubbish[i],
+						     strlen(rubbish[i]), NULL),
+				 0);
+		assert_int_equal(sk_names_open(store, &n, NULL), 0);
+		assert_true(sk_names_has(n, &a));
+		assert_int_equal(sk_names_get(n, "a:1", &got), -ENOENT);
+		assert_int_equal(sk_names_set(n, "x:1", &a, NULL), 0);
+		sk_names_free(n);
+		assert_int_equal(sk_names_open(store, &n, NULL), 0);
+		assert_int_equal(sk_names_get(n, "x:1", &got), 0);
+		assert_int_equal(sk_names_del(n, "x:1", NULL), 0);
+		assert_false(sk_names_has(n, &a));
+		sk_names_free(n);
+	}
+	sk_store_close(store);
+	assert_int_equal(sk_rm_rf(AT_FDCWD, dir), 0);
+}
+
 static void kept(void **state)
 {
 	char dir[] = "/tmp/skerry-names-XXXXXX";
@@ -76,9 +106,6 @@ static void bounded(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(sk_store_open(dir, &store, NULL), 0);
-	assert_int_equal(sk_store_put_record(store, "image-names", "{\"a\":1}", 7, NULL), 0);
-	assert_true(sk_names_open(store, &n, &err) < 0);
-	assert_int_equal(sk_store_del_record(store, "image-names", NULL), 0);
 	assert_int_equal(sk_names_open(store, &n, NULL), 0);
 	for (int i = 0; i < SK_NAMES_MAX; i++) {
 		(void)snprintf(name, sizeof(name), "x:%d", i);
@@ -96,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(normal_form),
+		cmocka_unit_test(damaged_record),
 		cmocka_unit_test(kept),
 		cmocka_unit_test(bounded),
 	};

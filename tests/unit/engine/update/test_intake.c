@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/str.h"
-#include "fault.h"
 #include "world.h"
 
 /* What the file system says is free. */
@@ -109,15 +109,20 @@ static void damaged_record(void **state)
 	}
 }
 
-static struct fault_plan plan = { .fail_at = ~0u };
-
-static struct sk_fs *faulty(struct sk_fs *real)
+/* A record that cannot be read at all, or is far too large. */
+static void unreadable_record(void **state)
 {
-	struct sk_fs *fs = NULL;
+	_cleanup_free_ char *path = sk_asprintf("%s/records/kept-releases", w.store_dir);
+	struct sk_digest id;
 
-	sk_fs_free(real);
-	assert_int_equal(fault_fs_open(w.store_dir, &plan, &fs), 0);
-	return fs;
+	go(&(struct spec){ "1.0", { "d1" } });
+	assert_int_equal(intake(&(struct spec){ "2.0", { "d2" } }, &id, NULL), 0);
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	power_cut();
+	run_until_idle();
+	assert_int_equal(sk_strv_len(w.u->kept), 0);
+	assert_int_equal(fake_running("db", NULL), 1);
+	assert_int_equal(intake(&(struct spec){ "2.0", { "d2" } }, &id, NULL), 0);
 }
 
 /* Each operation on the disk fails in turn, once or for good, full or broken: told, and nothing half done. */
@@ -126,7 +131,7 @@ static void each_operation_fails(void **state)
 	static const int codes[] = { -ENOSPC, -EIO, -EROFS };
 	bool done = false;
 
-	w.mount = faulty;
+	w.mount = faulty_disk;
 	power_cut();
 	run_until_idle();
 	go(&(struct spec){ "1.0", { "d1" } });
@@ -139,17 +144,19 @@ static void each_operation_fails(void **state)
 
 		(void)snprintf(version, sizeof(version), "2.%u", i);
 		(void)make_image("db.itb", version, true);
-		plan = (struct fault_plan){ .fail_at = i / 2, .code = codes[i % 3], .stay = i % 2 };
+		disk_plan = (struct fault_plan){ .fail_at = i / 2,
+						 .code = codes[i % 3],
+						 .stay = i % 2 };
 		r = intake(&(struct spec){ version, { version }, .no_images = true }, &id, &err);
 		if (r == 0)
 			r = sk_update_apply(w.u, &id, &number, &err);
-		done = r == 0 && plan.seen <= plan.fail_at;
+		done = r == 0 && disk_plan.seen <= disk_plan.fail_at;
 		if (r < 0)
 			assert_true(err.slug[0] && err.text[0]);
 		for (int k = 0; k < 10000 && (w.u->state != SK_UPD_IDLE || w.u->removing); k++)
 			assert_true(sd_event_run(w.event, 1000000) >= 0);
 		assert_int_equal(w.u->state, SK_UPD_IDLE);
-		plan = (struct fault_plan){ .fail_at = ~0u };
+		disk_plan = (struct fault_plan){ .fail_at = ~0u };
 		power_cut();
 		run_until_idle();
 		/* One of the two runs, and no other. */
@@ -167,6 +174,7 @@ int main(void)
 		TEST(room),
 		TEST(makes_room),
 		TEST(damaged_record),
+		TEST(unreadable_record),
 		TEST(each_operation_fails),
 	};
 

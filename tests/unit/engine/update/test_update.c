@@ -314,6 +314,23 @@ static void ephemeral_and_the_floor(void **state)
 	assert_string_equal(err.slug, "downgrade");
 }
 
+/* It proved healthy, but that cannot be written down: the next start would not know. So it is not good. */
+static void good_that_cannot_be_recorded(void **state)
+{
+	w.mount = faulty_disk;
+	power_cut();
+	run_until_idle();
+	go(&one);
+	(void)apply(&two);
+	while (w.u->state != SK_UPD_SETTLING)
+		assert_true(sd_event_run(w.event, 1000000) >= 0);
+	disk_plan = (struct fault_plan){ .code = -EIO, .stay = true, .writes_only = true };
+	run_until_idle();
+	expect_running(&one);
+	disk_plan = (struct fault_plan){ .fail_at = ~0u };
+	w.mount = NULL;
+}
+
 static void needs_all_images(void **state)
 {
 	const struct spec absent = { "1.0", { "d1", "w1" }, .no_images = true };
@@ -576,6 +593,7 @@ int main(void)
 		TEST(boots_are_counted),
 		TEST(ephemeral_ends_with_the_boot),
 		TEST(refusals),
+		TEST(good_that_cannot_be_recorded),
 		TEST(checked_again_when_applied),
 		TEST(ephemeral_and_the_floor),
 		TEST(needs_all_images),

@@ -24,6 +24,8 @@ static void settles_for_as_long_as_it_says(void **state)
 	(void)apply(&one);
 	until(SK_UPD_SETTLING);
 	from_ms = sk_mono_ms();
+	assert_int_equal(w.u->gate.settle_ms, 1000);
+	assert_int_equal(w.u->gate.timeout_ms, 100000);
 	assert_int_equal(sk_generations_running(w.u->gens)->state, SK_GEN_TRYING);
 	until(SK_UPD_IDLE);
 	assert_true(sk_mono_ms() - from_ms >= 1000);

@@ -18,6 +18,17 @@
 struct world w;
 static char *compatible[] = { (char *)"acme,box", NULL };
 
+struct fault_plan disk_plan = { .fail_at = ~0u };
+
+struct sk_fs *faulty_disk(struct sk_fs *real)
+{
+	struct sk_fs *fs = NULL;
+
+	sk_fs_free(real);
+	assert_int_equal(fault_fs_open(w.store_dir, &disk_plan, &fs), 0);
+	return fs;
+}
+
 struct sk_update *sk_update_of(void *arg)
 {
 	return arg;

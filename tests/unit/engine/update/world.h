@@ -3,6 +3,7 @@
 
 #include "engine/update/private.h"
 #include "fake_engine.h"
+#include "fault.h"
 #include "pki_fixture.h"
 
 /*
@@ -23,6 +24,10 @@ struct world {
 		struct sk_fs *real); /* lays something over the disk at the next boot() */
 };
 extern struct world w;
+
+/** For w.mount: a disk on which the operations fail that @disk_plan says. */
+extern struct fault_plan disk_plan;
+struct sk_fs *faulty_disk(struct sk_fs *real);
 
 /** For each test: a device that has just been switched on for the first time. */
 int setup(void **state);
