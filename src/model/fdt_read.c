@@ -328,6 +328,55 @@ static bool names_are_short(const void *fdt)
 	return true;
 }
 
+static size_t align_tag(size_t at)
+{
+	return (at + FDT_TAGSIZE - 1) / FDT_TAGSIZE * FDT_TAGSIZE;
+}
+
+/* Where the next token of the structure block lies; 0 when this one, at @at, runs past its end. */
+static size_t after_token(const char *block, size_t size, size_t at, uint32_t *ret_token)
+{
+	const char *end;
+	uint32_t len;
+
+	*ret_token = fdt32_ld((const fdt32_t *)(block + at));
+	at += FDT_TAGSIZE;
+	switch (*ret_token) {
+	case FDT_BEGIN_NODE:
+		end = memchr(block + at, '\0', size - at);
+		return end ? align_tag((size_t)(end - block) + 1) : 0;
+	case FDT_PROP:
+		if (size - at < 2 * FDT_TAGSIZE)
+			return 0;
+		len = fdt32_ld((const fdt32_t *)(block + at));
+		at += 2 * FDT_TAGSIZE;
+		return len <= size - at ? align_tag(at + len) : 0;
+	case FDT_END_NODE:
+	case FDT_NOP:
+	case FDT_END:
+		return at;
+	default:
+		return 0;
+	}
+}
+
+/* libfdt 1.6 adds up lengths as int: one of nearly 4 GiB leads it back, and it walks for ever. */
+static bool tokens_end(const void *fdt)
+{
+	const char *block = (const char *)fdt + fdt_off_dt_struct(fdt);
+	size_t size = fdt_size_dt_struct(fdt), at = 0;
+	uint32_t token = FDT_NOP;
+
+	while (token != FDT_END) {
+		if (size < at + FDT_TAGSIZE)
+			return false;
+		at = after_token(block, size, at, &token);
+		if (at == 0)
+			return false;
+	}
+	return true;
+}
+
 const char *sk_fdt_unsound(const void *fdt, size_t len)
 {
 	int r;
@@ -344,6 +393,8 @@ const char *sk_fdt_unsound(const void *fdt, size_t len)
 		return "its length is not what it says";
 	if (!names_are_short(fdt))
 		return "a property's name is too long";
+	if (!tokens_end(fdt))
+		return "a node or property of it is cut off";
 	r = fdt_check_full(fdt, len);
 	return r < 0 ? fdt_strerror(r) : NULL;
 }

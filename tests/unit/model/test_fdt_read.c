@@ -159,6 +159,25 @@ static void unsound(void **state)
 	check(fdt, SK_MANIFEST_SIZE_MAX + 1, -EFBIG, "too-large", "at most 4194304");
 }
 
+/* A property as long as nearly 4 GiB: libfdt 1.6 would step back and walk for ever. */
+static void lengths_that_lead_back(void **state)
+{
+	size_t len;
+	char *fdt = small(&len);
+	int at = fdt_first_property_offset(fdt, 0);
+	struct fdt_property *word = (void *)(fdt + fdt_off_dt_struct(fdt) + at);
+
+	for (uint32_t i = 1; i < 64; i++) {
+		word->len = cpu_to_fdt32(-i);
+		assert_non_null(sk_fdt_unsound(fdt, len));
+		word->len = cpu_to_fdt32(INT32_MAX - 32 + i);
+		assert_non_null(sk_fdt_unsound(fdt, len));
+	}
+	word->len = cpu_to_fdt32(sizeof("value"));
+	assert_null(sk_fdt_unsound(fdt, len));
+	free(fdt);
+}
+
 /* Every byte changed in turn: refused or read, never more than that. */
 static void flipped(void **state)
 {
@@ -201,6 +220,7 @@ int main(void)
 		cmocka_unit_test(deep),
 		cmocka_unit_test(long_names),
 		cmocka_unit_test(unsound),
+		cmocka_unit_test(lengths_that_lead_back),
 		cmocka_unit_test(flipped),
 		cmocka_unit_test(aligned),
 	};
