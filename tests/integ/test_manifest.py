@@ -161,7 +161,80 @@ def test_a_huge_manifest_is_refused(folder):
     (folder / "huge.dts").write_text("/dts-v1/;\n/ { apps {\n" + nodes + "}; };\n")
     done = run("check", "huge.dts", cwd=folder)
     assert done.returncode == 8
-    assert "more nodes" in done.stderr
+    assert done.stderr.startswith("huge.dts:4099: more than 4096 properties and nodes in one node\n")
+    (folder / "huge.dts").write_text("/dts-v1/;\n/ {\n" + "a {\n" * 100000 + "};" * 100001)
+    assert run("check", "huge.dts", cwd=folder).stderr.startswith("huge.dts:19: nodes are nested more than 16 deep\n")
+    (folder / "huge.dts").write_text("/dts-v1/;\n/ {\n" + ("a {\n" + "b {};\n" * 4000 + "};\n") * 5 + "};")
+    assert "more than 16384 nodes" in run("check", "huge.dts", cwd=folder).stderr
+
+
+MANIFEST = """/dts-v1/;
+/ {
+	release { project = "p"; version = "1"; compatible = "a"; };
+	apps { a { image = "a.itb"; %s }; };
+};
+"""
+
+
+@pytest.mark.parametrize("line, told", [
+    ('environment { X = /incbin/("/etc/passwd"), ""; };', "bad.dts:4: /incbin/ is refused"),
+    ("""x = <'"'>; y = /incbin/("/etc/passwd"); z = <'"'>;""", "bad.dts:4: /incbin/ is refused"),
+    ("""x = <'\\'>; y = /incbin/("/etc/passwd");""", "bad.dts:4: a quote is left open"),
+    ('/* " */ x = /incbin/("/dev/zero"); // "', "bad.dts:4: /incbin/ is refused"),
+    ('/include/ "pipe"', 'bad.dts:4: cannot include "pipe": it is not a regular file'),
+    ('/include/ "/dev/zero"', 'bad.dts:4: cannot include "/dev/zero": it is not a regular file'),
+    ('/include/ "none.dtsi"', 'bad.dts:4: cannot include "none.dtsi": No such file'),
+    ('/include/\n\n /* x */ "bad.dts"', 'bad.dts:6: "bad.dts" includes itself'),
+    ('/include/ "sub/one.dtsi"', 'sub/two.dtsi:3: /apps/a: memroy-limit: unknown property'),
+    ('/include/ "sub/loop.dtsi"', 'sub/loop.dtsi:1: "sub/loop.dtsi" includes itself'),
+    ('/include/ name', "bad.dts:4: /include/ needs a file name"),
+    ('\n#include "x.dtsi"\n', "bad.dts:5: there is no C preprocessor"),
+    ('\n# define X 1\n', "bad.dts:5: there is no C preprocessor"),
+    ('x = "\0";', "bad.dts: it holds a zero byte"),
+])
+def test_what_dtc_must_not_be_given(tmp_path, line, told):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/one.dtsi").write_text('/include/ "two.dtsi"\n')
+    (tmp_path / "sub/two.dtsi").write_text('\n\nmemroy-limit = "64M";\n')
+    (tmp_path / "sub/loop.dtsi").write_text('/include/ "loop.dtsi"\n')
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "bad.dts").write_text(MANIFEST % line)
+    done = run("check", "bad.dts", cwd=tmp_path)
+    assert done.returncode == 8
+    assert done.stderr.startswith(told), done.stderr
+
+
+def test_a_hash_may_begin_a_property_and_signs_may_stand_in_strings(tmp_path):
+    line = '#define = "x"; environment { A = "/incbin/ \\" { } # include /* "; };'
+    (tmp_path / "a.dts").write_text(MANIFEST % line)
+    assert run("check", "a.dts", cwd=tmp_path).stderr.startswith("a.dts:4: /apps/a: #define: unknown property")
+    (tmp_path / "a.dts").write_text(MANIFEST % line.replace('#define = "x";', ""))
+    assert run("check", "a.dts", cwd=tmp_path).returncode == 0
+
+
+def test_lines_are_right_over_labels_and_later_additions(tmp_path):
+    (tmp_path / "a.dts").write_text(MANIFEST.replace(" a {", " x: a {") % "" + """
+&x {
+	memory-limit =
+		"64M",
+		"2";
+	environment {
+		A =
+			"one";
+	};
+};
+/ { apps {
+	b { image = "b.itb";
+	    nope; };
+	a { stop-grace = "never"; };
+}; };
+""")
+    done = run("check", "a.dts", cwd=tmp_path)
+    places = [line.split(" ")[0] for line in done.stderr.splitlines() if not line.startswith(" ")]
+    assert places == ["a.dts:8:", "a.dts:18:", "a.dts:19:", "skerry:"]
+    assert "memory-limit" in done.stderr.splitlines()[0]
+    (tmp_path / "b.dts").write_text((tmp_path / "a.dts").read_text() + "/delete-node/ &x;\n")
+    assert "a.dts" not in run("check", "b.dts", cwd=tmp_path).stderr
 
 
 def test_without_dtc_it_says_what_to_install(folder):

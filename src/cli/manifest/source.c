@@ -10,8 +10,6 @@
 #include "base/file.h"
 #include "base/str.h"
 
-#define SOURCE_MAX (16u << 20)
-
 void sk_source_done(struct sk_source *s)
 {
 	free(s->dts);
@@ -88,8 +86,10 @@ static int compile(struct sk_source *s, char **data, size_t len, struct sk_err *
 		r = sk_compose_to_dts(*data, len, s, err);
 		return r < 0 ? r : compile_text(s, err);
 	}
-	if (sk_str_ends(s->path, ".dts") || strstr(*data, "/dts-v1/"))
-		return sk_dts_compile(s, -1, err);
+	if (sk_str_ends(s->path, ".dts") || strstr(*data, "/dts-v1/")) {
+		r = sk_dts_scan(s, err);
+		return r < 0 ? r : sk_dts_compile(s, -1, err);
+	}
 	return sk_err_set(
 		err, -EINVAL, "bad-manifest",
 		"%s is neither a manifest source (.dts), nor a Compose file (.yaml), nor a "
@@ -113,13 +113,13 @@ int sk_source_load(const char *path, struct sk_source *s, struct sk_manifest **r
 	int r;
 
 	*s = (struct sk_source){ .path = path };
-	r = sk_file_read(AT_FDCWD, path, SOURCE_MAX, &data, &len);
+	r = sk_file_read(AT_FDCWD, path, SK_SOURCE_MAX, &data, &len);
 	if (r == -EFBIG)
 		return sk_err_set(err, r, "too-large", "%s has more than %u bytes", path,
-				  SOURCE_MAX);
+				  SK_SOURCE_MAX);
 	if (r < 0)
 		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s: %s",
-				  path, strerror(-r));
+				  path, r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	r = compile(s, &data, len, err);
 	if (r == 0)
 		r = check(s, ret, err);

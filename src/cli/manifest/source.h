@@ -67,6 +67,10 @@ void sk_source_done(struct sk_source *s);
 int sk_source_load(const char *path, struct sk_source *s, struct sk_manifest **ret,
 		   struct sk_err *err);
 
+#define SK_SOURCE_MAX (16u << 20) /* with all that is included */
+
+/** dts_scan.c: what dtc must not be given. Mistakes as above. */
+int sk_dts_scan(struct sk_source *s, struct sk_err *err);
 /** dts.c: run dtc on a file (@fd < 0) or on what @fd holds. Mistakes as above. */
 int sk_dts_compile(struct sk_source *s, int fd, struct sk_err *err);
 /** Places of all nodes and properties of a .dts file and of what it includes. */
