@@ -242,3 +242,48 @@ def test_without_dtc_it_says_what_to_install(folder):
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "device-tree-compiler" in done.stderr
+
+
+COMPOSE_VARS = """x-skerry: {version: "${VERSION}", compatible: "a,b", project: p}
+services:
+  web:
+    image: "web:${TAG:-1}"
+    mem_limit: ${LIMIT:-64m}
+    env_file: [common.env, {path: "./web.env"}, {path: none.env, required: false}]
+    environment: {A: from-environment, D: "$${HOME}"}
+  db:
+    image: db
+    env_file: common.env
+"""
+
+
+def test_compose_variables_and_files_of_variables(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/c.yaml").write_text(COMPOSE_VARS)
+    (tmp_path / "sub/.env").write_text("VERSION=1.2\nLIMIT='32m'\n")
+    (tmp_path / "sub/common.env").write_text("A=common\nB=common\nC='$x y'\n")
+    (tmp_path / "sub/web.env").write_text("# of web\nB=web # here\n")
+    done = subprocess.run([SKERRY, "manifest", "show", "sub/c.yaml", "--json"], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60, env={**os.environ, "VERSION": "9.9", "TAG": "9", "HOME": "/x"})
+    shown = json.loads(done.stdout)
+    apps = {app["name"]: app for app in shown["apps"]}
+    assert shown["release"]["version"] == "1.2"
+    assert apps["web"]["memory_bytes"] == 32 << 20
+    assert apps["web"]["run"]["environment"] == {"A": "from-environment", "D": "${HOME}", "B": "web", "C": "$x y"}
+    assert apps["db"]["run"]["environment"] == {"A": "common", "B": "common", "C": "$x y"}
+
+
+def test_compose_variables_that_are_missing_are_told(tmp_path):
+    (tmp_path / "c.yaml").write_text(COMPOSE_VARS)
+    done = run("check", "c.yaml", cwd=tmp_path)
+    assert done.stderr.startswith("c.yaml:1: there is no value for variable VERSION\n    variables come from .env"), done.stderr
+    (tmp_path / ".env").write_text("VERSION=1\n")
+    done = run("check", "c.yaml", cwd=tmp_path)
+    assert done.returncode == 8
+    assert 'c.yaml:6: services.web.env_file: cannot read "./web.env": No such file' in done.stderr
+    (tmp_path / "web.env").write_text("x\nnothing to see\n")
+    (tmp_path / "common.env").write_text("")
+    assert "./web.env:1: write NAME=value" in run("check", "c.yaml", cwd=tmp_path).stderr
+    for elsewhere in ("/etc/passwd", "../secrets.env", "a/../../b"):
+        (tmp_path / "c.yaml").write_text(COMPOSE_VARS.replace("./web.env", elsewhere))
+        assert "leads elsewhere" in run("check", "c.yaml", cwd=tmp_path).stderr

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
+#include "cli/manifest/compose_vars.h"
 
 #define PART_MAX (8u << 20)
 
@@ -217,9 +219,11 @@ static void declare_volumes(struct compose *c, const struct item *i)
 	for (size_t k = 0; i->v->kind == SK_YAML_MAP && k < i->v->n; k++) {
 		char where[WHERE_MAX];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);
-		const struct sk_yaml *v = at.v;
+		const struct sk_yaml_pair *driver = sk_yaml_get(at.v, "driver");
+		bool plain = driver && at.v->n == 1 && driver->value->kind == SK_YAML_SCALAR &&
+			     sk_streq(driver->value->text, "local");
 
-		if (!sk_yaml_is_null(v) && (v->kind != SK_YAML_MAP || v->n > 0))
+		if (!plain && !sk_yaml_is_null(at.v) && (at.v->kind != SK_YAML_MAP || at.v->n > 0))
 			sk_item_wrong(c, &at, "write the name alone",
 				      "options of a volume cannot be expressed in a manifest");
 		else if (sk_map_add(c->volumes, at.key, (void *)(uintptr_t) "") == -ENOMEM)
@@ -321,6 +325,15 @@ static void read_root(struct compose *c, const struct sk_yaml *v)
 	write_supervision(c);
 }
 
+char *sk_compose_beside(const struct sk_source *s, const char *name)
+{
+	_cleanup_free_ char *folder = sk_path_folder(s->path);
+
+	if (!strchr(s->path, '/'))
+		return strdup(name);
+	return folder ? sk_asprintf("%s/%s", sk_streq(folder, "/") ? "" : folder, name) : NULL;
+}
+
 static char *join_parts(const struct compose *c)
 {
 	return sk_asprintf("/dts-v1/;\n\n/ {\n%s%s%s%s};\n", c->top.data ? c->top.data : "",
@@ -349,6 +362,13 @@ static void compose_done(struct compose *c)
 	sk_map_freep(&c->rows);
 }
 
+static int read_vars(struct sk_source *s, struct sk_map **ret)
+{
+	_cleanup_free_ char *path = sk_compose_beside(s, ".env");
+
+	return path ? sk_vars_read(path, NULL, &s->mistakes, ret) : -ENOMEM;
+}
+
 int sk_compose_to_dts(const char *yaml, size_t len, struct sk_source *s, struct sk_err *err)
 {
 	_cleanup_(compose_done) struct compose c = {
@@ -362,12 +382,15 @@ int sk_compose_to_dts(const char *yaml, size_t len, struct sk_source *s, struct 
 		.rows = sk_map_new(row_free),
 	};
 	_cleanup_(sk_yaml_freep) struct sk_yaml_doc *doc = NULL;
+	_cleanup_(sk_map_freep) struct sk_map *vars = NULL;
 	int r;
 
 	s->places = sk_places_new();
 	if (!s->places || !c.volumes || !c.images || !c.rows)
 		return sk_err_oom(err);
-	r = sk_yaml_parse(yaml, len, s->path, &s->mistakes, &doc);
+	r = read_vars(s, &vars);
+	if (r == 0)
+		r = sk_yaml_parse(yaml, len, s->path, vars, &s->mistakes, &doc);
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
 	if (r == 0)

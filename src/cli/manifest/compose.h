@@ -72,3 +72,5 @@ bool sk_compose_same(const char *a, const char *b);
 void sk_compose_unknown(struct compose *c, const struct item *i, const void *keys, size_t stride);
 
 void sk_compose_service(struct compose *c, const struct item *i);
+/** The path of a file that the Compose file names from its own folder; owned by the caller. */
+char *sk_compose_beside(const struct sk_source *s, const char *name);

@@ -149,78 +149,6 @@ void sk_service_command(struct service *s, const struct item *i, const char *pro
 		put_split(s, i, prop);
 }
 
-static bool env_name_ok(const char *s, size_t len)
-{
-	for (size_t k = 0; k < len; k++)
-		if (!isascii((unsigned char)s[k]) ||
-		    (!isalpha((unsigned char)s[k]) && s[k] != '_' &&
-		     (k == 0 || (!isdigit((unsigned char)s[k]) && !strchr(".-", s[k])))))
-			return false;
-	return len > 0 && len < 200;
-}
-
-static void put_variable(struct service *s, const struct dts *d, const struct item *i,
-			 const char *name, size_t len, const char *value)
-{
-	char copy[256];
-
-	if (!env_name_ok(name, len)) {
-		sk_item_wrong(s->c, i, NULL, "\"%.*s\" is not a name for a variable",
-			      (int)SK_MIN(len, (size_t)64), name);
-		return;
-	}
-	if (!value) {
-		sk_item_wrong(s->c, i, "write the value itself",
-			      "variable %.*s would come from the builder's own environment",
-			      (int)len, name);
-		return;
-	}
-	(void)snprintf(copy, sizeof(copy), "%.*s", (int)len, name);
-	sk_dts_string(d, copy, i, value);
-}
-
-static void env_from_map(struct service *s, const struct dts *d, const struct item *i)
-{
-	for (size_t k = 0; k < i->v->n; k++) {
-		char where[WHERE_MAX];
-		struct item at = sk_item_at(i, &i->v->pairs[k], where);
-		bool null = sk_yaml_is_null(at.v);
-		const char *value = null ? NULL : sk_item_text(s->c, &at);
-
-		if (value || null)
-			put_variable(s, d, &at, at.key, strlen(at.key), value);
-	}
-}
-
-static void env_from_list(struct service *s, const struct dts *d, const struct item *i)
-{
-	for (size_t k = 0; k < i->v->n; k++) {
-		struct item at = { i->v->items[k], i->v->items[k]->line, i->key, i->where };
-		const char *text = sk_item_text(s->c, &at);
-		size_t len = text ? strcspn(text, "=") : 0;
-
-		if (text)
-			put_variable(s, d, &at, text, len, text[len] ? text + len + 1 : NULL);
-	}
-}
-
-void sk_service_environment(struct service *s, const struct item *i, const char *prop)
-{
-	char path[WHERE_MAX];
-	const struct dts d = sk_service_sub(s, "environment", path);
-
-	if (i->v->kind == SK_YAML_SCALAR && !sk_yaml_is_null(i->v)) {
-		sk_item_wrong(s->c, i, NULL, "must be a map or a list of NAME=value");
-		return;
-	}
-	sk_dts_open(&d, i);
-	if (i->v->kind == SK_YAML_MAP)
-		env_from_map(s, &d, i);
-	else if (i->v->kind == SK_YAML_LIST)
-		env_from_list(s, &d, i);
-	sk_dts_close(&d);
-}
-
 void sk_service_restart(struct service *s, const struct item *i, const char *prop)
 {
 	const char *text = sk_item_text(s->c, i);
@@ -325,6 +253,12 @@ void sk_service_read_only(struct service *s, const struct item *i, const char *p
 	s->sealed_root = on == 1;
 }
 
+/* "no-new-privileges" is short for "no-new-privileges:true". */
+static bool is_true_of(const char *s, const char *prop)
+{
+	return sk_str_starts(prop, s) && sk_streq(prop + strlen(s), ":true");
+}
+
 /* What every capsule has anyway may be said; nothing else. */
 void sk_service_same(struct service *s, const struct item *i, const char *prop)
 {
@@ -332,7 +266,7 @@ void sk_service_same(struct service *s, const struct item *i, const char *prop)
 	_cleanup_free_ const char **v = sk_item_texts(s->c, i, &n);
 
 	for (size_t k = 0; v && k < n; k++)
-		if (!sk_streq(v[k], prop))
+		if (!sk_streq(v[k], prop) && !is_true_of(v[k], prop))
 			sk_item_wrong(s->c, i, "leave it out: every capsule is locked down",
 				      "\"%.64s\" " REFUSED, v[k]);
 }
@@ -414,6 +348,7 @@ void sk_compose_service(struct compose *c, const struct item *i)
 		.name = i->key,
 		.props = { c, &c->apps, path },
 		.nodes = { c, &nodes, path },
+		.self = i,
 	};
 
 	if (!sk_name_ok(i->key)) {

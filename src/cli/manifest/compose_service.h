@@ -10,7 +10,8 @@ struct service {
 	struct compose *c;
 	const char *name;
 	struct dts props, nodes; /* properties stand before subnodes */
-	bool has_image, has_restart, has_health, sealed_root;
+	const struct item *self;
+	bool has_image, has_environment, has_restart, has_health, sealed_root;
 };
 
 /** One key of a service. @prop: the property that it becomes, or what the reader wants to know. */
@@ -34,7 +35,7 @@ const char *sk_service_part(struct service *s, const struct item *i, const char 
 void sk_service_only(struct service *s, const struct item *i, const char *const *known);
 void sk_service_take_image(struct service *s, const struct item *i, const char *ref);
 
-/* The readers, by file: compose_service.c, compose_mounts.c, compose_health.c, compose_deploy.c */
+/* The readers, by file: compose_service.c, compose_env.c, compose_mounts.c, compose_health.c, compose_deploy.c */
 void sk_service_image(struct service *s, const struct item *i, const char *prop);
 void sk_service_command(struct service *s, const struct item *i, const char *prop);
 void sk_service_environment(struct service *s, const struct item *i, const char *prop);

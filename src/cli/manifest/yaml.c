@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "base/str.h"
+#include "cli/manifest/compose_vars.h"
 
 #define MERGE_KEY  "<<"
 #define TAG_PREFIX "tag:yaml.org,2002:"
@@ -21,6 +22,8 @@ struct reader {
 	struct sk_yaml_doc *doc;
 	struct sk_map *anchors; /* name -> finished node */
 	const char *file;
+	const struct sk_map *vars;
+	size_t left; /* of SK_YAML_VALUES_MAX */
 	struct sk_mistakes *mistakes;
 };
 
@@ -88,23 +91,24 @@ static int node_new(struct reader *rd, enum sk_yaml_kind kind, const yaml_event_
 	return 0;
 }
 
-/* Compose replaces $VARIABLE; here a file means the same everywhere, so only "$$" is known. */
-static int undollar(struct reader *rd, char *s, size_t line)
+/* Takes @s apart from its variables. */
+static int expand(struct reader *rd, char *s, size_t line, char **ret)
 {
-	char *to = s;
+	char why[SK_VARS_WHY];
+	int r = sk_vars_expand(rd->vars, s, ret, why);
 
-	for (; *s; s++) {
-		if (*s == '$') {
-			if (s[1] != '$')
-				return wrong(rd, line,
-					     "write the value itself, and $$ for a dollar sign",
-					     "variables are not replaced in a manifest");
-			s++;
-		}
-		*to++ = *s;
-	}
-	*to = '\0';
-	return 0;
+	free(s);
+	if (r == -EINVAL)
+		return wrong(
+			rd, line,
+			"variables come from .env beside this file; write ${NAME:-default}, or $$ "
+			"for a dollar sign",
+			why);
+	if (r == 0 && strlen(*ret) > rd->left)
+		return wrong(rd, line, NULL, "the file's values have more than 4 MiB");
+	if (r == 0)
+		rd->left -= strlen(*ret);
+	return r;
 }
 
 static int check_tag(struct reader *rd, const yaml_char_t *tag, size_t line)
@@ -138,7 +142,7 @@ static int read_scalar(struct reader *rd, const yaml_event_t *e, struct sk_yaml 
 	if (r < 0)
 		return r;
 	(*ret)->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	return undollar(rd, (*ret)->text, e->start_mark.line);
+	return expand(rd, TAKE_PTR((*ret)->text), e->start_mark.line, &(*ret)->text);
 }
 
 static int add_weight(struct reader *rd, struct sk_yaml *to, const struct sk_yaml *child,
@@ -369,12 +373,19 @@ static int read_document(struct reader *rd)
 	return r;
 }
 
-int sk_yaml_parse(const char *text, size_t len, const char *file, struct sk_mistakes *mistakes,
-		  struct sk_yaml_doc **ret)
+int sk_yaml_parse(const char *text, size_t len, const char *file, const struct sk_map *vars,
+		  struct sk_mistakes *mistakes, struct sk_yaml_doc **ret)
 {
 	_cleanup_(sk_yaml_freep) struct sk_yaml_doc *doc = calloc(1, sizeof(*doc));
 	_cleanup_(sk_map_freep) struct sk_map *anchors = sk_map_new(NULL);
-	struct reader rd = { .doc = doc, .anchors = anchors, .file = file, .mistakes = mistakes };
+	struct reader rd = {
+		.doc = doc,
+		.anchors = anchors,
+		.file = file,
+		.vars = vars,
+		.left = SK_YAML_VALUES_MAX,
+		.mistakes = mistakes,
+	};
 	int r;
 
 	if (!doc || !anchors)

@@ -112,7 +112,7 @@ static void refuses(void **state)
 		{ "    ports: [\"80:80\"]\n", "services.a.ports", "cannot be expressed" },
 		{ "    build: .\n", "services.a.build", "cannot be expressed" },
 		{ "    privileged: true\n", "services.a.privileged", "cannot be expressed" },
-		{ "    env_file: x\n", "services.a.env_file", "cannot be expressed" },
+		{ "    env_file: ../x\n", "services.a.env_file", "leads elsewhere" },
 		{ "    networks: [x]\n", "services.a.networks", "cannot be expressed" },
 		{ "    secrets: [x]\n", "services.a.secrets", "cannot be expressed" },
 		{ "    network_mode: bridge\n", "services.a.network_mode", "cannot be expressed" },
