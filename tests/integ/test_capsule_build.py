@@ -183,6 +183,14 @@ def test_bomb(tmp_path):
     assert refused('bomb.tar', '--max-unpacked', '16M', cwd=tmp_path)[0] == 'bad-archive'
 
 
+def test_a_size_that_is_claimed_is_refused_before_it_is_read(tmp_path):
+    info = tarfile.TarInfo('0/layer.tar')
+    info.size = 5 << 30
+    (tmp_path / 'claims.tar').write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    slug, text = refused('claims.tar', '--max-unpacked', '1G', cwd=tmp_path)
+    assert slug == 'bad-archive' and '0/layer.tar' in text and 'more than is allowed' in text
+
+
 def folder(path):
     (path / 'bin').mkdir(parents=True)
     (path / 'bin/app').write_text('#!/bin/sh\n')

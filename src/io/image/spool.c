@@ -46,12 +46,15 @@ static void member_free(void *p)
 	free(m);
 }
 
-static int copy_member(struct sk_spool *s, struct sk_tar *tar, struct member *m, struct sk_err *err)
+static int copy_member(struct sk_spool *s, struct sk_tar *tar, struct archive_entry *e,
+		       struct member *m, struct sk_err *err)
 {
 	_cleanup_close_ int fd = -1;
 	char file[16];
 	int r;
 
+	if (archive_entry_size(e) > 0 && (uint64_t)archive_entry_size(e) > s->left)
+		return bad(err, archive_entry_pathname(e), "holds more than is allowed");
 	(void)snprintf(file, sizeof(file), "%u", m->number);
 	fd = openat(s->dir_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -110,7 +113,7 @@ static int read_member(struct sk_spool *s, struct sk_tar *tar, struct archive_en
 	int r;
 
 	if (!hard && archive_entry_filetype(e) == AE_IFREG)
-		return copy_member(s, tar, m, err);
+		return copy_member(s, tar, e, m, err);
 	if (!hard && !soft)
 		return bad(err, name, "is neither a file nor a link");
 	r = resolve_link(name, hard ? hard : soft, !hard, target, err);

@@ -88,7 +88,7 @@ static void passes_syntax_errors_on(void **state)
 	write_file("s.dts", "/dts-v1/;\n/ {\n n { };\n n { };\n};\n");
 	assert_mistake("s.dts", 0, "s.dts:4: /n: Duplicate node name");
 	write_file("s.dts", "/dts-v1/;\n/include/ \"nope\"\n");
-	assert_mistake("s.dts", 0, "s.dts: Couldn't open \"nope\"");
+	assert_mistake("s.dts", 0, "s.dts:2: cannot include \"nope\"");
 }
 
 static void names_lines_of_compose(void **state)
