@@ -145,7 +145,7 @@ static void act(struct sk_update *u, unsigned actions)
 	if (actions & SK_UPD_ACT_PLAN)
 		plan(u);
 	if (actions & (SK_UPD_ACT_PREPARE | SK_UPD_ACT_STOP | SK_UPD_ACT_START)) {
-		u->pos = 0;
+		sk_update_step_first(u);
 		u->failing = u->failing && (actions & SK_UPD_ACT_PLAN);
 	}
 	if (actions & SK_UPD_ACT_START && u->target &&

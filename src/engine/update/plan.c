@@ -26,6 +26,24 @@ const char *sk_update_label(const struct sk_capsule_view *v, const char *name)
 	return NULL;
 }
 
+/* By a map: there may be 256 apps that all depend on each other. */
+static int count_deps(struct sk_update *u, const struct sk_manifest *m)
+{
+	_cleanup_(sk_map_freep) struct sk_map *by_name = sk_map_new(NULL);
+	int r = by_name ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < u->n_want; i++)
+		r = sk_map_add(by_name, m->apps[i].name, &u->want[i]);
+	for (size_t row = 0; r == 0 && row < m->n_supervision; row++)
+		SK_STRV_FOREACH (name, m->supervision[row].dependants) {
+			struct sk_want *w = sk_map_get(by_name, *name);
+
+			if (w)
+				w->n_deps++;
+		}
+	return r;
+}
+
 static int make_wants(struct sk_update *u)
 {
 	const struct sk_manifest *m = u->target ? u->target->manifest : NULL;
@@ -38,10 +56,11 @@ static int make_wants(struct sk_update *u)
 		return -ENOMEM;
 	u->n_want = m->n_apps;
 	for (size_t i = 0; r == 0 && i < m->n_apps; i++) {
+		u->want[i].u = u;
 		u->want[i].app = &m->apps[i];
 		r = sk_app_fingerprint(&m->apps[i], &u->want[i].fingerprint);
 	}
-	return r;
+	return r < 0 ? r : count_deps(u, m);
 }
 
 static struct sk_want *want_for(struct sk_update *u, const struct sk_capsule_view *v)

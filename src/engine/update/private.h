@@ -30,8 +30,20 @@ struct sk_release {
 void sk_release_free(struct sk_release *r);
 SK_DEFINE_CLEANUP(struct sk_release, sk_release_free);
 
+/** How far the present state is with an app: those that do not depend on each other go side by side. */
+enum sk_want_step {
+	SK_WANT_TODO,
+	SK_WANT_BUSY,
+	SK_WANT_THROUGH,
+};
+
 /** What the target wants of one app, and the capsule that is to be it. */
 struct sk_want {
+	struct sk_update *u;
+	enum sk_want_step step;
+	size_t n_deps;		  /* apps that it depends on */
+	size_t waits;		  /* of them those that are not through */
+	bool again;		  /* what is under way only made room: once more after it */
 	const struct sk_app *app; /* borrowed from the target's manifest */
 	struct sk_digest fingerprint;
 	char id[SK_UPDATE_ID_MAX]; /* "": there is none yet */
@@ -77,7 +89,8 @@ struct sk_update {
 	struct sk_want *want;
 	size_t n_want;
 	char **extra; /* ids of capsules that do not belong, in the order to stop them */
-	size_t pos;   /* where the present state is in @want or @extra */
+	size_t pos;   /* where the present state is in @extra */
+	size_t busy;  /* operations under way in @want */
 	bool failing; /* something of the present state did not work */
 	bool queued;  /* a step was ready while removals were still under way */
 	unsigned removing;
@@ -153,7 +166,8 @@ void sk_update_reconcile(struct sk_update *u);
 int sk_update_load_target(struct sk_update *u, struct sk_err *err);
 
 /* steps.c: what a state does */
-void sk_update_step(struct sk_update *u); /* carry on with the present state */
+void sk_update_step(struct sk_update *u);	/* carry on with the present state */
+void sk_update_step_first(struct sk_update *u); /* a state begins: all of it is to do */
 void sk_update_remove_extra(struct sk_update *u);
 void sk_update_blame(struct sk_update *u, const char *what, const char *name,
 		     const struct sk_err *why);

@@ -9,11 +9,15 @@
 #include "engine/update/private.h"
 
 /*
- * What the states PREPARING, STOPPING and STARTING do, one capsule at a time. Each works through
- * u->want or u->extra from u->pos on; an operation of the engine that takes time comes back here
- * when it is done. On the way to a new generation the first failure ends it; on the way back
- * everything that can be done is done.
+ * What the states PREPARING, STOPPING and STARTING do; an operation of the engine that takes time comes
+ * back here when it is done. STOPPING goes through u->extra one by one. The others go through u->want, in
+ * start order and side by side, but an app is started only after those that it depends on. On the way to
+ * a new generation the first failure ends it, once what is under way has ended; on the way back everything
+ * that can be done is done.
  */
+
+/* A device with many apps would only get slower by starting all of them at the same moment. */
+#define BUSY_MAX 8
 
 static struct sk_capsule *find(struct sk_update *u, const char *id)
 {
@@ -96,9 +100,10 @@ static int create(struct sk_update *u, struct sk_want *w, struct sk_capsule **re
 	return 0;
 }
 
-static void on_done(void *arg, const struct sk_err *why);
+static void on_want_done(void *arg, const struct sk_err *why);
+static void on_stopped(void *arg, const struct sk_err *why);
 
-/* Return: 1 when an operation was started that ends in on_done(), 0 when there was nothing to do */
+/* Return: 1 when an operation was started that comes back here, 0 when there was nothing to do */
 static int started(struct sk_update *u, const char *what, const char *name, int r,
 		   const struct sk_err *err)
 {
@@ -125,7 +130,8 @@ static int prepare_one(struct sk_update *u, struct sk_want *w)
 		sk_update_blame(u, "create", w->app->name, &err);
 		return 0;
 	}
-	return started(u, "prepare", w->app->name, sk_capsule_prepare(c, on_done, u, &err), &err);
+	return started(u, "prepare", w->app->name, sk_capsule_prepare(c, on_want_done, w, &err),
+		       &err);
 }
 
 static int stop_one(struct sk_update *u, const char *id)
@@ -135,7 +141,7 @@ static int stop_one(struct sk_update *u, const char *id)
 
 	if (!c || !is_live(c))
 		return 0;
-	return started(u, "stop", id, sk_capsule_stop(c, UINT64_MAX, on_done, u, &err), &err);
+	return started(u, "stop", id, sk_capsule_stop(c, UINT64_MAX, on_stopped, u, &err), &err);
 }
 
 /* The old capsule of the same name, where both could not be there at once. */
@@ -166,35 +172,85 @@ static int start_one(struct sk_update *u, struct sk_want *w)
 		r = create(u, w, &c, &err);
 		old = r == -EEXIST ? in_the_way(u, w->app->name) : NULL;
 		if (old) {
-			u->pos--; /* and once more when it is gone */
+			w->again = true;
 			return started(u, "remove", w->app->name,
-				       sk_capsule_remove(old, true, on_done, u, &err), &err);
+				       sk_capsule_remove(old, true, on_want_done, w, &err), &err);
 		}
 		if (r < 0) {
 			sk_update_blame(u, "create", w->app->name, &err);
 			return 0;
 		}
 	}
-	return started(u, "start", w->app->name, sk_capsule_start(c, on_done, u, &err), &err);
+	return started(u, "start", w->app->name, sk_capsule_start(c, on_want_done, w, &err), &err);
+}
+
+static struct sk_want *want_of(struct sk_update *u, const char *name)
+{
+	for (size_t i = 0; i < u->n_want; i++)
+		if (sk_streq(u->want[i].app->name, name))
+			return &u->want[i];
+	return NULL;
+}
+
+/* Those that depend on it have one less to wait for. */
+static void through(struct sk_update *u, struct sk_want *w)
+{
+	const struct sk_manifest *m = u->target->manifest;
+
+	w->step = SK_WANT_THROUGH;
+	for (size_t row = 0; row < m->n_supervision; row++) {
+		if (!sk_streq(m->supervision[row].app, w->app->name))
+			continue;
+		SK_STRV_FOREACH (name, m->supervision[row].dependants) {
+			struct sk_want *d = want_of(u, *name);
+
+			if (d)
+				d->waits--;
+		}
+	}
+}
+
+/* In start order, so that one pass comes by everything that may begin. */
+static void work_on_wants(struct sk_update *u, bool preparing)
+{
+	for (size_t i = 0; i < u->n_want && u->busy < BUSY_MAX && !give_up(u); i++) {
+		struct sk_want *w = &u->want[i];
+
+		if (w->step != SK_WANT_TODO || (!preparing && w->waits > 0))
+			continue;
+		if ((preparing ? prepare_one(u, w) : start_one(u, w)) == 0) {
+			through(u, w);
+			continue;
+		}
+		w->step = SK_WANT_BUSY;
+		u->busy++;
+	}
 }
 
 /* Return: 1 when an operation is under way, 0 when the state is done */
 static int work(struct sk_update *u)
 {
-	bool stopping = u->state == SK_UPD_STOPPING || u->state == SK_UPD_BACK_STOPPING;
-	bool preparing = u->state == SK_UPD_PREPARING || u->state == SK_UPD_BACK_PREPARING;
-	size_t n = stopping ? sk_strv_len(u->extra) : u->n_want;
+	size_t n = sk_strv_len(u->extra);
 
-	while (u->pos < n && !give_up(u)) {
-		size_t i = u->pos++;
-		int r = stopping    ? stop_one(u, u->extra[i])
-			: preparing ? prepare_one(u, &u->want[i])
-				    : start_one(u, &u->want[i]);
-
-		if (r > 0)
-			return 1;
+	if (u->state != SK_UPD_STOPPING && u->state != SK_UPD_BACK_STOPPING) {
+		work_on_wants(u, u->state == SK_UPD_PREPARING || u->state == SK_UPD_BACK_PREPARING);
+		return u->busy > 0;
 	}
+	while (u->pos < n && !give_up(u))
+		if (stop_one(u, u->extra[u->pos++]) > 0)
+			return 1;
 	return 0;
+}
+
+void sk_update_step_first(struct sk_update *u)
+{
+	u->pos = 0;
+	u->busy = 0;
+	for (size_t i = 0; i < u->n_want; i++) {
+		u->want[i].step = SK_WANT_TODO;
+		u->want[i].waits = u->want[i].n_deps;
+		u->want[i].again = false;
+	}
 }
 
 void sk_update_step(struct sk_update *u)
@@ -205,32 +261,32 @@ void sk_update_step(struct sk_update *u)
 	}
 	if (work(u) > 0)
 		return;
-	u->pos = 0;
 	sk_update_feed(u, u->failing ? SK_UPD_EV_FAILED : SK_UPD_EV_DONE);
 }
 
-/* The capsule that the state was at when the operation began. */
-static const char *current_name(const struct sk_update *u)
-{
-	size_t i = u->pos > 0 ? u->pos - 1 : 0;
-
-	if (u->state == SK_UPD_STOPPING || u->state == SK_UPD_BACK_STOPPING)
-		return i < sk_strv_len(u->extra) ? u->extra[i] : "?";
-	return i < u->n_want ? u->want[i].app->name : "?";
-}
-
-static void on_done(void *arg, const struct sk_err *why)
+static void on_stopped(void *arg, const struct sk_err *why)
 {
 	struct sk_update *u = arg;
-	const char *what = sk_upd_step_name(u->state);
+
+	if (why)
+		sk_update_blame(u, "stop", u->extra[u->pos - 1], why);
+	sk_update_step(u);
+}
+
+static void on_want_done(void *arg, const struct sk_err *why)
+{
+	struct sk_want *w = arg;
+	struct sk_update *u = w->u;
 	bool preparing = u->state == SK_UPD_PREPARING || u->state == SK_UPD_BACK_PREPARING;
 
 	if (why)
-		sk_update_blame(u,
-				preparing		     ? "prepare"
-				: sk_streq(what, "stopping") ? "stop"
-							     : "start",
-				current_name(u), why);
+		sk_update_blame(u, preparing ? "prepare" : "start", w->app->name, why);
+	if (w->again && !why)
+		w->step = SK_WANT_TODO;
+	else
+		through(u, w);
+	w->again = false;
+	u->busy--;
 	sk_update_step(u);
 }
 

@@ -103,12 +103,15 @@ unsigned fake_count(void)
 /* What was under way when the daemon ended went one way or the other; by turns both happen. */
 static void recover(struct sk_capsule *c, unsigned turn)
 {
-	if (c->state == SK_CAPSULE_STARTING)
+	if (c->state == SK_CAPSULE_STARTING) {
 		c->state = turn % 2 ? SK_CAPSULE_RUNNING : SK_CAPSULE_PREPARED;
-	else if (c->state == SK_CAPSULE_STOPPING)
+		if (fake_sick && sk_streq(fake_sick, c->name))
+			c->health = SK_HEALTH_UNHEALTHY;
+	} else if (c->state == SK_CAPSULE_STOPPING) {
 		c->state = turn % 2 ? SK_CAPSULE_EXITED : SK_CAPSULE_RUNNING;
-	else if (c->state == SK_CAPSULE_REMOVING)
+	} else if (c->state == SK_CAPSULE_REMOVING) {
 		fake_forget(c);
+	}
 	if (c->state == SK_CAPSULE_RUNNING && c->health != SK_HEALTH_UNHEALTHY)
 		c->health = SK_HEALTH_HEALTHY;
 }

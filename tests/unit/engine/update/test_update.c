@@ -26,7 +26,27 @@ static void first_release(void **state)
 	assert_int_equal(sk_generations_good(w.u->gens)->number, 1);
 	assert_string_equal(fake_trace.data,
 			    "create db;prepare db;create web;prepare web;create job;prepare job;"
-			    "start db;start web;start job;");
+			    "start db;start job;start web;");
+}
+
+static void those_that_fail_hold_their_dependants(void **state)
+{
+	static const char side_by_side[] = "start db;start job;";
+	const char *at;
+
+	go(&one);
+	sk_buf_drop(&fake_trace, fake_trace.len);
+	fake_fail_start = "db";
+	go(&(struct spec){ "3.0", { "d3", "w3", "j3" } });
+	/* The job does not wait for the db, the web page does, and then there is nothing to wait for. */
+	at = strstr(fake_trace.data, side_by_side);
+	assert_non_null(at);
+	at += strlen(side_by_side);
+	assert_int_not_equal(strncmp(at, "start web", strlen("start web")), 0);
+	/* On the way back all that can be started is. */
+	assert_non_null(strstr(at, "start db;start job;start web;"));
+	assert_string_equal(w.u->news.step, "bad");
+	fake_fail_start = NULL;
 }
 
 static void unchanged_capsules_are_not_touched(void **state)
@@ -578,6 +598,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(first_release),
+		TEST(those_that_fail_hold_their_dependants),
 		TEST(unchanged_capsules_are_not_touched),
 		TEST(an_engine_with_one_capsule_per_name_does_too),
 		TEST(stops_in_reverse_order),
