@@ -106,7 +106,9 @@ char *sk_pkcs11_without_module(const char *uri)
 	char *copy = strdup(uri), *at = copy ? strstr(copy, "module-path=") : NULL;
 	size_t len;
 
-	if (!at || !strchr(":;?&", at[-1]))
+	while (at && (at == copy || !strchr(":;?&", at[-1])))
+		at = strstr(at + 1, "module-path=");
+	if (!at)
 		return copy;
 	len = strcspn(at, ";?&");
 	if (at[len])

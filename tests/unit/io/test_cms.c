@@ -240,6 +240,12 @@ static struct pki_spec sha1_ca(size_t depth)
 	return (struct pki_spec){ .name = "mid", .md = EVP_sha1() };
 }
 
+/* Strong enough for OpenSSL's level, not for the rule of the release format. */
+static struct pki_spec sha224_ca(size_t depth)
+{
+	return (struct pki_spec){ .name = "mid", .md = EVP_sha224() };
+}
+
 static struct pki_spec odd_ca(size_t depth)
 {
 	return (struct pki_spec){ .name = "mid", .critical_oid = "1.2.3.4" };
@@ -259,6 +265,7 @@ static void authorities_between(void **state)
 	check_under(weak_ca, 1, PKI_NOW, "untrusted", "weak");
 	check_under(small_rsa_ca, 1, PKI_NOW, "untrusted", "weak");
 	check_under(sha1_ca, 1, PKI_NOW, "untrusted", "weak");
+	check_under(sha224_ca, 1, PKI_NOW, "untrusted", "weak hash");
 	check_under(odd_ca, 1, PKI_NOW, "untrusted", "critical");
 }
 

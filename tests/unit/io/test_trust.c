@@ -240,6 +240,24 @@ static void list_without_its_root(void **state)
 	check_load("untrusted");
 }
 
+/* Which of them counts would depend on their order. */
+static void two_lists_of_one_root(void)
+{
+	X509_CRL *crl = pki_crl(
+		&(struct pki_crl_spec){ .issuer = &root, .number = 1, .revoked = { alice.cert } });
+	size_t len;
+	char *pem = pki_pem_crl(crl, &len);
+	char *two = malloc(2 * len + 1);
+
+	memcpy(two, pem, len);
+	memcpy(two + len, pem, len);
+	two[2 * len] = '\0';
+	put("crl.pem", two);
+	free(two);
+	free(pem);
+	X509_CRL_free(crl);
+}
+
 /* A damaged list must not read as "nothing is revoked". */
 static void damaged_on_disk(void **state)
 {
@@ -247,6 +265,9 @@ static void damaged_on_disk(void **state)
 	check_load("bad-value");
 	put("crl.pem", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n");
 	check_load("bad-value");
+	two_lists_of_one_root();
+	check_load("bad-value");
+	put("crl.pem", "");
 	put("ca.pem", "");
 	check_load("bad-value");
 	put("ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
