@@ -156,11 +156,32 @@ def test_refusals_store_nothing(desk):
     keys, desk.keys = desk.keys, other.keys
     assert post(desk.release('3.1', APPS).read_bytes()) == (403, 'untrusted')
     desk.keys = keys
+    for version, words, replaced, error in (('3.3', 'compatible = "skerry,virtual"', 'compatible = "acme,boat"', 'wrong-device'),
+                                            ('3.4', 'project = "station"', 'project = "harbour"', 'wrong-device')):
+        dts = desk.dir / f'manifest-{version}.dts'
+        desk.release(version, APPS)
+        dts.write_text(dts.read_text().replace(words, replaced))
+        desk.skerry('release', 'build', dts, '--images', desk.images, '--key', desk.keys / 'builder.key', '--cert', desk.keys / 'builder.pem',
+                    '-o', desk.dir / 'other.skr')
+        assert post((desk.dir / 'other.skr').read_bytes()) == (403, error)
+        (desk.dir / 'other.skr').unlink()
     with pytest.raises(Failed):
         desk.apply(desk.release('3.2', APPS, 'system { image = "alpha.itb"; };'))
     ids = {r['version'] for r in desk.call('GET', '/releases')[1]} - {'2.0'}
     assert ids == set()
     assert desk.call('GET', '/status')[1]['generation']['version'] == '2.0'
+
+    # The signer is revoked: the device hears of it, and takes nothing of his any more; what runs goes on.
+    desk.skerry('key', 'revoke', 'builder', '--dir', desk.keys)
+    crl = (desk.keys / 'crl.pem').read_bytes()
+    assert desk.call('PUT', '/trust/crl', crl) == (200, {'changed': True})
+    assert desk.call('PUT', '/trust/crl', crl) == (200, {'changed': False})
+    assert post(der) == (403, 'revoked')
+    desk.kill_daemon()
+    desk.wait_daemon()
+    assert post(der) == (403, 'revoked')
+    wait_for('all capsules', lambda: set(desk.running()) == set(APPS))
+    assert [r['version'] for r in desk.call('GET', '/releases')[1]] == ['2.0']
 
 
 def test_uploads(desk):
@@ -179,6 +200,16 @@ def test_uploads(desk):
     assert desk.call('PUT', url + '?offset=-1', data)[0] == 400
     assert desk.call('PUT', '/images/zz?offset=0', data)[0] == 400
     assert desk.call('GET', url)[1]['have'] is False
+
+    # 5 GiB are announced: refused before a byte of them comes.
+    have = desk.call('GET', url)[1]['offset']
+    c = Unix(desk.devices[0].sock)
+    c.putrequest('PUT', '/skerry/v1' + url + f'?offset={have}')
+    c.putheader('Content-Length', str(5 << 30))
+    c.endheaders()
+    assert c.getresponse().status == 413
+    c.close()
+    assert desk.call('GET', url)[1]['offset'] == have
 
     # A peer that goes away leaves what it sent; the daemon's end does too.
     have = desk.call('GET', url)[1]['offset']

@@ -74,6 +74,26 @@ static void room(void **state)
 	free_bytes = UINT64_C(1) << 40;
 }
 
+/* More than an image can have, and as much as one can have on a disk without that room. */
+static void sizes_that_are_claimed(void **state)
+{
+	struct spec s = { "1.0", { "d1" }, .no_images = true, .claim = UINT64_C(5) << 30 };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+
+	assert_int_equal(intake(&s, &id, &err), -EINVAL);
+	assert_string_equal(err.slug, "bad-manifest");
+	assert_non_null(strstr(err.text, "5368709120 is out of range"));
+	s.claim = UINT64_MAX;
+	assert_int_equal(intake(&s, &id, &err), -EINVAL);
+	free_bytes = UINT64_C(2) << 30;
+	s.claim = UINT32_MAX;
+	assert_int_equal(intake(&s, &id, &err), -ENOSPC);
+	assert_string_equal(err.slug, "no-space");
+	assert_int_equal(releases_here(), 0);
+	free_bytes = UINT64_C(1) << 40;
+}
+
 /* What stands in the way is collected first: here the image of nobody. */
 static void makes_room(void **state)
 {
@@ -171,11 +191,8 @@ static void each_operation_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(room),
-		TEST(makes_room),
-		TEST(damaged_record),
-		TEST(unreadable_record),
-		TEST(each_operation_fails),
+		TEST(room),	      TEST(sizes_that_are_claimed), TEST(makes_room),
+		TEST(damaged_record), TEST(unreadable_record),	    TEST(each_operation_fails),
 	};
 
 	return cmocka_run_group_tests_name("engine/update/intake", tests, NULL, NULL);

@@ -50,6 +50,7 @@ struct spec {
 	const char *type;     /* default acme,box */
 	bool stranger, no_images;
 	int64_t created_s; /* default 1000 */
+	uint64_t claim;	   /* what the manifest says instead of the first image's size */
 };
 extern const char *const app_names[3];
 
