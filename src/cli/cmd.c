@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -14,6 +15,10 @@
 
 #define COMMAND_DEPTH_MAX 4
 #define COLUMNS_MAX	  16
+/* Of the bar of progress: its signs, and what stands around it: " [] 100 %  1023.9 MiB of 1023.9 MiB". */
+#define BAR_MAX	 30
+#define BAR_MIN	 5
+#define BAR_TEXT 40
 
 struct given {
 	const struct sk_opt *opt;
@@ -234,7 +239,9 @@ bool sk_cli_json(const struct sk_cli *cli)
 
 bool sk_cli_tty(const struct sk_cli *cli)
 {
-	return !cli->json && isatty(STDERR_FILENO);
+	const char *term = getenv("TERM");
+
+	return !cli->json && isatty(STDERR_FILENO) && (!term || !sk_streq(term, "dumb"));
 }
 
 const struct sk_cmd *sk_cli_root(const struct sk_cli *cli)
@@ -267,19 +274,48 @@ void sk_say(const struct sk_cli *cli, const char *fmt, ...)
 	(void)fprintf(stderr, "%s\n", line ? line : "out of memory");
 }
 
+/* Columns on the screen, not bytes: continuation bytes of UTF-8 take none. */
+static int width_of(const char *s)
+{
+	int n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xC0) != 0x80;
+	return n;
+}
+
+/* A line that is as wide as the terminal would begin a new one each time it is drawn. */
+static int bar_width(const char *what)
+{
+	struct winsize size = { 0 };
+	int columns = BAR_MAX + BAR_TEXT + width_of(what);
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		columns = size.ws_col;
+	return SK_MIN(SK_MAX(columns - BAR_TEXT - width_of(what), 0), BAR_MAX);
+}
+
+static void draw_bar(const char *what, int percent, uint64_t now, uint64_t total)
+{
+	int width = bar_width(what), filled = percent * width / 100;
+	char a[32], b[32];
+
+	if (width < BAR_MIN)
+		(void)fprintf(stderr, "\r\033[K%3d %%", percent);
+	else
+		(void)fprintf(stderr, "\r\033[K%s [%.*s%*s] %3d %%  %s of %s", what, filled,
+			      "##############################", width - filled, "", percent,
+			      sk_format_size(a, now), sk_format_size(b, total));
+}
+
 void sk_cli_progress(struct sk_cli *cli, const char *what, uint64_t now, uint64_t total)
 {
-	char a[32], b[32];
 	int percent = total ? (int)((double)now * 100 / (double)total) : 0;
 
 	if (cli->json)
 		return;
 	if (sk_cli_tty(cli)) {
-		int filled = percent * 30 / 100;
-
-		(void)fprintf(stderr, "\r\033[K%s [%.*s%*s] %3d %%  %s of %s", what, filled,
-			      "##############################", 30 - filled, "", percent,
-			      sk_format_size(a, now), sk_format_size(b, total));
+		draw_bar(what, percent, now, total);
 		cli->progress_shown = 1;
 	} else if (percent / 10 > cli->progress_shown / 10) {
 		(void)fprintf(stderr, "%s: %d %%\n", what, percent);
@@ -325,16 +361,6 @@ int sk_table_row(struct sk_table *t, ...)
 	}
 	va_end(ap);
 	return r;
-}
-
-/* Columns on the screen, not bytes: continuation bytes of UTF-8 take none. */
-static int width_of(const char *s)
-{
-	int n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xC0) != 0x80;
-	return n;
 }
 
 void sk_table_print(struct sk_table *t)

@@ -47,7 +47,7 @@ static void print_examples(const struct sk_cmd *cmd, FILE *out)
 		int len = (int)strcspn(*e, "\t");
 
 		(void)fprintf(out, "  %.*s\n", len, *e);
-		if ((*e)[len])
+		if ((*e)[len] && (*e)[len + 1])
 			(void)fprintf(out, "      %s\n", *e + len + 1);
 	}
 }

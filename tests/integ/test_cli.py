@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frame that all commands of skerry share: output that cannot be written, strangers' words, completion."""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import re
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -108,3 +113,43 @@ def test_every_command_has_help_and_completes():
     assert complete(["skerry", "manif"]) == ["manifest"]
     assert complete(["skerry", "manifest", "gr"]) == ["graph"]
     assert complete(["skerry", "manifest", "graph", "--fo"]) == ["--format"]
+
+
+def on_a_terminal(command, columns, cwd, term="xterm"):
+    """What a terminal of that width is sent while the command runs."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    running = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=side, env={**os.environ, "TERM": term})
+    os.close(side)
+    sent = b""
+    while True:
+        try:
+            piece = os.read(main, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        sent += piece
+    os.close(main)
+    assert running.wait(60) == 0
+    return sent.decode()
+
+
+def a_release(folder):
+    assert run("key", "init", cwd=folder).returncode == 0
+    assert run("key", "release", "b", cwd=folder).returncode == 0
+    (folder / "a").mkdir()
+    assert run("capsule", "build", "a", "--command", "/x", cwd=folder).returncode == 0
+    manifest = 'release { project = "p"; version = "1"; compatible = "a"; }; apps { a { image = "a.itb"; }; };'
+    (folder / "m.dts").write_text(f"/dts-v1/; / {{ {manifest} }};")
+    return [SKERRY, "release", "build", "m.dts", "--key", "keys/b.key", "--cert", "keys/b.pem", "-o", "r.skr"]
+
+
+def test_progress_fits_the_terminal(tmp_path):
+    command = a_release(tmp_path)
+    for columns in (200, 80, 60, 20, 8):
+        sent = on_a_terminal(command, columns, tmp_path)
+        lines = re.split(r"\r\x1b\[K|\r?\n", sent)
+        assert any("100 %" in line for line in lines)
+        assert all(len(line) < columns for line in lines), (columns, lines)
+    assert "\x1b" not in on_a_terminal(command, 80, tmp_path, term="dumb")
