@@ -55,6 +55,8 @@ struct sk_sim_provision {
 	char *const *skerryd_settings; /* further "key=value" lines */
 	char *const *agent_settings;
 };
+/** sk_sim_provision_check() - before anything is made: is all there that a device in @dir will need? */
+int sk_sim_provision_check(const struct sk_sim_provision *p, const char *dir, struct sk_err *err);
 /** Writes /etc/skerry on the mounted disk at @root. A device that has one keeps it unless @p says otherwise. */
 int sk_sim_provision(const struct sk_sim_config *c, const struct sk_sim_provision *p,
 		     const char *root, struct sk_err *err);
@@ -69,6 +71,8 @@ int sk_sim_root_enter(const struct sk_sim_config *c, const struct sk_sim_provisi
 void sk_sim_init(const struct sk_sim_config *c, int ready_fd) __attribute__((noreturn));
 
 /* network.c */
+/** sk_sim_publish_check() - are these pairs of ports? @publish may be NULL. */
+int sk_sim_publish_check(char *const *publish, struct sk_err *err);
 /** sk_sim_network_up() - attach slirp4netns to the device's network. @ret_pid: its process, 0 where there is none. */
 int sk_sim_network_up(const struct sk_sim_config *c, pid_t device_pid, pid_t *ret_pid,
 		      struct sk_err *err);

@@ -77,6 +77,16 @@ static int parse_publish(const char *s, uint32_t *host, uint32_t *guest, struct 
 	return 0;
 }
 
+int sk_sim_publish_check(char *const *publish, struct sk_err *err)
+{
+	uint32_t host, guest;
+	int r = 0;
+
+	SK_STRV_FOREACH (p, publish)
+		r = r < 0 ? r : parse_publish(*p, &host, &guest, err);
+	return r;
+}
+
 static int publish(const char *api_socket, const char *what, struct sk_err *err)
 {
 	_cleanup_close_ int fd = connect_api(api_socket);

@@ -54,6 +54,56 @@ static int copy_trust(const char *dir, const char *root, struct sk_err *err)
 	return r;
 }
 
+static int check_file(const char *path, struct sk_err *err)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t len;
+	int r = sk_file_read(AT_FDCWD, path, FILE_MAX, &data, &len);
+
+	if (r < 0)
+		return sk_err_set(err, r, "not-found", "cannot read %s: %s", path,
+				  r == -EINVAL ? "it is not a regular file" : strerror(-r));
+	if (data[strspn(data, " \t\r\n")] == '\0')
+		return sk_err_set(err, -EINVAL, "bad-value", "%s is empty", path);
+	return 0;
+}
+
+static int check_trust(const struct sk_sim_provision *p, const char *dir, struct sk_err *err)
+{
+	_cleanup_free_ char *ca = sk_asprintf("%s/ca.pem", p->trust_dir ? p->trust_dir : "");
+	_cleanup_free_ char *disk = sk_asprintf("%s/disk.ext4", dir);
+
+	if (!ca || !disk)
+		return sk_err_oom(err);
+	if (p->trust_dir)
+		return check_file(ca, err);
+	return access(disk, F_OK) == 0
+		       ? 0
+		       : sk_err_set(err, -ENOENT, "usage",
+				    "a new device must be told whom to trust: --trust FOLDER, with "
+				    "the ca.pem that `skerry key init` made");
+}
+
+static int check_settings(char *const *settings, struct sk_err *err)
+{
+	SK_STRV_FOREACH (s, settings)
+		if (!strchr(*s, '='))
+			return sk_err_set(err, -EINVAL, "usage", "\"%s\": write KEY=VALUE", *s);
+	return 0;
+}
+
+int sk_sim_provision_check(const struct sk_sim_provision *p, const char *dir, struct sk_err *err)
+{
+	const char *const files[] = { p->hub_ca_file, p->token_file };
+	int r = check_trust(p, dir, err);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
+		r = files[i] ? check_file(files[i], err) : 0;
+	if (r == 0)
+		r = check_settings(p->skerryd_settings, err);
+	return r == 0 ? check_settings(p->agent_settings, err) : r;
+}
+
 static int add_settings(struct sk_buf *b, char *const *settings)
 {
 	int r = 0;

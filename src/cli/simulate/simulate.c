@@ -90,54 +90,72 @@ static int use_dir(const char *dir, bool make, struct sk_sim_config *c, struct s
 	return 0;
 }
 
+/* The folder is made last: a mistake leaves none behind. */
 static int read_config(struct sk_cli *cli, struct sk_sim_config *c, struct sk_err *err)
 {
-	const char *size = sk_cli_opt(cli, "size"), *slash;
-	int r = use_dir(sk_cli_arg(cli, 0), true, c, err);
+	const char *size = sk_cli_opt(cli, "size");
+	int r;
 
-	if (r < 0)
-		return r;
-	slash = strrchr(c->dir, '/');
-	c->name = sk_cli_opt(cli, "name") ? sk_cli_opt(cli, "name") : slash + 1;
-	if (!sk_name_ok(c->name))
-		return sk_err_set(err, -EINVAL, "bad-name",
-				  "\"%s\" is no name for a device: use letters, digits, . _ -",
-				  c->name);
 	if (sk_parse_size(size ? size : DISK_DEFAULT, &c->disk_bytes) < 0 ||
 	    c->disk_bytes < DISK_MIN)
 		return sk_err_set(err, -EINVAL, "bad-value", "--size %s: at least 64M, such as 1G",
 				  size);
 	r = parse_network(sk_cli_opt(cli, "network"), &c->network, err);
-	return r < 0 ? r : find_programs(c, !sk_cli_flag(cli, "no-agent"), err);
+	if (r == 0)
+		r = find_programs(c, !sk_cli_flag(cli, "no-agent"), err);
+	if (r == 0)
+		r = use_dir(sk_cli_arg(cli, 0), true, c, err);
+	if (r < 0)
+		return r;
+	c->name = sk_cli_opt(cli, "name") ? sk_cli_opt(cli, "name") : strrchr(c->dir, '/') + 1;
+	if (!sk_name_ok(c->name))
+		return sk_err_set(err, -EINVAL, "bad-name",
+				  "\"%s\" is no name for a device: use letters, digits, . _ -",
+				  c->name);
+	return 0;
 }
+
+/* Who is told that the device is on. */
+struct starting {
+	struct sk_cli *cli;
+	struct sk_sim_config c;
+	int ready_pipe; /* the command that waits for a device which outlives it; else -1 */
+};
 
 static void announce(void *arg)
 {
-	const struct sk_sim_config *c = arg;
+	const struct starting *s = arg;
+	const char *dir = s->c.dir;
 
-	(void)printf("device %s is on\n"
-		     "  socket   %s/run/skerry.sock\n"
-		     "  console  %s/console.log\n",
-		     c->name, c->dir, c->dir);
+	if (sk_cli_json(s->cli))
+		sk_cli_print_json(json_pack("{s:s, s:s, s:o, s:o}", "name", s->c.name, "dir", dir,
+					    "socket", json_sprintf("%s/run/skerry.sock", dir),
+					    "console", json_sprintf("%s/console.log", dir)));
+	else
+		(void)printf("device %s is on\n"
+			     "  socket   %s/run/skerry.sock\n"
+			     "  console  %s/console.log\n",
+			     s->c.name, dir, dir);
 	(void)fflush(stdout);
 }
 
-static int ready_pipe = -1;
-
 static void announce_and_detach(void *arg)
 {
+	const struct starting *s = arg;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	announce(arg);
-	(void)!write(ready_pipe, "1", 1);
-	(void)close(ready_pipe);
+	(void)!write(s->ready_pipe, "1", 1);
+	(void)close(s->ready_pipe);
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		(void)dup2(null, fd);
 }
 
-/* The device outlives the command: its process of the desk becomes a session of its own. */
-static int run_detached(struct sk_sim_config *c, const struct sk_sim_provision *p,
-			struct sk_err *err)
+/*
+ * The device outlives the command: its process of the desk becomes a session of its own, and tells what
+ * went wrong itself.
+ */
+static int run_detached(struct starting *s, const struct sk_sim_provision *p, struct sk_err *err)
 {
 	int fds[2], status;
 	char ok;
@@ -153,13 +171,9 @@ static int run_detached(struct sk_sim_config *c, const struct sk_sim_provision *
 				  strerror(errno));
 	if (pid == 0) {
 		(void)close(fds[0]);
-		ready_pipe = fds[1];
+		s->ready_pipe = fds[1];
 		(void)setsid();
-		if (sk_sim_run(c, p, announce_and_detach, c, err) < 0) {
-			(void)fprintf(stderr, "skerry: %s\n", err->text);
-			_exit(sk_err_exit_code(err->slug));
-		}
-		_exit(0);
+		return sk_sim_run(&s->c, p, announce_and_detach, s, err);
 	}
 	(void)close(fds[1]);
 	if (read(fds[0], &ok, 1) == 1) {
@@ -168,7 +182,7 @@ static int run_detached(struct sk_sim_config *c, const struct sk_sim_provision *
 	}
 	(void)close(fds[0]);
 	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-		_exit(WEXITSTATUS(status));
+		return WEXITSTATUS(status);
 	return sk_err_set(err, -ECHILD, "child-failed", "the device's process died");
 }
 
@@ -177,7 +191,7 @@ static int run_start(struct sk_cli *cli, struct sk_err *err)
 	_cleanup_strv_ char **publish = sk_strv_copy(sk_cli_opt_all(cli, "publish"));
 	_cleanup_strv_ char **set = sk_strv_copy(sk_cli_opt_all(cli, "set"));
 	_cleanup_strv_ char **agent_set = sk_strv_copy(sk_cli_opt_all(cli, "agent-set"));
-	struct sk_sim_config c = { .publish = publish };
+	struct starting s = { .cli = cli, .c.publish = publish, .ready_pipe = -1 };
 	struct sk_sim_provision p = {
 		.trust_dir = sk_cli_opt(cli, "trust"),
 		.compatible = sk_cli_opt(cli, "compatible"),
@@ -191,12 +205,16 @@ static int run_start(struct sk_cli *cli, struct sk_err *err)
 	int r = need_root(err);
 
 	if (r == 0)
-		r = read_config(cli, &c, err);
+		r = sk_sim_provision_check(&p, sk_cli_arg(cli, 0), err);
+	if (r == 0)
+		r = sk_sim_publish_check(publish, err);
+	if (r == 0)
+		r = read_config(cli, &s.c, err);
 	if (r < 0)
 		return r;
 	if (sk_cli_flag(cli, "detach"))
-		return run_detached(&c, &p, err);
-	return sk_sim_run(&c, &p, announce, &c, err);
+		return run_detached(&s, &p, err);
+	return sk_sim_run(&s.c, &p, announce, &s, err);
 }
 
 static int run_stop(struct sk_cli *cli, struct sk_err *err)
