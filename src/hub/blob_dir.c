@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,10 +24,14 @@
 struct blobs_dir {
 	struct sk_blobs base;
 	int root;
+	/* Held where a file gets its final name or loses its name: an upload must not give the name
+	 * to what another one began after its own file was removed. */
+	pthread_mutex_t names;
 };
 
 struct upload_dir {
 	struct sk_upload base;
+	struct blobs_dir *dir;
 	int root, fd;
 	struct sk_blob_key key;
 	uint64_t size, offset;
@@ -83,13 +88,17 @@ static int dir_remove(struct sk_blobs *base, const struct sk_blob_key *key, stru
 	struct blobs_dir *b = sk_container_of(base, struct blobs_dir, base);
 	char name[NAME_MAX_BYTES];
 
+	int r = 0;
+
+	(void)pthread_mutex_lock(&b->names);
 	blob_name(key, ".part", name);
 	if (unlinkat(b->root, name, 0) < 0 && errno != ENOENT)
-		return failed(err, -errno, "remove an upload");
+		r = failed(err, -errno, "remove an upload");
 	blob_name(key, "", name);
-	if (unlinkat(b->root, name, 0) < 0 && errno != ENOENT)
-		return failed(err, -errno, "remove a stored file");
-	return 0;
+	if (r == 0 && unlinkat(b->root, name, 0) < 0 && errno != ENOENT)
+		r = failed(err, -errno, "remove a stored file");
+	(void)pthread_mutex_unlock(&b->names);
+	return r;
 }
 
 static int each_file(DIR *dir, int64_t org, int (*fn)(const struct sk_blob_entry *e, void *arg),
@@ -152,6 +161,7 @@ static void dir_free(struct sk_blobs *base)
 	struct blobs_dir *b = sk_container_of(base, struct blobs_dir, base);
 
 	sk_closep(&b->root);
+	(void)pthread_mutex_destroy(&b->names);
 	free(b);
 }
 
@@ -173,6 +183,38 @@ static int upload_write(struct sk_upload *base, const void *data, size_t len, st
 	return 0;
 }
 
+/* Is the file of that name still the one that this upload writes? */
+static bool is_ours(const struct upload_dir *u, const char *part)
+{
+	struct stat st, named;
+
+	return fstat(u->fd, &st) == 0 && fstatat(u->root, part, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       named.st_ino == st.st_ino && named.st_dev == st.st_dev;
+}
+
+static void throw_away(struct upload_dir *u, const char *part)
+{
+	(void)pthread_mutex_lock(&u->dir->names);
+	if (is_ours(u, part))
+		(void)unlinkat(u->root, part, 0);
+	(void)pthread_mutex_unlock(&u->dir->names);
+}
+
+static int give_name(struct upload_dir *u, const char *part, const char *whole, struct sk_err *err)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&u->dir->names);
+	if (!is_ours(u, part))
+		r = sk_err_set(err, -ENOENT, "not-found",
+			       "file %s was removed while it was uploaded: its release was deleted",
+			       SK_DIGEST_STR(&u->key.digest));
+	else if (renameat(u->root, part, u->root, whole) < 0)
+		r = failed(err, -errno, "store an upload");
+	(void)pthread_mutex_unlock(&u->dir->names);
+	return r;
+}
+
 static int check_digest(struct upload_dir *u, const char *part, struct sk_err *err)
 {
 	struct sk_digest got;
@@ -183,7 +225,7 @@ static int check_digest(struct upload_dir *u, const char *part, struct sk_err *e
 		return failed(err, r, "read an upload back");
 	if (sk_digest_equal(&got, &u->key.digest))
 		return 0;
-	(void)unlinkat(u->root, part, 0);
+	throw_away(u, part);
 	return sk_err_set(err, -EBADMSG, "digest-mismatch",
 			  "file %s arrived damaged (its bytes hash to %s): nothing was kept, "
 			  "send it again from the start",
@@ -208,8 +250,9 @@ static int upload_end(struct sk_upload *base, bool *ret_complete, uint64_t *ret_
 	r = check_digest(u, part, err);
 	if (r < 0)
 		return r;
-	if (renameat(u->root, part, u->root, whole) < 0)
-		return failed(err, -errno, "store an upload");
+	r = give_name(u, part, whole, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(folder, sizeof(folder), "%" PRId64, u->key.org);
 	r = sk_dir_sync(u->root, folder);
 	return r < 0 ? failed(err, r, "store an upload") : 0;
@@ -242,13 +285,10 @@ static int check_space(int root, uint64_t need, struct sk_err *err)
 /* Locked, and still the file of that name: the one before may just have finished it. */
 static int lock_part(struct upload_dir *u, const char *part, struct stat *st, struct sk_err *err)
 {
-	struct stat named;
-
 	u->fd = openat(u->root, part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (u->fd < 0)
 		return failed(err, -errno, "store an upload");
-	if (flock(u->fd, LOCK_EX | LOCK_NB) < 0 || fstat(u->fd, st) < 0 ||
-	    fstatat(u->root, part, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != st->st_ino)
+	if (flock(u->fd, LOCK_EX | LOCK_NB) < 0 || fstat(u->fd, st) < 0 || !is_ours(u, part))
 		return sk_err_set(err, -EBUSY, "in-use",
 				  "another upload of this file is in progress; try again later");
 	return 0;
@@ -296,9 +336,12 @@ static int dir_begin(struct sk_blobs *base, const struct sk_blob_key *key, uint6
 
 	if (!u)
 		return sk_err_oom(err);
-	*u = (struct upload_dir){
-		.base.ops = &upload_ops, .root = b->root, .fd = -1, .key = *key, .size = size_bytes
-	};
+	*u = (struct upload_dir){ .base.ops = &upload_ops,
+				  .dir = b,
+				  .root = b->root,
+				  .fd = -1,
+				  .key = *key,
+				  .size = size_bytes };
 	(void)snprintf(folder, sizeof(folder), "%" PRId64, key->org);
 	r = make_folder(b->root, folder);
 	if (r < 0)
@@ -327,10 +370,11 @@ int sk_blobs_dir_new(const char *path, struct sk_blobs **ret, struct sk_err *err
 	if (!b)
 		return sk_err_oom(err);
 	b->base.ops = &dir_ops;
+	(void)pthread_mutex_init(&b->names, NULL);
 	b->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->root < 0) {
 		r = failed(err, -errno, "open the folder for stored files");
-		free(b);
+		dir_free(&b->base);
 		return r;
 	}
 	*ret = &b->base;

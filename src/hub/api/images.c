@@ -82,12 +82,28 @@ static int on_body(struct sk_http_req *req, void *arg, const void *data, size_t 
 	return r;
 }
 
+/* The release may have been deleted and uploaded anew since the last byte came, the file with it. */
+static int check_there(struct sk_call *call, const struct sk_blob_key *key, struct sk_err *err)
+{
+	uint64_t offset;
+	bool have = false;
+	int r = sk_blob_stat(call->hub->images, key, &have, &offset, err);
+
+	if (r == 0 && !have)
+		return sk_err_set(err, -EBUSY, "bad-state",
+				  "image %s was removed meanwhile: send it again",
+				  SK_DIGEST_STR(&key->digest));
+	return r;
+}
+
 static int do_put(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_image_row row;
 	struct sk_blob_key key;
 	int r = find(call, &key, &row, err);
 
+	if (r == 0 && call->who->upload_complete)
+		r = check_there(call, &key, err);
 	if (r == 0 && call->who->upload_complete)
 		r = sk_image_set_complete(call->db, key.org, SK_DIGEST_STR(&key.digest), true, err);
 	else if (r == 0)

@@ -128,6 +128,56 @@ static void one_upload_at_a_time(void **state)
 	sk_upload_free(v);
 }
 
+/* Its release was deleted, then uploaded anew, while an image came: two uploads, one name. */
+static void a_removed_upload_does_not_name_the_next_one(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	struct sk_upload *first = NULL, *second = NULL;
+	uint64_t at;
+	bool complete, have;
+
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &first, &err), 0);
+	assert_int_equal(sk_upload_write(first, bytes, LEN, &err), 0);
+	assert_int_equal(sk_blob_remove(b, &key, &err), 0);
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &second, &err), 0);
+	assert_int_equal(sk_upload_write(second, bytes, 3, &err), 0);
+	assert_int_equal(sk_upload_end(first, &complete, &at, &err), -ENOENT);
+	assert_string_equal(err.slug, "not-found");
+	sk_upload_free(first);
+	assert_int_equal(sk_blob_stat(b, &key, &have, &at, &err), 0);
+	assert_false(have);
+	assert_int_equal(at, 3);
+	assert_int_equal(sk_upload_write(second, bytes + 3, LEN - 3, &err), 0);
+	assert_int_equal(sk_upload_end(second, &complete, &at, &err), 0);
+	assert_true(complete);
+	sk_upload_free(second);
+}
+
+/* Nor does a damaged one take the next one's bytes away. */
+static void a_removed_upload_does_not_throw_the_next_one_away(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	struct sk_upload *first = NULL, *second = NULL;
+	char wrong[LEN] = { 0 };
+	uint64_t at;
+	bool complete, have;
+
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &first, &err), 0);
+	assert_int_equal(sk_upload_write(first, wrong, LEN, &err), 0);
+	assert_int_equal(sk_blob_remove(b, &key, &err), 0);
+	assert_int_equal(sk_upload_begin(b, &key, LEN, 0, &second, &err), 0);
+	assert_int_equal(sk_upload_write(second, bytes, 4, &err), 0);
+	assert_int_equal(sk_upload_end(first, &complete, &at, &err), -EBADMSG);
+	sk_upload_free(first);
+	sk_upload_free(second);
+	assert_int_equal(sk_blob_stat(b, &key, &have, &at, &err), 0);
+	assert_int_equal(at, 4);
+}
+
 static void follows_no_symlink(void **state)
 {
 	_cleanup_temp_ struct temp t;
@@ -181,6 +231,8 @@ int main(void)
 		cmocka_unit_test(throws_damaged_away),
 		cmocka_unit_test(refuses_too_much),
 		cmocka_unit_test(one_upload_at_a_time),
+		cmocka_unit_test(a_removed_upload_does_not_name_the_next_one),
+		cmocka_unit_test(a_removed_upload_does_not_throw_the_next_one_away),
 		cmocka_unit_test(follows_no_symlink),
 		cmocka_unit_test(lists),
 	};
