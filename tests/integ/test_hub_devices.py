@@ -230,6 +230,41 @@ def test_abort_and_supersede(world):
     assert step(second['id']) == 'done', 'what the device says of its end is believed'
 
 
+def test_there_and_back_while_the_device_is_on_its_way(world):
+    """It runs 1, works on 2, and the deployment goes back to 1: it may come out at 2, so it gets 1 once more."""
+    d = joined(world, 'wanderer')
+    drain(d)
+    attach(world, world.releases[0], again=True)
+    d.report(d.work()['id'], 'done')
+    assert d.work() is None
+    attach(world, world.releases[1])
+    second = d.work()['id']
+    d.report(second, 'downloading')
+    attach(world, world.releases[0])
+    d.report(second, 'done')
+    back = d.work()
+    assert back and back['release'] == world.releases[0].id
+    d.report(back['id'], 'done')
+    assert world.hub.ask('GET', f'/api/v1/devices/{d.id}', token=world.alice).json['version'] == '1.0.0'
+    attach(world, world.releases[0])
+    assert d.work() is None, 'who is known to run it is left alone'
+
+
+def test_moved_there_and_back_while_on_its_way(world):
+    hub, move = world.hub, lambda name: {'project': 'station', 'deployment': name}
+    assert hub.ask('POST', '/api/v1/projects/station/deployments', {'name': 'side'}, token=world.alice).status == 201
+    d = joined(world, 'mover')
+    drain(d)
+    attach(world, world.releases[0], again=True)
+    d.report(d.work()['id'], 'done')
+    assert hub.ask('POST', '/api/v1/projects/station/deployments/side/attach', {'release': world.releases[1].id}, token=world.alice).status == 200
+    assert hub.ask('POST', f'/api/v1/devices/{d.id}/move', move('side'), token=world.alice).status == 200
+    d.report(d.work()['id'], 'applying')
+    assert hub.ask('POST', f'/api/v1/devices/{d.id}/move', move('field'), token=world.alice).status == 200
+    assert d.work()['release'] == world.releases[0].id
+    drain(d)
+
+
 def test_upgrade_of_one_device(world):
     d, e = joined(world, 'one'), joined(world, 'two')
     drain(d), drain(e)

@@ -18,6 +18,19 @@
 	"kind = 'release' AND device_id IN (SELECT id FROM devices" \
 	" WHERE deployment_id = ?3 AND status = 'accepted')"
 
+/* The state of a device's last release job; what it said to run last is sure only after "done": a job
+ * that was taken back may still be carried out. */
+#define LAST_STATE(device)                                                 \
+	"coalesce((SELECT j.state FROM jobs j WHERE j.device_id = " device \
+	" AND j.kind = 'release' ORDER BY j.id DESC LIMIT 1), 'done')"
+
+int sk_job_unsettled(struct sk_conn *c, int64_t device, struct sk_err *err)
+{
+	int64_t one;
+
+	return sk_db_int(c, &one, err, "SELECT 1 WHERE " LAST_STATE("?") " <> 'done'", "i", device);
+}
+
 int sk_job_rollout(struct sk_conn *c, const struct sk_job_rollout *n, struct sk_err *err)
 {
 	static const char reason[] = "a newer release took its place";
@@ -34,7 +47,8 @@ int sk_job_rollout(struct sk_conn *c, const struct sk_job_rollout *n, struct sk_
 			 " SELECT v.org_id, v.id, 'release', 'waiting', r.id, r.digest, r.version,"
 			 " ?1, ?2, ?3, ?3, ?4 FROM devices v JOIN releases r ON r.id = ?5"
 			 " AND r.org_id = v.org_id WHERE v.deployment_id = ?1 AND v.org_id = ?6"
-			 " AND v.status = 'accepted' AND (?7 OR v.release IS NOT r.digest)",
+			 " AND v.status = 'accepted' AND (?7 OR v.release IS NOT r.digest"
+			 " OR " LAST_STATE("v.id") " <> 'done')",
 			 "iiisiid", n->deployment, n->rollout, now, n->by, n->release, n->org,
 			 (int)n->again);
 }

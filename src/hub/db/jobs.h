@@ -57,6 +57,9 @@ int sk_job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct 
 /** sk_job_save() - write state, openness and bytes back; adds to the history when @event. */
 int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,
 		struct sk_err *err);
+/** sk_job_unsettled() - 1 when the device's last release job did not end well, or not yet: which
+ *  release it runs is not known for sure. */
+int sk_job_unsettled(struct sk_conn *c, int64_t device, struct sk_err *err);
 /** sk_job_abort_rollout() - every open job of that roll-out. Number ended. */
 int sk_job_abort_rollout(struct sk_conn *c, int64_t deployment, const char *reason,
 			 struct sk_err *err);

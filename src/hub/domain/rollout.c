@@ -73,8 +73,11 @@ int sk_rollout_join(struct sk_conn *c, const struct sk_device *dev, const struct
 	if (d->release == 0)
 		return 0;
 	r = sk_release_get(c, d->org, d->release, &rel, err);
-	if (r <= 0 || sk_streq(rel.digest, dev->release))
-		return r < 0 ? r : 0;
+	if (r <= 0)
+		return r;
+	r = sk_streq(rel.digest, dev->release) ? sk_job_unsettled(c, dev->id, err) : 1;
+	if (r <= 0)
+		return r;
 	r = sk_job_add(c,
 		       &(struct sk_job_new){ .org = dev->org,
 					     .device = dev->id,
