@@ -94,6 +94,25 @@ static int set(void *arg, const char *key, const char *value, struct sk_err *err
 	return sk_err_set(err, -EINVAL, "bad-value", "there is no setting \"%s\"", key);
 }
 
+/* Tokens and sessions in the clear only where no network carries them. */
+static int check_hub(const char *hub, struct sk_err *err)
+{
+	static const char *const local[] = { "http://127.0.0.1", "http://localhost",
+					     "http://[::1]" };
+
+	if (!sk_str_starts(hub, "http://"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
+		size_t n = strlen(local[i]);
+
+		if (sk_str_starts(hub, local[i]) && strchr(":/", hub[n])) /* or its end */
+			return 0;
+	}
+	return sk_err_set(err, -EINVAL, "bad-value",
+			  "hub = %s: without https anybody on the way can read the device's tokens",
+			  hub);
+}
+
 static int add_defaults(struct sk_agent_config *c)
 {
 	char host[SK_NAME_MAX + 1] = "";
@@ -121,6 +140,8 @@ int sk_agent_config_load(const char *path, struct sk_agent_config *ret, struct s
 	if (r == 0 && !ret->hub)
 		r = sk_err_set(err, -EINVAL, "bad-value",
 			       "%s does not say where the hub is: hub = https://…", path);
+	if (r == 0)
+		r = check_hub(ret->hub, err);
 	if (r == 0 && ret->retry_max_ms < ret->retry_min_ms)
 		ret->retry_max_ms = ret->retry_min_ms;
 	if (r == 0 && add_defaults(ret) < 0)

@@ -471,8 +471,9 @@ def test_only_the_given_authority_is_believed(tmp_path):
 
 def test_mistakes_in_the_settings_are_named(tmp_path):
     conf = tmp_path / 'c'
-    for text, word in (('', 'where the hub is'), ('hub = http://x\nfoo = 1', 'there is no setting "foo"'), ('hub = ftp://x', 'not an address'),
-                       ('hub = http://x\npoll = soon', 'is no time')):
+    for text, word in (('', 'where the hub is'), ('hub = https://x\nfoo = 1', 'there is no setting "foo"'), ('hub = ftp://x', 'not an address'),
+                       ('hub = https://x\npoll = soon', 'is no time'), ('hub = http://x', 'without https'),
+                       ('hub = http://127.0.0.1.evil.example', 'without https'), ('hub = http://localhost@evil', 'without https')):
         conf.write_text(text + f'\nstate-dir = {tmp_path}/s\n')
         r = subprocess.run([AGENT, '-c', conf], capture_output=True, text=True, timeout=10)
         assert r.returncode != 0 and word in r.stderr, r.stderr
