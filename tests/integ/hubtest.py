@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -105,6 +106,28 @@ class Hub:
             if not conn:
                 c.close()
 
+    def slow(self, method, path, token, body, first):
+        """A request that was let in by its head, and whose body stops after @first bytes; a function that sends
+        the rest and gives the answer."""
+        raw = socket.create_connection(('127.0.0.1', self.port), timeout=60)
+        s = self.tls.wrap_socket(raw, server_hostname='127.0.0.1')
+        s.sendall(f'{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n'
+                  f'Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n'.encode())
+        head = b''
+        while not head.endswith(b'\r\n\r\n'):
+            head += s.recv(1)
+        assert b' 100 ' in head, head
+        s.sendall(body[:first])
+
+        def finish():
+            s.sendall(body[first:])
+            r = http.client.HTTPResponse(s)
+            r.begin()
+            answer = Answer(r.status, dict(r.getheaders()), r.read())
+            s.close()
+            return answer
+        return finish
+
     def login(self, org, user, password=PASSWORD):
         a = self.ask('POST', '/api/v1/login', {'organisation': org, 'user': user, 'password': password})
         assert a.status == 200, a
@@ -193,6 +216,39 @@ class Signer:
     def sign(self, data):
         return openssl('cms', '-sign', '-binary', '-nodetach', '-outform', 'DER', '-signer', self.cert, '-inkey', self.key,
                        '-md', 'sha256', data=data)
+
+
+class Root:
+    """A root that issues revocation lists with the openssl command."""
+
+    def __init__(self, folder, name='root'):
+        self.dir = folder
+        folder.mkdir()
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', folder / 'ca.key', '-out',
+                folder / 'ca.pem', '-days', '30', '-subj', f'/CN={name}', '-addext', 'basicConstraints=critical,CA:TRUE',
+                '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+        (folder / 'index').write_text('')
+        (folder / 'conf').write_text(f'''[ca]
+default_ca = d
+[d]
+database = {folder}/index
+crlnumber = {folder}/number
+default_md = sha256
+crl_extensions = e
+[e]
+authorityKeyIdentifier = keyid
+''')
+
+    def crl(self, number, *more, der=False):
+        """One list; @more: options of openssl ca."""
+        (self.dir / 'number').write_text(f'{number:02X}' if len(f'{number:02X}') % 2 == 0 else f'0{number:X}')
+        pem = openssl('ca', '-gencrl', '-config', self.dir / 'conf', '-cert', self.dir / 'ca.pem', '-keyfile', self.dir / 'ca.key',
+                      '-crldays', '30', *more)
+        return openssl('crl', '-outform', 'DER', data=pem) if der else pem
+
+    def revoke(self, serials):
+        self.dir.joinpath('index').write_text(''.join(
+            f'R\t351231235959Z\t260101000000Z\t{s:04X}\tunknown\t/CN=x{s}\n' for s in serials))
 
 
 class Release:

@@ -40,7 +40,9 @@ def world(tmp_path_factory):
         tokens = hub.ask('GET', '/api/v1/projects/station/deployments/field/enrolment-tokens', token=w.alice).json
         w.enrolment_id = tokens['enrolment_tokens'][0]['id']
         w.token_id = hub.ask('POST', '/api/v1/tokens', {'name': 'ci'}, token=w.alice).json['id']
-        w.ids = {'user': 'bob', 'project': 'station', 'deployment': 'field', 'release': w.release.id,
+        a = hub.ask('POST', '/api/v1/crls', raw=hubtest.Root(folder / 'root').crl(1), token=w.alice)
+        assert a.status == 200
+        w.ids = {'crl': a.json['crls'][0]['id'], 'user': 'bob', 'project': 'station', 'deployment': 'field', 'release': w.release.id,
                  'digest': next(iter(w.release.images)), 'device': w.device.id, 'job': w.job}
         yield w
 
@@ -252,6 +254,133 @@ def hubtest_wait(probe, seconds=10):
     while not probe():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_two_uploads_of_one_image(world):
+    hub, data = world.hub, os.urandom(200000)
+    rel = Release(world.signer, 'station', '4.0.0', {'big': data})
+    digest = next(iter(rel.images))
+    assert hub.ask('POST', '/api/v1/projects/station/releases', raw=rel.skr, token=world.alice).status == 201
+    path, at = f'/api/v1/images/{digest}?offset=0', lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset']
+    finish = hub.slow('PUT', path, world.alice, data, 100000)
+    hubtest_wait(lambda: at() == 100000, 30)
+    a = hub.ask('PUT', f'/api/v1/images/{digest}?offset=100000', raw=data[100000:], token=world.alice)
+    assert a.status == 409 and a.json['error'] == 'in-use', a
+    a = finish()
+    assert a.status == 200 and a.json['complete'], a
+    assert hub.ask('DELETE', f'/api/v1/projects/station/releases/{rel.id}', token=world.alice).status == 204
+
+
+def test_release_deleted_and_uploaded_again_while_an_image_comes(world):
+    """The upload of the first must not give its name to what the second has begun."""
+    hub, data = world.hub, os.urandom(200000)
+    rel = Release(world.signer, 'station', '5.0.0', {'big': data})
+    digest, post = next(iter(rel.images)), '/api/v1/projects/station/releases'
+    assert hub.ask('POST', post, raw=rel.skr, token=world.alice).status == 201
+    offset = lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset']
+    first = hub.slow('PUT', f'/api/v1/images/{digest}?offset=0', world.alice, data, 100000)
+    hubtest_wait(lambda: offset() == 100000, 30)
+    assert hub.ask('DELETE', f'{post}/{rel.id}', token=world.alice).status == 204
+    assert hub.ask('POST', post, raw=rel.skr, token=world.alice).status == 201
+    second = hub.slow('PUT', f'/api/v1/images/{digest}?offset=0', world.alice, data, 1000)
+    hubtest_wait(lambda: offset() == 1000, 30)
+    a = first()
+    assert a.status in (404, 409), a
+    assert not hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['have']
+    a = second()
+    assert a.status == 200 and a.json['complete'], a
+    assert next((hub.data / 'images').glob(f'*/{digest}')).read_bytes() == data
+    assert hub.ask('DELETE', f'{post}/{rel.id}', token=world.alice).status == 204
+
+
+def test_ranges(world):
+    digest, data = next(iter(world.release.images.items()))
+    n = len(data)
+    get = lambda value: world.device.ask('GET', f'/images/{digest}', headers={'Range': value})
+    for value, want in (('bytes=0-', data), (f'bytes={n - 1}-', data[-1:]), ('bytes=0-0', data[:1]), ('bytes=-1', data[-1:]),
+                        (f'bytes=0-{n * 10}', data), (f'bytes=-{n * 10}', data)):
+        a = get(value)
+        assert a.status == 206 and a.body == want, (value, a)
+    for value in (f'bytes={n}-', f'bytes={2**63}-', f'bytes={2**64 + 1}-', 'bytes=-0'):
+        assert get(value).status in (200, 416), value
+        assert get(value).status == 416 or get(value).body == data, value
+    for value in ('bytes=5-2', 'bytes=x-', 'bytes=', 'chars=0-1', 'bytes=0-1,3-4', 'bytes=--1'):
+        a = get(value)
+        assert a.status == 416 or (a.status == 200 and a.body == data), (value, a)
+
+
+def test_what_was_allowed_at_the_head_must_be_allowed_at_the_end(world):
+    """A body may take its time; meanwhile its sender lost the token, the role, or is gone."""
+    hub = world.hub
+    body = lambda name: json.dumps({'name': name}).encode()
+    for user, act in (('tom', lambda: hub.ask('PATCH', '/api/v1/users/tom', {'role': 'user'}, token=world.alice)),
+                      ('tim', lambda: hub.ask('DELETE', '/api/v1/users/tim', token=world.alice))):
+        assert hub.ask('POST', '/api/v1/users', {'name': user, 'role': 'owner', 'password': hubtest.PASSWORD}, token=world.alice).status == 201
+        finish = hub.slow('POST', '/api/v1/projects', hub.login('acme', user), body(f'of-{user}'), 5)
+        assert act().status in (200, 204)
+        assert finish().status in (401, 403)
+        assert hub.ask('GET', f'/api/v1/projects/of-{user}', token=world.alice).status == 404
+
+
+def test_a_deleted_device_does_not_write_into_the_next_one(world):
+    """Row numbers are used again: a request that was let in before must not reach who came after."""
+    hub = world.hub
+    old = hubtest.joined_device(hub, world.folder, 'ghost', world.enrolment)
+    finish = hub.slow('PUT', '/device/v1/inventory', old.token, json.dumps({'kernel': 'of a ghost', 'x': 'y' * 500}).encode(), 20)
+    log = hub.slow('POST', '/device/v1/logs', old.token, json.dumps({'capsule': 'web', 'text': 'of a ghost'}).encode(), 5)
+    assert hub.ask('DELETE', f'/api/v1/devices/{old.id}', token=world.alice).status == 204
+    new = hubtest.joined_device(hub, world.folder, 'heir', world.enrolment)
+    assert finish().status == 401 and log().status == 401
+    assert hub.ask('GET', f'/api/v1/devices/{new.id}/inventory', token=world.alice).status == 404
+    assert hub.ask('GET', f'/api/v1/devices/{new.id}/logs', token=world.alice).json['logs'] == []
+    assert hub.ask('DELETE', f'/api/v1/devices/{new.id}', token=world.alice).status == 204
+
+
+def test_tokens_are_bounded(world):
+    hub = world.hub
+    assert hub.ask('POST', '/api/v1/users', {'name': 'many', 'role': 'user', 'password': hubtest.PASSWORD}, token=world.alice).status == 201
+    token, conn = hub.login('acme', 'many'), hub.connect()
+    status = [hub.ask('POST', '/api/v1/tokens', {'name': f't{i}'}, token=token, conn=conn).status for i in range(102)]
+    conn.close()
+    assert status == [201] * 100 + [429] * 2
+    assert hub.ask('DELETE', '/api/v1/users/many', token=world.alice).status == 204
+
+
+def audit_log(world):
+    return world.hub.ask('GET', '/api/v1/audit?limit=500', token=world.alice).json['audit']
+
+
+def test_every_change_leaves_one_line(world):
+    """Each route that changes something, refused or not: mostly asked for what is not there."""
+    n = 0
+    for method, pattern, body in operations('user'):
+        if method == 'GET' or pattern.endswith('/logout') or '/images/' in pattern:
+            continue
+        gone = '{' in pattern
+        path = path_of(pattern, world, **{k: 'nothing' for k in world.ids}) if gone else pattern
+        path = path.replace(world.token_id, 'nothing')
+        bad = {'nonsense': 1} if not gone and body else body
+        before = audit_log(world)
+        a = world.hub.ask(method, path, bad, token=world.alice)
+        assert a.status < 500, (method, pattern, a)
+        after = audit_log(world)
+        outcome = a.json['error'] if a.status >= 400 else 'ok'
+        assert after[0]['id'] == before[0]['id'] + 1 and after[0]['outcome'] == outcome, (method, pattern, after[:2])
+        assert after[0]['actor'] == 'user:alice'
+        n += 1
+    assert n > 25
+
+
+def test_no_name_makes_the_audit_log_unreadable(world):
+    """Long names are cut, and never in the middle of a character; also a user who only looks can send them."""
+    from urllib.parse import quote
+    for shift in range(3):
+        for letter in ('\u00e9', '\u20ac', '\U0001f422'):
+            name = quote('x' * shift + letter * 150)
+            assert hubtest.Hub.ask(world.hub, 'DELETE', f'/api/v1/projects/{name}', token=world.alice).status == 404
+            assert hubtest.Hub.ask(world.hub, 'DELETE', f'/api/v1/tokens/{name}', token=world.bob).status == 404
+    log = audit_log(world)
+    assert sum(e['action'] == 'token.revoke' and len(e['object']) > 40 for e in log) >= 9
 
 
 def test_used_things_are_not_deleted(world):

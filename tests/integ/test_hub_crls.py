@@ -7,40 +7,7 @@ import threading
 import pytest
 
 import hubtest
-from hubtest import Device, Release, Signer, openssl
-
-
-class Root:
-    """A root that issues revocation lists with the openssl command."""
-
-    def __init__(self, folder, name='root'):
-        self.dir = folder
-        folder.mkdir()
-        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', folder / 'ca.key', '-out',
-                folder / 'ca.pem', '-days', '30', '-subj', f'/CN={name}', '-addext', 'basicConstraints=critical,CA:TRUE',
-                '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
-        (folder / 'index').write_text('')
-        (folder / 'conf').write_text(f'''[ca]
-default_ca = d
-[d]
-database = {folder}/index
-crlnumber = {folder}/number
-default_md = sha256
-crl_extensions = e
-[e]
-authorityKeyIdentifier = keyid
-''')
-
-    def crl(self, number, *more, der=False):
-        """One list; @more: options of openssl ca."""
-        (self.dir / 'number').write_text(f'{number:02X}' if len(f'{number:02X}') % 2 == 0 else f'0{number:X}')
-        pem = openssl('ca', '-gencrl', '-config', self.dir / 'conf', '-cert', self.dir / 'ca.pem', '-keyfile', self.dir / 'ca.key',
-                      '-crldays', '30', *more)
-        return openssl('crl', '-outform', 'DER', data=pem) if der else pem
-
-    def revoke(self, serials):
-        self.dir.joinpath('index').write_text(''.join(
-            f'R\t351231235959Z\t260101000000Z\t{s:04X}\tunknown\t/CN=x{s}\n' for s in serials))
+from hubtest import Release, Root, Signer, openssl
 
 
 @pytest.fixture(scope='module')

@@ -33,12 +33,10 @@ static int refuse(struct sk_http_req *req, struct sk_err *err)
 			  "log in first: the token is missing, unknown or expired");
 }
 
-static int check_device(struct sk_hub *hub, struct sk_conn *c, const struct sk_digest *hash,
-			struct sk_principal *p, struct sk_err *err)
+static int check_device(struct sk_conn *c, struct sk_principal *p, struct sk_err *err)
 {
 	struct sk_session s;
-	int64_t now = sk_wall_s();
-	int r = sk_session_check(c, hash, now, &s, err);
+	int r = sk_session_check(c, &p->token_hash, sk_wall_s(), &s, err);
 
 	if (r <= 0)
 		return r;
@@ -48,23 +46,21 @@ static int check_device(struct sk_hub *hub, struct sk_conn *c, const struct sk_d
 	p->deployment = s.deployment;
 	p->has_work = s.has_work;
 	p->crls_due = s.crls_due;
-	sk_seen_mark(hub->seen, s.device, now);
 	return 1;
 }
 
-static int check_user(struct sk_conn *c, const struct sk_digest *hash, unsigned flags,
-		      struct sk_principal *p, struct sk_err *err)
+static int check_user(struct sk_conn *c, struct sk_principal *p, struct sk_err *err)
 {
 	struct sk_token_owner t;
-	int r = sk_token_check(c, hash, sk_wall_s(), &t, err);
+	int r = sk_token_check(c, &p->token_hash, sk_wall_s(), &t, err);
 
 	if (r <= 0)
 		return r;
-	if (t.temporary && !(flags & SK_HUB_TEMPORARY))
+	if (t.temporary && !(p->flags & SK_HUB_TEMPORARY))
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "this password was for the first login only: set your own "
 				  "(skerry hub user password)");
-	if ((flags & SK_HUB_OWNER) && !t.owner)
+	if ((p->flags & SK_HUB_OWNER) && !t.owner)
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "%s may only look: this needs the role owner", t.name);
 	p->org = t.org;
@@ -73,6 +69,21 @@ static int check_user(struct sk_conn *c, const struct sk_digest *hash, unsigned 
 	p->owner = t.owner;
 	(void)snprintf(p->name, sizeof(p->name), "%s", t.name);
 	return 1;
+}
+
+/* Who the token belongs to now. 1, 0 nobody's, or a failure. */
+static int look_up(struct sk_conn *c, struct sk_principal *p, struct sk_err *err)
+{
+	return p->flags & SK_HUB_DEVICE ? check_device(c, p, err) : check_user(c, p, err);
+}
+
+int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_principal *p,
+		   struct sk_err *err)
+{
+	struct sk_principal now = { .flags = p->flags, .token_hash = p->token_hash };
+	int r = look_up(c, &now, err);
+
+	return r == 0 ? refuse(req, err) : SK_MIN(r, 0);
 }
 
 int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct sk_err *err)
@@ -95,13 +106,16 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return sk_err_oom(err);
-	p->epoch = sk_waiters_epoch(hub->waiters);
-	r = flags & SK_HUB_DEVICE ? check_device(hub, c, &hash, p, err)
-				  : check_user(c, &hash, flags, p, err);
+	*p = (struct sk_principal){ .flags = flags,
+				    .token_hash = hash,
+				    .epoch = sk_waiters_epoch(hub->waiters) };
+	r = look_up(c, p, err);
 	if (r <= 0) {
 		free(p);
 		return r < 0 ? r : refuse(req, err);
 	}
+	if (p->is_device)
+		sk_seen_mark(hub->seen, p->device, sk_wall_s());
 	sk_http_set_user(req, p, principal_free);
 	return 0;
 }

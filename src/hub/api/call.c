@@ -119,7 +119,10 @@ static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 
 	if (r < 0)
 		return r;
-	r = fn(call, err);
+	if (call->who)
+		r = sk_hub_recheck(call->req, call->db, call->who, err);
+	if (r == 0)
+		r = fn(call, err);
 	if (r >= 0)
 		r = audit(call, "ok", err);
 	if (r < 0) {

@@ -15,6 +15,8 @@
 
 /** Who makes a request; hangs on it from the authorisation to its end. */
 struct sk_principal {
+	unsigned flags; /* of the route */
+	struct sk_digest token_hash;
 	bool is_device;
 	int64_t org;
 	/* a user */
@@ -35,6 +37,13 @@ struct sk_principal {
 };
 
 int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct sk_err *err);
+/**
+ * sk_hub_recheck() - may @p still do this, as the database is now?
+ * A body takes its time: meanwhile the session, the token, the role or the device itself may have
+ * gone, and its row's number may have become somebody else's.
+ */
+int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_principal *p,
+		   struct sk_err *err);
 /** sk_principal_device() - internal id of the device that makes a request. */
 int64_t sk_principal_device(const struct sk_http_req *req);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,11 +27,24 @@ struct attempt {
 	char pair[256], peer[96], name[160]; /* keys of the limiter */
 };
 
+/* Whoever has an IPv6 address has a whole /64 of them; these count as one. */
+static void network_of(const char *peer, char ret[static INET6_ADDRSTRLEN])
+{
+	struct in6_addr a;
+
+	(void)snprintf(ret, INET6_ADDRSTRLEN, "%s", peer);
+	if (inet_pton(AF_INET6, peer, &a) != 1 || IN6_IS_ADDR_V4MAPPED(&a))
+		return;
+	memset(a.s6_addr + 8, 0, 8);
+	(void)inet_ntop(AF_INET6, &a, ret, INET6_ADDRSTRLEN);
+}
+
 static int read_attempt(struct sk_http_req *req, const json_t *body, struct attempt *a,
 			struct sk_err *err)
 {
 	static const char *const known[] = { "organisation", "user", "password", NULL };
 	const char *peer = sk_http_peer(req);
+	char network[INET6_ADDRSTRLEN];
 	int r = sk_json_only(body, known, err);
 
 	if (r == 0)
@@ -41,8 +55,9 @@ static int read_attempt(struct sk_http_req *req, const json_t *body, struct atte
 		r = sk_json_need_str(body, "password", SK_PASSWORD_MAX, &a->password, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(a->pair, sizeof(a->pair), "b/%s/%s/%s", a->org, a->user, peer);
-	(void)snprintf(a->peer, sizeof(a->peer), "p/%s", peer);
+	network_of(peer, network);
+	(void)snprintf(a->pair, sizeof(a->pair), "b/%s/%s/%s", a->org, a->user, network);
+	(void)snprintf(a->peer, sizeof(a->peer), "p/%s", network);
 	(void)snprintf(a->name, sizeof(a->name), "u/%s/%s", a->org, a->user);
 	return 0;
 }
@@ -51,11 +66,14 @@ static int read_attempt(struct sk_http_req *req, const json_t *body, struct atte
 static int count(struct sk_hub *hub, const struct attempt *a, struct sk_err *err)
 {
 	uint64_t now = sk_mono_ms();
-	unsigned pair = sk_limiter_hit(hub->logins, a->pair, now);
-	unsigned peer = sk_limiter_hit(hub->logins, a->peer, now);
-	unsigned name = sk_limiter_hit(hub->logins, a->name, now);
+	bool over = sk_limiter_hit(hub->logins, a->peer, now) > FAILED_PEER_MAX;
 
-	if (pair > FAILED_PAIR_MAX || peer > FAILED_PEER_MAX || name > FAILED_USER_MAX)
+	/* Who is over it adds no further keys: made-up names would push out the counts of others. */
+	if (!over)
+		over = sk_limiter_hit(hub->logins, a->pair, now) > FAILED_PAIR_MAX;
+	if (!over)
+		over = sk_limiter_hit(hub->logins, a->name, now) > FAILED_USER_MAX;
+	if (over)
 		return sk_err_set(err, -EAGAIN, "too-many",
 				  "too many failed logins: wait a quarter of an hour");
 	return 0;

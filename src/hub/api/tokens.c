@@ -7,8 +7,9 @@
 #include "hub/domain/secret.h"
 #include "io/json.h"
 
-#define DEFAULT_S (90 * 86400u)
-#define MOST_S	  (730 * 86400u)
+#define DEFAULT_S  (90 * 86400u)
+#define MOST_S	   (730 * 86400u)
+#define TOKENS_MAX 100 /* of one user, who may be one that only looks */
 
 /* Owners see and end everybody's tokens, users their own. */
 static int64_t whose(const struct sk_call *call)
@@ -29,6 +30,17 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_read(req, arg, do_list, err);
 }
 
+static int check_room(struct sk_call *call, struct sk_err *err)
+{
+	int64_t n = 0;
+	int r = sk_token_count(call->db, call->who->user, &n, err);
+
+	if (r == 0 && n >= TOKENS_MAX)
+		return sk_err_set(err, -EAGAIN, "too-many", "you have %d tokens: revoke one first",
+				  TOKENS_MAX);
+	return r;
+}
+
 static int do_create(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "name", "expires_in_s", NULL };
@@ -44,6 +56,8 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 		r = sk_call_expiry(call, DEFAULT_S, MOST_S, &expires_s, err);
 	if (r == 0)
 		r = sk_secret_new("sku_", secret, &hash, err);
+	if (r == 0)
+		r = check_room(call, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);

@@ -40,6 +40,15 @@ int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_
 	return 1;
 }
 
+int sk_token_count(struct sk_conn *c, int64_t user, int64_t *ret, struct sk_err *err)
+{
+	int r = sk_db_int(c, ret, err,
+			  "SELECT count(*) FROM tokens WHERE user_id = ? AND kind = 'api'", "i",
+			  user);
+
+	return SK_MIN(r, 0);
+}
+
 #define TOKEN_COLUMNS                                                  \
 	"t.uid AS id, t.name AS name, t.kind AS kind, u.name AS user," \
 	" t.created_s AS created_s, t.expires_s AS expires_s"          \

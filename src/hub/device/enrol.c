@@ -49,10 +49,12 @@ static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *
 
 	*deployment = 0;
 	if (a->token) {
-		r = sk_secret_hash(a->token, &hash);
+		r = sk_secret_hash(a->token, &hash) < 0
+			    ? 0
+			    : sk_enrolment_use(call->db, &hash, sk_wall_s(), &e, err);
+		if (r < 0)
+			return r;
 		if (r == 0)
-			r = sk_enrolment_use(call->db, &hash, sk_wall_s(), &e, err);
-		if (r <= 0)
 			return sk_err_set(err, -EPERM, "forbidden",
 					  "the enrolment token is unknown, expired, revoked or "
 					  "used up");
