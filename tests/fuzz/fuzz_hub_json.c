@@ -16,6 +16,9 @@ static void read_body(const json_t *body)
 {
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_asking a = { 0 };
+	struct sk_crl_report crls[SK_CRLS_MAX];
+	uint64_t version = 0;
+	size_t n = 0;
 	struct sk_report rep = { 0 };
 
 	if (sk_asking_read(body, &a, &err) == 0 &&
@@ -25,6 +28,9 @@ static void read_body(const json_t *body)
 		(void)sk_proof_verify(a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature,
 				      &err);
 	sk_asking_done(&a);
+	(void)sk_crl_reports_read(body, crls, &n, &version, &err);
+	if (n > SK_CRLS_MAX && err.code == 0)
+		abort();
 	if (sk_report_read(body, &rep, &err) == 0 && !sk_job_reportable(rep.step))
 		abort();
 }

@@ -160,13 +160,48 @@ def test_devices_by_hand(desk):
     assert d.ask('PUT', '/inventory', {'kernel': '6.1'}).status == 204
     assert json.loads(desk.ok('device', 'inventory', 'foot'))['inventory']['kernel'] == '6.1'
     assert d.ask('POST', '/logs', {'capsule': 'web', 'text': 'hello\x1b[2J\n'}).status == 204
-    assert desk.ok('logs', 'foot') == 'hello[2J\n'
+    assert desk.ok('logs', 'foot') == 'hello [2J\n'
     desk.ok('device', 'block', 'foot')
     assert d.session().status == 403
     desk.ok('device', 'delete', 'foot')
     r = desk.run('device', 'show', 'foot')
     assert r.returncode == 3 and 'no device' in r.stderr
     desk.ok('deployment', 'delete', 'station/lab')
+
+
+def test_no_device_commands_a_terminal(desk):
+    """Escape sequences also in their one-character form, and letters that turn the direction of text."""
+    d = Device(desk.hub, desk.home, 'loud')
+    assert d.enrol().status == 202
+    desk.ok('device', 'accept', 'loud', 'station/field')
+    assert d.session().status == 200
+    evil = '\x1b[2J\u009b2J\u202etxt\x7f'
+    assert d.ask('POST', '/logs', {'capsule': 'web', 'text': evil + '\n'}).status == 204
+    assert d.ask('PUT', '/inventory', {'kernel': evil}).status == 204
+    bad = set('\x1b\u009b\u202e\x7f')
+    assert not bad & set(desk.ok('logs', 'loud')) and desk.ok('logs', 'loud').endswith('\n')
+    job = desk.json('device', 'upgrade', 'loud', '1.0.0')['id']
+    d.report(job, 'failed', reason=evil)
+    for argv in (('job', 'show', job), ('job', 'list'), ('device', 'show', 'loud'), ('device', 'list')):
+        assert not bad & set(desk.ok(*argv)), argv
+    assert json.loads(desk.ok('device', 'inventory', 'loud'))['inventory']['kernel'] == evil, 'programs get it as it is'
+    import pty
+    main, side = pty.openpty()
+    r = subprocess.Popen([SKERRY, 'hub', 'device', 'inventory', 'loud'], env=desk.env, stdin=subprocess.DEVNULL, stdout=side, stderr=side)
+    os.close(side)
+    shown = b''
+    while True:
+        try:
+            chunk = os.read(main, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(main)
+    assert r.wait(60) == 0 and b'kernel' in shown
+    assert not {'\x1b', '\u009b', '\u202e'} & set(shown.decode())
+    desk.ok('device', 'delete', 'loud')
 
 
 def test_people_and_programs(desk):
