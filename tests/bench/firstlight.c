@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 /*
  * The program that the start benchmarks run: it prints the monotonic clock in nanoseconds as its
  * first act, so that "first output" is read from the output itself, the same for every runtime.
- * With an argument it then stays until SIGTERM, and prints the clock once more as its last act.
+ *
+ *   firstlight                   prints, ends
+ *   firstlight stay              prints, stays until SIGTERM, prints "end" and the clock as its last act
+ *   firstlight then PROGRAM ...  prints, becomes PROGRAM: the clock just before a peer starts
  */
 static int print_clock(const char *word)
 {
@@ -22,7 +26,7 @@ static int print_clock(const char *word)
 	return write(STDOUT_FILENO, line, (size_t)n) == n ? 0 : 1;
 }
 
-int main(int argc, char **argv)
+static int stay(void)
 {
 	sigset_t set;
 	int sig;
@@ -32,8 +36,19 @@ int main(int argc, char **argv)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	if (print_clock("") != 0)
 		return 1;
-	if (argc < 2)
-		return 0;
 	(void)sigwait(&set, &sig);
 	return print_clock("end ");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "stay") == 0)
+		return stay();
+	if (print_clock("") != 0)
+		return 1;
+	if (argc < 3)
+		return 0;
+	(void)execv(argv[2], argv + 2);
+	perror(argv[2]);
+	return 1;
 }

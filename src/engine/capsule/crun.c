@@ -313,12 +313,17 @@ char *crun_path_variable(void)
 	return sk_asprintf("PATH=%s", path ? path : "/usr/bin:/bin");
 }
 
-static int launch(struct crun_unit *c, int sync_w, struct sk_err *err)
+/*
+ * conmon waits for a word on the pipe @go_r before it does anything but load, so that this takes place
+ * while the bundle is being made. Killed or left alone before the word it has made nothing.
+ */
+static int launch(struct crun_unit *c, int sync_w, int go_r, struct sk_err *err)
 {
 	_cleanup_strv_ char **args = NULL;
 	_cleanup_free_ char *path = crun_path_variable();
-	const char *env[] = { path, "_OCI_SYNCPIPE=3", NULL };
-	struct sk_child_spec spec = SK_CHILD_SPEC(.fds = &sync_w, .n_fds = 1, .env = env);
+	const char *env[] = { path, "_OCI_SYNCPIPE=3", "_OCI_STARTPIPE=4", NULL };
+	const int fds[] = { sync_w, go_r };
+	struct sk_child_spec spec = SK_CHILD_SPEC(.fds = fds, .n_fds = 2, .env = env);
 
 	if (!path || conmon_args(c, &args) < 0)
 		return sk_err_oom(err);
@@ -326,30 +331,53 @@ static int launch(struct crun_unit *c, int sync_w, struct sk_err *err)
 	return sk_child_watch(c->u->env->event, &spec, 0, 0, on_launched, c, &c->child, err);
 }
 
+static int make_pipe(int ret[2], int flags, struct sk_err *err)
+{
+	if (pipe2(ret, O_CLOEXEC | flags) < 0)
+		return sk_err_set(err, -errno, "child-failed", "cannot make a pipe: %s",
+				  strerror(errno));
+	return 0;
+}
+
+static int listen_for_result(struct crun_unit *c, int *ret_sync_w, struct sk_err *err)
+{
+	sd_event *event = c->u->env->event;
+	int p[2], r = make_pipe(p, O_NONBLOCK, err);
+
+	if (r < 0)
+		return r;
+	c->sync_fd = p[0];
+	*ret_sync_w = p[1];
+	r = sd_event_add_io(event, &c->sync_source, c->sync_fd, EPOLLIN, on_sync, c);
+	if (r >= 0)
+		r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC,
+					       CREATE_TIMEOUT_MS * 1000ull, 0, on_create_timeout,
+					       c);
+	return r < 0 ? sk_err_set(err, r, "internal", "event loop: %s", strerror(-r)) : 0;
+}
+
 static int crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
 {
 	struct crun_unit *c = u->priv;
-	_cleanup_close_ int sync_w = -1;
-	int p[2], r;
+	_cleanup_close_ int sync_w = -1, go_w = -1, go_r = -1;
+	int go[2], r;
 
 	reset(c);
-	r = sk_bundle_make(u, err);
+	r = listen_for_result(c, &sync_w, err);
+	if (r == 0)
+		r = make_pipe(go, 0, err);
 	if (r < 0)
 		return r;
-	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
-		return sk_err_set(err, -errno, "child-failed", "cannot make a pipe: %s",
-				  strerror(errno));
-	c->sync_fd = p[0];
-	sync_w = p[1];
-	r = sd_event_add_io(u->env->event, &c->sync_source, c->sync_fd, EPOLLIN, on_sync, c);
-	if (r >= 0)
-		r = sd_event_add_time_relative(u->env->event, &c->timer, CLOCK_MONOTONIC,
-					       CREATE_TIMEOUT_MS * 1000ull, 0, on_create_timeout,
-					       c);
-	if (r < 0)
-		return sk_err_set(err, r, "internal", "event loop: %s", strerror(-r));
-	r = launch(c, sync_w, err);
+	go_r = go[0];
+	go_w = go[1];
+	r = launch(c, sync_w, go_r, err);
+	if (r == 0)
+		r = sk_bundle_make(u, err);
+	if (r == 0 && write(go_w, "1", 1) != 1)
+		r = sk_err_set(err, -EIO, "child-failed", "the monitor ended too early");
 	c->launched = r == 0;
+	if (r < 0)
+		sk_child_free(TAKE_PTR(c->child));
 	return r;
 }
 

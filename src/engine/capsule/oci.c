@@ -370,9 +370,10 @@ int sk_oci_config(const struct sk_oci_input *in, json_t **ret, struct sk_err *er
 		r = make_linux(in, &linux_, err);
 	if (r < 0)
 		return r;
-	*ret = json_pack("{ss sO s{ss sb} ss so sO}", "ociVersion", "1.0.2", "process", process,
-			 "root", "path", root, "readonly", (int)!in->app->writable_root, "hostname",
-			 in->app->name, "mounts", make_mounts(in), "linux", linux_);
+	*ret = json_pack("{ss sO s{ss sb} ss so sO s{ss}}", "ociVersion", "1.0.2", "process",
+			 process, "root", "path", root, "readonly", (int)!in->app->writable_root,
+			 "hostname", in->app->name, "mounts", make_mounts(in), "linux", linux_,
+			 "annotations", SK_SECCOMP_ANNOTATION, sk_seccomp_filter);
 	return *ret ? 0 : sk_err_oom(err);
 }
 

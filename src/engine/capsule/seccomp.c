@@ -2,105 +2,15 @@
 #include "engine/capsule/seccomp.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <sys/socket.h>
 
 #include "base/macros.h"
+#include "engine/capsule/seccomp_rules.h"
 #include "io/json.h"
-
-/* Names that an architecture lacks are skipped by the runtime. */
-static const char *const allowed[] = {
-	/* clang-format off */
-	/* files and folders */
-	"access", "chdir", "chmod", "chown", "chown32", "close", "close_range", "copy_file_range",
-	"creat", "dup", "dup2", "dup3", "faccessat", "faccessat2", "fadvise64", "fadvise64_64",
-	"fallocate", "fchdir", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchown32", "fchownat",
-	"fcntl", "fcntl64", "fdatasync", "fgetxattr", "flistxattr", "flock", "fremovexattr",
-	"fsetxattr", "fstat", "fstat64", "fstatat64", "fstatfs", "fstatfs64", "fsync", "ftruncate",
-	"ftruncate64", "futimesat", "getcwd", "getdents", "getdents64", "getxattr", "ioctl",
-	"lchown", "lchown32", "lgetxattr", "link", "linkat", "listxattr", "llistxattr", "_llseek",
-	"lremovexattr", "lseek", "lsetxattr", "lstat", "lstat64", "memfd_create", "mkdir",
-	"mkdirat", "mknod", "mknodat", "newfstatat", "open", "openat", "openat2", "pipe", "pipe2",
-	"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "read", "readahead",
-	"readlink", "readlinkat", "readv", "removexattr", "rename", "renameat", "renameat2",
-	"rmdir", "sendfile", "sendfile64", "setxattr", "splice", "stat", "stat64", "statfs",
-	"statfs64", "statx", "symlink", "symlinkat", "sync", "sync_file_range", "syncfs",
-	"arm_sync_file_range", "sync_file_range2", "tee", "truncate", "truncate64", "umask",
-	"unlink", "unlinkat", "utime", "utimensat", "utimensat_time64", "utimes", "vmsplice",
-	"write", "writev", "landlock_add_rule", "landlock_create_ruleset",
-	"landlock_restrict_self", "cachestat",
-	/* waiting for something to happen */
-	"epoll_create", "epoll_create1", "epoll_ctl", "epoll_ctl_old", "epoll_pwait",
-	"epoll_pwait2", "epoll_wait", "epoll_wait_old", "eventfd", "eventfd2",
-	"inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "io_cancel",
-	"io_destroy", "io_getevents", "io_pgetevents", "io_pgetevents_time64", "io_setup",
-	"io_submit", "_newselect", "poll", "ppoll", "ppoll_time64", "pselect6",
-	"pselect6_time64", "select", "signalfd", "signalfd4", "timerfd_create",
-	"timerfd_gettime", "timerfd_gettime64", "timerfd_settime", "timerfd_settime64",
-	/* memory */
-	"brk", "get_mempolicy", "madvise", "map_shadow_stack", "mbind", "membarrier",
-	"memfd_secret", "mincore", "mlock", "mlock2", "mlockall", "mmap", "mmap2", "mprotect",
-	"mremap", "mseal", "msync", "munlock", "munlockall", "munmap", "pkey_alloc", "pkey_free",
-	"pkey_mprotect", "remap_file_pages", "set_mempolicy", "process_mrelease",
-	/* processes and threads */
-	"arch_prctl", "arm_fadvise64_64", "breakpoint", "cacheflush", "set_tls", "capget",
-	"capset", "execve", "execveat", "exit", "exit_group", "fork", "futex", "futex_requeue",
-	"futex_time64", "futex_wait", "futex_waitv", "futex_wake", "getcpu", "getpgid", "getpgrp",
-	"getpid", "getppid", "getpriority", "getrandom", "getrlimit", "get_robust_list",
-	"getrusage", "getsid", "get_thread_area", "gettid", "ioprio_get", "ioprio_set", "kill",
-	"pause", "pidfd_open", "pidfd_send_signal", "prctl", "prlimit64", "rseq",
-	"sched_getaffinity", "sched_getattr", "sched_getparam", "sched_get_priority_max",
-	"sched_get_priority_min", "sched_getscheduler", "sched_rr_get_interval",
-	"sched_rr_get_interval_time64", "sched_setaffinity", "sched_setattr", "sched_setparam",
-	"sched_setscheduler", "sched_yield", "seccomp", "setpgid", "setpriority", "setrlimit",
-	"set_robust_list", "setsid", "set_thread_area", "set_tid_address", "sysinfo", "tgkill",
-	"times", "tkill", "ugetrlimit", "uname", "vfork", "wait4", "waitid", "waitpid",
-	/* signals */
-	"rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn",
-	"rt_sigsuspend", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_tgsigqueueinfo",
-	"sigaltstack", "signal", "sigpending", "sigprocmask", "sigreturn", "sigaction",
-	"sigsuspend", "restart_syscall",
-	/* time */
-	"alarm", "clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64",
-	"clock_nanosleep", "clock_nanosleep_time64", "getitimer", "gettimeofday", "nanosleep",
-	"setitimer", "time", "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime",
-	"timer_gettime64", "timer_settime", "timer_settime64",
-	/* users and groups, within the capsule's own range */
-	"getegid", "getegid32", "geteuid", "geteuid32", "getgid", "getgid32", "getgroups",
-	"getgroups32", "getresgid", "getresgid32", "getresuid", "getresuid32", "getuid",
-	"getuid32", "setfsgid", "setfsgid32", "setfsuid", "setfsuid32", "setgid", "setgid32",
-	"setgroups", "setgroups32", "setregid", "setregid32", "setresgid", "setresgid32",
-	"setresuid", "setresuid32", "setreuid", "setreuid32", "setuid", "setuid32",
-	/* network and messages between processes */
-	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt",
-	"listen", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive",
-	"mq_timedreceive_time64", "mq_timedsend", "mq_timedsend_time64", "mq_unlink", "msgctl",
-	"msgget", "msgrcv", "msgsnd", "recv", "recvfrom", "recvmmsg", "recvmmsg_time64",
-	"recvmsg", "semctl", "semget", "semop", "semtimedop", "semtimedop_time64", "send",
-	"sendmmsg", "sendmsg", "sendto", "setsockopt", "shmat", "shmctl", "shmdt", "shmget",
-	"shutdown", "socketpair",
-	/* clang-format on */
-};
-
-static const char *const refused[] = {
-	/* clang-format off */
-	"acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_adjtime64",
-	"clock_settime", "clock_settime64", "delete_module", "fanotify_init", "finit_module",
-	"fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter",
-	"io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load",
-	"kexec_load", "keyctl", "lookup_dcookie", "modify_ldt", "mount", "mount_setattr", "move_mount",
-	"move_pages", "migrate_pages", "name_to_handle_at", "nfsservctl", "open_by_handle_at",
-	"open_tree", "perf_event_open", "pidfd_getfd", "pivot_root", "process_madvise",
-	"process_vm_readv", "process_vm_writev", "ptrace", "quotactl", "quotactl_fd", "reboot",
-	"request_key", "setdomainname", "sethostname", "setns", "settimeofday", "stime",
-	"swapoff", "swapon", "syslog", "umount", "umount2", "unshare", "userfaultfd", "uselib",
-	"ustat", "vhangup",
-	/* clang-format on */
-};
 
 /*
  * A process that makes a call in another architecture's way is killed. 32-bit ARM programs are
  * common on 64-bit devices; 32-bit x86 ones are not, and their ways in are rarely looked at.
+ * The build names the same to seccomp_compile (meson.build).
  */
 static const char *const architectures[] = {
 #if defined(__x86_64__)
@@ -115,14 +25,16 @@ static const char *const architectures[] = {
 #else
 #error "seccomp: this architecture is not known"
 #endif
+	NULL,
 };
 
-static json_t *names(const char *const *v, size_t n)
+/* @v ends with NULL */
+static json_t *names(const char *const *v)
 {
 	_cleanup_json_ json_t *list = json_array();
 
-	for (size_t i = 0; list && i < n; i++)
-		if (json_array_append_new(list, json_string(v[i])) < 0)
+	for (; list && *v; v++)
+		if (json_array_append_new(list, json_string(*v)) < 0)
 			return NULL;
 	return TAKE_PTR(list);
 }
@@ -132,65 +44,42 @@ static int add(json_t *rules, json_t *rule)
 	return json_array_append_new(rules, rule);
 }
 
-static int add_refusals(json_t *rules)
+static json_t *refuse(json_t *calls, int error)
 {
-	int r = add(rules, json_pack("{so ss si}", "names", names(refused, ARRAY_SIZE(refused)),
-				     "action", "SCMP_ACT_ERRNO", "errnoRet", EPERM));
-
-	/* Its flags lie in memory where no filter can see them; C libraries fall back to clone. */
-	return r < 0 ? r
-		     : add(rules, json_pack("{s[s] ss si}", "names", "clone3", "action",
-					    "SCMP_ACT_ERRNO", "errnoRet", ENOSYS));
+	return json_pack("{so ss si}", "names", calls, "action", "SCMP_ACT_ERRNO", "errnoRet",
+			 error);
 }
 
-/* One call, allowed when its argument @index compares as @op says. */
-static json_t *allow_if(const char *name, int index, const char *op, uint64_t value)
+/* NONE_OF in the words of the OCI: masked by "value" it equals "valueTwo", which is 0. */
+static json_t *allow_if(const struct sk_seccomp_condition *c)
 {
-	return json_pack("{s[s] ss s[{si sI si ss}]}", "names", name, "action", "SCMP_ACT_ALLOW",
-			 "args", "index", index, "value", (json_int_t)value, "valueTwo", 0, "op",
-			 op);
+	static const char *const ops[] = { "SCMP_CMP_EQ", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ" };
+
+	return json_pack("{s[s] ss s[{si sI si ss}]}", "names", c->name, "action", "SCMP_ACT_ALLOW",
+			 "args", "index", 0, "value", (json_int_t)c->value, "valueTwo", 0, "op",
+			 ops[c->test]);
 }
 
-/*
- * Not AF_ALG and AF_VSOCK: the kernel's own cryptography and the way to a hypervisor. The kernel looks at
- * 32 bits, the filter at 64, so what is not meant must be left out, not taken away.
- */
-static int add_sockets(json_t *rules)
+static int add_all(json_t *rules)
 {
-	return add(rules, allow_if("socket", 0, "SCMP_CMP_LT", AF_ALG)) < 0 ||
-			       add(rules, allow_if("socket", 0, "SCMP_CMP_EQ", AF_NFC)) < 0 ||
-			       add(rules, allow_if("socket", 0, "SCMP_CMP_EQ", AF_QIPCRTR)) < 0
-		       ? -1
-		       : 0;
-}
+	int r = add(rules, json_pack("{so ss}", "names", names(sk_seccomp_allowed), "action",
+				     "SCMP_ACT_ALLOW"));
 
-static int add_conditions(json_t *rules)
-{
-	static const uint64_t personas[] = { 0, 8, 0x20000, 0x20008, 0xffffffff };
-	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-				    CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
-
-	if (add(rules, allow_if("clone", 0, "SCMP_CMP_MASKED_EQ", namespaces)) < 0 ||
-	    add_sockets(rules) < 0)
-		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(personas); i++)
-		if (add(rules, allow_if("personality", 0, "SCMP_CMP_EQ", personas[i])) < 0)
-			return -1;
-	return 0;
+	if (r == 0)
+		r = add(rules, refuse(names(sk_seccomp_refused), EPERM));
+	if (r == 0)
+		r = add(rules, refuse(json_pack("[s]", SK_SECCOMP_UNKNOWN), ENOSYS));
+	for (const struct sk_seccomp_condition *c = sk_seccomp_conditions; r == 0 && c->name; c++)
+		r = add(rules, allow_if(c));
+	return r;
 }
 
 json_t *sk_seccomp_profile(void)
 {
-	_cleanup_json_ json_t *rules = json_array();
-	json_t *arch = names(architectures, ARRAY_SIZE(architectures));
+	_cleanup_json_ json_t *rules = json_array(), *arch = names(architectures);
 
-	if (!rules ||
-	    add(rules, json_pack("{so ss}", "names", names(allowed, ARRAY_SIZE(allowed)), "action",
-				 "SCMP_ACT_ALLOW")) < 0 ||
-	    add_refusals(rules) < 0 || add_conditions(rules) < 0) {
-		json_decref(arch);
+	if (!rules || add_all(rules) < 0)
 		return NULL;
-	}
-	return json_pack("{ss si so sO}", "defaultAction", "SCMP_ACT_ERRNO", "defaultErrnoRet",
+	return json_pack("{ss si sO sO}", "defaultAction", "SCMP_ACT_ERRNO", "defaultErrnoRet",
 			 ENOSYS, "architectures", arch, "syscalls", rules);
 }

@@ -10,3 +10,12 @@
  * Return: new reference; NULL without memory
  */
 json_t *sk_seccomp_profile(void);
+
+/**
+ * sk_seccomp_filter - the same, compiled when Skerry was built: base64 of a BPF program
+ * crun loads it as it is when it stands in the annotation below, which spares each start several ms of
+ * compiling. The profile stays in the configuration too, for a runtime that does not know the
+ * annotation: no capsule ever runs without one of them.
+ */
+extern const char sk_seccomp_filter[];
+#define SK_SECCOMP_ANNOTATION "run.oci.seccomp_bpf_data"

@@ -77,7 +77,12 @@ static int create(struct sk_http_req *req, struct sk_daemon *d, struct sk_create
 	app.name = name;
 	r = sk_engine_create(d->engine, &spec, &capsule, err);
 	sk_run_done(&app.run);
-	return r < 0 ? r : reply_created(req, capsule, c);
+	if (r == 0)
+		r = reply_created(req, capsule, c);
+	/* It is made ready while the client comes back for the start; what fails is told then. */
+	if (r == 0)
+		(void)sk_capsule_prepare(capsule, NULL, NULL, err);
+	return r;
 }
 
 int sk_docker_create(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -109,6 +109,10 @@ static void locked_down(void **state)
 	assert_int_equal(json_integer_value(at(c, "linux.uidMappings.0.containerID")), 0);
 	assert_int_equal(json_integer_value(at(c, "linux.gidMappings.0.size")), 65536);
 	assert_int_equal(json_array_size(at(c, "linux.uidMappings")), 1);
+	/* both: the compiled filter, and the profile for a runtime that does not know of it */
+	assert_string_equal(json_string_value(json_object_get(json_object_get(c, "annotations"),
+							      SK_SECCOMP_ANNOTATION)),
+			    sk_seccomp_filter);
 	assert_string_equal(json_string_value(at(c, "linux.seccomp.defaultAction")),
 			    "SCMP_ACT_ERRNO");
 	assert_true(lists(at(c, "linux.maskedPaths"), "/proc/kcore"));
