@@ -140,6 +140,11 @@ static int carry_out(struct sk_capsule *c, enum sk_cap_action action, struct sk_
 	return 0;
 }
 
+static bool arrived(const struct sk_capsule *c, const struct sk_waiter *w)
+{
+	return sk_cap_reached(c->state, w->goal) || (w->early && c->down);
+}
+
 /* End the operations that are through, each with its own result. */
 static void settle(struct sk_capsule *c)
 {
@@ -148,7 +153,7 @@ static void settle(struct sk_capsule *c)
 	while (*at) {
 		struct sk_waiter *w = *at;
 
-		if (!w->failed && !sk_cap_reached(c->state, w->goal)) {
+		if (!w->failed && !arrived(c, w)) {
 			at = &w->next;
 			continue;
 		}
@@ -213,6 +218,7 @@ static void step(struct sk_capsule *c, enum sk_cap_event ev, enum sk_cap_event *
 	sk_debug("capsule %s: %s -> %s", c->app.name, sk_cap_state_name(c->state),
 		 sk_cap_state_name(t->to));
 	c->state = t->to;
+	c->down = t->to == SK_CAP_CLEANING && ev == SK_CAP_EV_DIED && !c->unit.lost;
 	if (c->state == SK_CAP_FAILED)
 		sk_engine_tell(c, "failed");
 	if (carry_out(c, t->action, &err) == 0)

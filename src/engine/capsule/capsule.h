@@ -18,12 +18,14 @@ struct sk_recovery;
 
 /**
  * struct sk_waiter - a caller's operation, until the capsule is where it asked for
+ * @early: it is enough that the capsule is down
  * @note: to tell its end with; there from the start, so that no end is lost
  */
 struct sk_waiter {
 	struct sk_waiter *next;
 	struct sk_note *note;
 	enum sk_cap_goal goal;
+	bool early;
 	sk_engine_done done;
 	void *arg;
 	bool failed;
@@ -53,6 +55,7 @@ struct sk_capsule {
 	enum sk_cap_goal goal;
 	enum sk_cap_event after; /* CLEANED, RETRY or GIVE_UP: how cleaning ends */
 	bool then_run;		 /* a restart: stopped first, then to run */
+	bool down;		 /* none of its processes lives; being cleaned */
 	bool held;		 /* supervision: not to be started again yet */
 	bool unhealthy_kill;	 /* killed because its health check failed */
 	bool stop_told;		 /* "stop" is to be told when it has ended */

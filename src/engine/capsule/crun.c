@@ -70,6 +70,7 @@ static void reset(struct crun_unit *c)
 	sk_buf_done(&c->sync);
 	c->launched = c->synced = c->starting = c->ended = c->cleaning = c->deleted = false;
 	c->u->pid = 0;
+	c->u->lost = false;
 }
 
 static void crun_detach(struct sk_runtime_unit *u)
@@ -125,6 +126,7 @@ static void report_end(struct crun_unit *c)
 	if (crun_read_number(c, "exit", &code) < 0) {
 		kill_pidfd(c->pid_fd, SIGKILL);
 		code = LOST_EXIT_CODE;
+		c->u->lost = true;
 	}
 	cgroup_path(c, path);
 	c->u->events->died(c->u->arg, (int)code,

@@ -94,6 +94,9 @@ int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struc
 /** @grace_ms: UINT64_MAX for the capsule's own; then SIGKILL. A user's stop is not undone by the restart policy. */
 int sk_capsule_stop(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		    struct sk_err *err);
+/** As a stop with its own grace, but done as soon as none of its processes lives; what it held is
+ * given back after that. */
+int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err);
 int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		       struct sk_err *err);
 int sk_capsule_kill(struct sk_capsule *c, int signal, struct sk_err *err);

@@ -10,8 +10,8 @@
 #include "engine/capsule/capsule.h"
 
 /* Remember who waits. @done may be NULL. */
-static int begin(struct sk_capsule *c, enum sk_cap_goal wait_for, sk_engine_done done, void *arg,
-		 struct sk_err *err)
+static int begin(struct sk_capsule *c, enum sk_cap_goal wait_for, bool early, sk_engine_done done,
+		 void *arg, struct sk_err *err)
 {
 	struct sk_waiter *w, **at = &c->waiters;
 
@@ -23,6 +23,7 @@ static int begin(struct sk_capsule *c, enum sk_cap_goal wait_for, sk_engine_done
 		return sk_err_oom(err);
 	}
 	w->goal = wait_for;
+	w->early = early;
 	w->done = done;
 	w->arg = arg;
 	while (*at)
@@ -53,7 +54,7 @@ int sk_capsule_prepare(struct sk_capsule *c, sk_engine_done done, void *arg, str
 		return r;
 	if (c->goal != SK_CAP_WANT_RUNNING)
 		sk_capsule_want(c, SK_CAP_WANT_PREPARED);
-	r = begin(c, SK_CAP_WANT_PREPARED, done, arg, err);
+	r = begin(c, SK_CAP_WANT_PREPARED, false, done, arg, err);
 	if (r == 0)
 		sk_capsule_advance(c);
 	return r;
@@ -67,7 +68,7 @@ int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struc
 		return r;
 	sk_capsule_want(c, SK_CAP_WANT_RUNNING);
 	fresh_start(c);
-	r = begin(c, SK_CAP_WANT_RUNNING, done, arg, err);
+	r = begin(c, SK_CAP_WANT_RUNNING, false, done, arg, err);
 	if (r == 0)
 		sk_capsule_feed(c, c->state == SK_CAP_BACKOFF ? SK_CAP_EV_DUE : SK_CAP_EV_NONE);
 	return r;
@@ -79,7 +80,9 @@ static uint64_t grace(const struct sk_capsule *c, uint64_t grace_ms)
 				      : sk_capsule_own_grace(c);
 }
 
-static int stop(struct sk_capsule *c, uint64_t grace_ms, bool then_run, sk_engine_done done,
+enum stop_kind { STOP, STOP_EARLY, RESTART };
+
+static int stop(struct sk_capsule *c, uint64_t grace_ms, enum stop_kind kind, sk_engine_done done,
 		void *arg, struct sk_err *err)
 {
 	int r = not_going(c, err);
@@ -89,10 +92,11 @@ static int stop(struct sk_capsule *c, uint64_t grace_ms, bool then_run, sk_engin
 	c->grace_ms = grace(c, grace_ms);
 	sk_capsule_want(c, SK_CAP_WANT_STOPPED);
 	c->held = false;
-	c->then_run = then_run;
+	c->then_run = kind == RESTART;
 	if (c->state == SK_CAP_RUNNING || c->state == SK_CAP_STARTING)
 		c->stop_told = true;
-	r = begin(c, then_run ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED, done, arg, err);
+	r = begin(c, kind == RESTART ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED,
+		  kind == STOP_EARLY, done, arg, err);
 	if (r == 0 && c->state == SK_CAP_STOPPING)
 		sk_capsule_set_grace(c);
 	if (r == 0)
@@ -103,7 +107,12 @@ static int stop(struct sk_capsule *c, uint64_t grace_ms, bool then_run, sk_engin
 int sk_capsule_stop(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		    struct sk_err *err)
 {
-	return stop(c, grace_ms, false, done, arg, err);
+	return stop(c, grace_ms, STOP, done, arg, err);
+}
+
+int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err)
+{
+	return stop(c, UINT64_MAX, STOP_EARLY, done, arg, err);
 }
 
 int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
@@ -114,7 +123,7 @@ int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done d
 	if (!sk_cap_live(c->state))
 		return sk_capsule_start(c, done, arg, err);
 	c->backoff = (struct sk_backoff){ 0 };
-	r = stop(c, grace_ms, true, done, arg, err);
+	r = stop(c, grace_ms, RESTART, done, arg, err);
 	if (r == 0)
 		sk_engine_tell(c, "restart");
 	return r;
@@ -152,7 +161,7 @@ int sk_capsule_remove(struct sk_capsule *c, bool force, sk_engine_done done, voi
 				  "%s is running; stop it first, or remove it by force",
 				  c->app.name);
 	sk_capsule_want(c, SK_CAP_WANT_GONE);
-	r = begin(c, SK_CAP_WANT_GONE, done, arg, err);
+	r = begin(c, SK_CAP_WANT_GONE, false, done, arg, err);
 	if (r < 0)
 		return r;
 	sk_capsule_feed(c, c->state == SK_CAP_STOPPING ? SK_CAP_EV_KILL : SK_CAP_EV_NONE);

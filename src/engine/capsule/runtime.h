@@ -82,6 +82,7 @@ struct sk_runtime_unit {
 	struct sk_digest image;
 	unsigned slot;
 	bool user_made, tty, open_stdin;
+	bool lost; /* died without its monitor: processes may live until it is cleaned */
 	pid_t pid; /* of its first process; 0 when there is none */
 	void *priv;
 };

@@ -141,7 +141,7 @@ static int stop_one(struct sk_update *u, const char *id)
 
 	if (!c || !is_live(c))
 		return 0;
-	return started(u, "stop", id, sk_capsule_stop(c, UINT64_MAX, on_stopped, u, &err), &err);
+	return started(u, "stop", id, sk_capsule_end(c, on_stopped, u, &err), &err);
 }
 
 /* The old capsule of the same name, where both could not be there at once. */

@@ -32,7 +32,8 @@ struct fake {
 static struct {
 	struct fake v[UNITS];
 	int prepares, starts, cleans, live_max, ended_execs;
-	bool fail_prepare, fail_create, fail_start, ignore_term;
+	bool fail_prepare, fail_create, fail_start, ignore_term, hold_clean, lose;
+	struct fake *held;
 	enum sk_runtime_found found;
 } fakes;
 
@@ -64,6 +65,7 @@ static int go(sd_event_source *s, void *arg)
 		u->events->started(u->arg, fakes.fail_start ? &failed : NULL);
 	} else if (what == DIE) {
 		f->running = false;
+		u->lost = fakes.lose;
 		u->events->died(u->arg, f->code, false);
 	} else if (what == CLEAN) {
 		f->created = f->running = false;
@@ -139,7 +141,10 @@ static void fake_clean(struct sk_runtime_unit *u)
 	struct fake *f = u->priv;
 
 	fakes.cleans++;
-	later(f, CLEAN);
+	if (fakes.hold_clean)
+		fakes.held = f;
+	else
+		later(f, CLEAN);
 }
 
 static enum sk_runtime_found fake_recover(struct sk_runtime_unit *u, int *ret_code)
@@ -326,6 +331,44 @@ static void life(void **state)
 	assert_string_equal(w->done, "ok ok ok ");
 	assert_string_equal(w->events, "a:create a:start a:die a:stop a:destroy ");
 	assert_null(sk_engine_find(w->e, "a", NULL));
+}
+
+/* For an upgrade: the old one's processes are gone, so the next may start while it is cleaned. */
+static void end_does_not_wait_for_cleaning(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	fakes.hold_clean = true;
+	(void)sk_capsule_stop(c, UINT64_MAX, on_done, w, NULL);
+	(void)sk_capsule_end(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_string_equal(w->done, "ok ");
+	assert_int_equal(live(), 0);
+	assert_int_equal(fakes.cleans, 1);
+	later(fakes.held, CLEAN);
+	settle(w, 5);
+	assert_string_equal(w->done, "ok ok ");
+}
+
+/* Its monitor was killed: nobody knows yet whether the processes are gone. */
+static void end_waits_where_processes_may_live(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	(void)sk_capsule_start(c, NULL, NULL, NULL);
+	settle(w, 5);
+	fakes.hold_clean = fakes.lose = true;
+	(void)sk_capsule_end(c, on_done, w, NULL);
+	settle(w, 5);
+	assert_int_equal(fakes.cleans, 1);
+	assert_string_equal(w->done, "");
+	later(fakes.held, CLEAN);
+	settle(w, 5);
+	assert_string_equal(w->done, "ok ");
 }
 
 static void idempotent(void **state)
@@ -714,6 +757,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(life),
+		T(end_does_not_wait_for_cleaning),
+		T(end_waits_where_processes_may_live),
 		T(idempotent),
 		T(overtaken_operations_are_told),
 		T(failures),

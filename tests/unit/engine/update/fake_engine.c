@@ -265,8 +265,7 @@ int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struc
 	return later(c, "start", SK_CAPSULE_STARTING, SK_CAPSULE_RUNNING, fails, done, arg);
 }
 
-int sk_capsule_stop(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
-		    struct sk_err *err)
+int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err)
 {
 	return later(c, "stop", SK_CAPSULE_STOPPING, SK_CAPSULE_EXITED, false, done, arg);
 }
