@@ -11,12 +11,14 @@ has ended and cleaned up, `crun run` of the new one. In ms, least / median; roun
 usage: downtime.py [ROUNDS]
 """
 import json
+import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
+import time
 
-from lib import crun_bundle, emit, own_view, sh, spread, static_program, workdir  # first: it says where fleet is
+from lib import crun_bundle, emit, own_view, sh, spread, static_program, workdir
 from fleet import Fleet, wait_for
 
 
@@ -78,6 +80,8 @@ class Crun:
     def run(self, name):
         p = subprocess.Popen(['crun', 'run', name], cwd=self.bundle, stdout=subprocess.PIPE, text=True)
         p.stdout.readline()
+        while not pathlib.Path('/run/crun', name, 'status').exists():  # crun kill needs it, and the program is quicker
+            time.sleep(0.01)
         return p
 
     def end(self, p, name):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks share: a device without a hub, crun bundles, peers, and the table."""
+import array
 import contextlib
 import http.client
 import json
@@ -164,8 +165,32 @@ def memory_kib(pid):
     return int(rows['Rss'].split()[0]), int(rows['Pss'].split()[0])
 
 
+def pages_of(pid):
+    """Numbers of the page frames that a process has mapped; needs root."""
+    pages = set()
+    with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/pagemap', 'rb', buffering=0) as pagemap:
+        for line in maps:
+            start, end = (int(x, 16) >> 12 for x in line.split()[0].split('-'))
+            for at in range(start, end, 1 << 16):
+                with contextlib.suppress(OSError, OverflowError):  # [vsyscall]
+                    entries = array.array('Q', os.pread(pagemap.fileno(), min(end - at, 1 << 16) * 8, at * 8))
+                    pages.update(e & (1 << 55) - 1 for e in entries if e >> 63)
+    pages.discard(0)
+    return pages
+
+
+def distinct_kib(pids):
+    """Memory of some processes in which each page counts once, whoever else on the machine maps it."""
+    return len(set().union(*map(pages_of, pids))) * 4
+
+
 def spread(values):
     return f'{min(values):.2f} / {statistics.median(values):.2f}'
+
+
+def note(text):
+    """One line below the table."""
+    print(json.dumps({'note': text}), flush=True)
 
 
 def emit(figure, ours, peer, ratio, aim, met):

@@ -7,8 +7,8 @@ interface received from just before the roll-out until its end: images, releases
 """
 import os
 
+from lib import emit, own_view, workdir
 from fleet import Fleet
-from lib import emit, workdir
 
 SIZE = 8 << 20
 
@@ -22,6 +22,7 @@ def received(device):
 
 
 def main():
+    own_view()
     names = ('one', 'two', 'three')
     with workdir() as work, Fleet(work / 'fleet') as fleet:
         # What does not compress: the figure is about what moves, not about compression.
