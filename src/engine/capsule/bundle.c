@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/capsule/idmap.h"
+#include "engine/capsule/image_mount.h"
 #include "engine/capsule/oci.h"
 #include "engine/capsule/rootfs.h"
 #include "io/image/head.h"
@@ -48,13 +49,16 @@ static int mount_image(const struct sk_runtime_unit *u, const struct sk_rootfs *
 {
 	_cleanup_(sk_image_info_freep) struct sk_image_info *info = NULL;
 	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
 	uint64_t size;
 	int r;
 
 	r = sk_store_image_fd(u->env->store, &u->image, &fd, &size, err);
 	if (r == 0)
 		r = read_info(fd, size, &info, err);
-	return r < 0 ? r : sk_rootfs_mount_image(root, fd, info, err);
+	if (r == 0)
+		r = sk_image_mount_get(u->env->run_dir, &u->image, fd, info, path, err);
+	return r < 0 ? r : sk_rootfs_mount_image(root, path, err);
 }
 
 static bool exists_in(int root_fd, const char *path)

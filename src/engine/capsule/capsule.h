@@ -144,6 +144,8 @@ void sk_engine_tell(struct sk_capsule *c, const char *event);
 void sk_engine_end_waiter(struct sk_capsule *c, struct sk_waiter *w);
 /** Take @c off the list; it is freed once all about it has been told. */
 void sk_engine_forget(struct sk_capsule *c);
+/** Unmount the images that no capsule has any more. */
+void sk_engine_sweep_images(struct sk_engine *e);
 int sk_engine_add(struct sk_engine *e, struct sk_capsule *c);
 /** Paths and folders of a capsule whose id and slot are set. 0 or -ENOMEM */
 int sk_engine_set_paths(struct sk_capsule *c);

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "engine/capsule/app.h"
 #include "engine/capsule/capsule.h"
+#include "engine/capsule/image_mount.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
 #define LOG_MAX_DEFAULT	     (UINT64_C(1) << 20)
@@ -132,6 +133,21 @@ void sk_engine_end_waiter(struct sk_capsule *c, struct sk_waiter *w)
 	note(c, NULL, w);
 }
 
+static bool has_image(void *arg, const struct sk_digest *digest)
+{
+	const struct sk_engine *e = arg;
+
+	for (size_t i = 0; i < e->n; i++)
+		if (sk_digest_equal(&e->v[i]->image.digest, digest))
+			return true;
+	return false;
+}
+
+void sk_engine_sweep_images(struct sk_engine *e)
+{
+	sk_image_mount_sweep(e->run_dir, has_image, e);
+}
+
 void sk_engine_forget(struct sk_capsule *c)
 {
 	struct sk_engine *e = c->e;
@@ -145,6 +161,7 @@ void sk_engine_forget(struct sk_capsule *c)
 			e->n--;
 			break;
 		}
+	sk_engine_sweep_images(e);
 	/* The last note about it frees it. */
 	note(c, NULL, NULL);
 }
@@ -469,6 +486,7 @@ static int make_dirs(struct sk_engine *e, const struct sk_engine_config *config,
 		r = sk_err_set(err, -errno, "io", "cannot close %s: %s", e->volume_dir,
 			       strerror(errno));
 	r = r ?: make_sub(e->run_dir, "capsules", 0711, err);
+	r = r ?: make_sub(e->run_dir, "images", 0700, err);
 	r = r ?: make_sub(e->run_dir, "records", 0700, err);
 	r = r ?: make_sub(e->run_dir, "crun", 0711, err);
 	return r ?: check_reachable(e->run_dir, err);

@@ -322,5 +322,6 @@ int sk_engine_recover(struct sk_engine *e, struct sk_err *err)
 	if (e->n > 1)
 		qsort(e->v, e->n, sizeof(*e->v), by_age);
 	sk_log_clear(e);
+	sk_engine_sweep_images(e);
 	return go_on(e) < 0 ? sk_err_oom(err) : 0;
 }

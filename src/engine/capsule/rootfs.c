@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "engine/capsule/fs_mount.h"
 #include "engine/capsule/idmap.h"
-#include "engine/capsule/loop.h"
 
 #define MOUNTINFO_MAX (16u << 20)
 #define UMOUNT_ROUNDS 1024
@@ -46,66 +46,9 @@ static int make_dir(char buf[static PATH_MAX], const char *dir, const char *name
 	return r;
 }
 
-static int fsctx_set(int ctx, unsigned cmd, const char *key, const char *value)
-{
-	return syscall(SYS_fsconfig, ctx, cmd, key, value, 0) < 0 ? -errno : 0;
-}
-
-/* Key and value pairs up to a NULL; options without a value have "". */
-static int fs_mount(const char *type, const char *const *options, uint64_t attr)
-{
-	_cleanup_close_ int ctx = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
-	int r = ctx < 0 ? -errno : 0, fd;
-
-	for (; r == 0 && options[0]; options += 2)
-		r = *options[1] ? fsctx_set(ctx, FSCONFIG_SET_STRING, options[0], options[1])
-				: fsctx_set(ctx, FSCONFIG_SET_FLAG, options[0], NULL);
-	if (r == 0)
-		r = fsctx_set(ctx, FSCONFIG_CMD_CREATE, NULL, NULL);
-	if (r < 0)
-		return r;
-	fd = (int)syscall(SYS_fsmount, ctx, FSMOUNT_CLOEXEC, attr);
-	return fd < 0 ? -errno : fd;
-}
-
 #define IMAGE_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
-static int mount_loop(int image_fd, const struct sk_image_info *info)
-{
-	const char *type = info->type == SK_ROOTFS_EROFS ? "erofs" : "squashfs";
-	_cleanup_close_ int loop = -1;
-	char path[32];
-
-	loop = sk_loop_attach(image_fd, info->rootfs_offset, info->rootfs_size, path);
-	if (loop < 0)
-		return loop;
-	return fs_mount(type, (const char *const[]){ "source", path, "ro", "", NULL }, IMAGE_ATTR);
-}
-
-/* Newer kernels mount erofs from a file at an offset: no loop device, no second cache. */
-static int mount_erofs_file(int image_fd, const struct sk_image_info *info)
-{
-	char source[64], offset[32];
-
-	(void)snprintf(source, sizeof(source), "/proc/self/fd/%d", image_fd);
-	(void)snprintf(offset, sizeof(offset), "%llu", (unsigned long long)info->rootfs_offset);
-	return fs_mount(
-		"erofs",
-		(const char *const[]){ "source", source, "fsoffset", offset, "ro", "", NULL },
-		IMAGE_ATTR);
-}
-
-static int set_idmap(int mount_fd, int userns_fd)
-{
-	struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd };
-
-	if (syscall(SYS_mount_setattr, mount_fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
-		return -errno;
-	return 0;
-}
-
-int sk_rootfs_mount_image(const struct sk_rootfs *r, int image_fd, const struct sk_image_info *info,
-			  struct sk_err *err)
+int sk_rootfs_mount_image(const struct sk_rootfs *r, const char *image, struct sk_err *err)
 {
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
@@ -114,18 +57,13 @@ int sk_rootfs_mount_image(const struct sk_rootfs *r, int image_fd, const struct 
 	e = make_dir(path, r->dir, "rootfs");
 	if (e < 0)
 		return fail(err, e, "make", path);
-	if (info->type == SK_ROOTFS_EROFS)
-		fd = mount_erofs_file(image_fd, info);
-	if (fd < 0)
-		fd = mount_loop(image_fd, info);
-	if (fd < 0)
-		return sk_err_set(err, fd, "bad-image", "cannot mount the image%s%s: %s",
-				  info->name ? " " : "", info->name ? info->name : "",
-				  strerror(-fd));
-	e = r->userns_fd >= 0 ? set_idmap(fd, r->userns_fd) : 0;
-	if (e < 0)
-		sk_debug("ids of this file system cannot be mapped: %s", strerror(-e));
-	e = sk_mount_attach(fd, path);
+	if (r->userns_fd >= 0)
+		fd = sk_idmap_clone(AT_FDCWD, image, r->userns_fd, 0);
+	if (fd < 0) {
+		sk_debug("ids of this file system cannot be mapped: %s", strerror(-fd));
+		fd = sk_idmap_clone(AT_FDCWD, image, -1, 0);
+	}
+	e = fd < 0 ? fd : sk_mount_attach(fd, path);
 	return e < 0 ? fail(err, e, "mount at", path) : 0;
 }
 
@@ -224,7 +162,7 @@ static int make_skel(const struct sk_rootfs *r, const char *root, char *const *t
 /* The overlay goes over its own lower layer: the path is resolved before it is covered. */
 static int mount_overlay(const char *const *options, uint64_t attr, const char *root)
 {
-	_cleanup_close_ int fd = fs_mount("overlay", options, attr);
+	_cleanup_close_ int fd = sk_fs_mount("overlay", options, attr);
 
 	return fd < 0 ? fd : sk_mount_attach(fd, root);
 }
@@ -369,7 +307,7 @@ int sk_rootfs_make_devices(const struct sk_rootfs *r, const struct sk_app *app,
 	if (app->n_devices == 0)
 		return 0;
 	e = make_dir(dir, r->dir, "dev");
-	fd = e < 0 ? e : fs_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	fd = e < 0 ? e : sk_fs_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	e = fd < 0 ? fd : sk_mount_attach(fd, dir);
 	if (e < 0)
 		return fail(err, e, "mount device nodes at", dir);

@@ -6,7 +6,6 @@
 
 #include "base/err.h"
 #include "engine/capsule/user.h"
-#include "model/image.h"
 #include "model/manifest.h"
 
 /*
@@ -34,12 +33,11 @@ struct sk_rootfs {
 
 /**
  * sk_rootfs_mount_image() - mount the root file system of an image at rootfs/, read-only
- * @image_fd: the whole image file
+ * @image: where it is mounted already, from sk_image_mount_get()
  * A file system that the kernel cannot show with mapped ids is mounted as it is: then the image's
  * files belong to nobody inside, and only what everybody may read can be read.
  */
-int sk_rootfs_mount_image(const struct sk_rootfs *r, int image_fd, const struct sk_image_info *info,
-			  struct sk_err *err);
+int sk_rootfs_mount_image(const struct sk_rootfs *r, const char *image, struct sk_err *err);
 
 /**
  * sk_rootfs_add_layers() - a writable layer, or folders that are missing as mount points

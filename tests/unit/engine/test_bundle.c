@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "engine/capsule/bundle.h"
+#include "engine/capsule/image_mount.h"
 #include "engine/capsule/rootfs.h"
 #include "io/sys/child.h"
 #include "model/image.h"
@@ -128,7 +129,10 @@ static int setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/store", w->dir);
 	assert_int_equal(sk_store_open(path, &w->store, NULL), 0);
 	(void)snprintf(w->unit_dir, sizeof(w->unit_dir), "%s/unit", w->dir);
+	(void)snprintf(path, sizeof(path), "%s/images", w->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
 	w->env = (struct sk_runtime_env){ .store = w->store,
+					  .run_dir = strdup(w->dir),
 					  .volume_dir = strdup(w->dir),
 					  .uid_base = 1000000,
 					  .cgroup.v2 = true };
@@ -156,6 +160,7 @@ static int teardown(void **state)
 		sk_store_close(w->store);
 		assert_int_equal(sk_rm_rf(AT_FDCWD, w->dir), 0);
 	}
+	free(S(w->env.run_dir));
 	free(S(w->env.volume_dir));
 	free(S(w->unit.upper_dir));
 	free(w);
@@ -179,9 +184,15 @@ static bool mounted(const char *dir)
 	return strstr(text, dir) != NULL;
 }
 
+static bool unused(void *arg, const struct sk_digest *digest)
+{
+	return false;
+}
+
 static void undo(struct world *w)
 {
 	assert_int_equal(sk_rootfs_umount(w->unit_dir), 0);
+	sk_image_mount_sweep(w->dir, unused, NULL);
 	assert_false(mounted(w->dir));
 	assert_int_equal(sk_rm_rf(AT_FDCWD, w->unit_dir), 0);
 }
@@ -207,6 +218,87 @@ static void made_and_undone(void **state)
 	assert_true(S_ISCHR(st.st_mode));
 	assert_int_equal(st.st_mode & 0777, 0660);
 	assert_int_equal(fds, open_fds());
+	undo(w);
+}
+
+/* How many lines of the mount table have a mount point that begins so */
+static int mounts_below(const char *dir, const char *name)
+{
+	_cleanup_free_ char *text = NULL;
+	char start[160], path[512];
+	int n = 0;
+
+	(void)snprintf(start, sizeof(start), "%s/%s", dir, name);
+	assert_int_equal(sk_file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &text, NULL), 0);
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		n += strncmp(sk_mountinfo_path(line, path, sizeof(path)), start, strlen(start)) ==
+		     0;
+	return n;
+}
+
+static bool used(void *arg, const struct sk_digest *digest)
+{
+	return sk_digest_equal(digest, arg);
+}
+
+static struct sk_runtime_unit second_unit(const struct world *w, char dir[static 96])
+{
+	struct sk_runtime_unit u = w->unit;
+
+	(void)snprintf(dir, 96, "%s/second", w->dir);
+	u.dir = dir;
+	return u;
+}
+
+static void image_is_mounted_once(void **state)
+{
+	struct world *w = *state;
+	struct sk_runtime_unit second;
+	char dir[96];
+
+	if (!w->store)
+		skip();
+	second = second_unit(w, dir);
+	assert_int_equal(sk_bundle_make(&w->unit, NULL), 0);
+	assert_int_equal(sk_bundle_make(&second, NULL), 0);
+	assert_int_equal(mounts_below(w->dir, "images/"), 1);
+	/* It stays for as long as a capsule has it, also one that is not mounted. */
+	assert_int_equal(sk_rootfs_umount(w->unit_dir), 0);
+	assert_int_equal(sk_rootfs_umount(dir), 0);
+	sk_image_mount_sweep(w->dir, used, &w->unit.image);
+	assert_int_equal(mounts_below(w->dir, "images/"), 1);
+	undo(w);
+}
+
+/* A damaged image that was fetched again: a capsule gets the good file, not the mount of the bad one. */
+static void another_file_is_another_mount(void **state)
+{
+	struct world *w = *state;
+	struct sk_runtime_unit second;
+	char dir[96], from[256], to[256];
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+	size_t len;
+
+	if (!w->store)
+		skip();
+	second = second_unit(w, dir);
+	assert_int_equal(sk_bundle_make(&w->unit, NULL), 0);
+	(void)snprintf(from, sizeof(from), "%s/store/images/%s", w->dir,
+		       SK_DIGEST_STR(&w->unit.image));
+	(void)snprintf(to, sizeof(to), "%s/copy", w->dir);
+	assert_int_equal(sk_file_read(AT_FDCWD, from, 1 << 20, &data, &len), 0);
+	assert_int_equal(sk_file_write(AT_FDCWD, to, data, len, 0444), 0);
+	assert_int_equal(rename(to, from), 0);
+	assert_int_equal(sk_bundle_make(&second, NULL), 0);
+	assert_int_equal(mounts_below(w->dir, "images/"), 1);
+	assert_int_equal(stat(from, &st), 0);
+	(void)snprintf(to, sizeof(to), "images/%s.%llu", SK_DIGEST_STR(&w->unit.image),
+		       (unsigned long long)st.st_ino);
+	assert_int_equal(mounts_below(w->dir, to), 1);
+	/* The first one, which runs from the old file, still has it. */
+	assert_int_equal(mounts_below(w->unit_dir, "rootfs"), 2);
+	assert_int_equal(sk_rootfs_umount(dir), 0);
 	undo(w);
 }
 
@@ -247,6 +339,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(made_and_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_step_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(image_is_mounted_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_file_is_another_mount, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
