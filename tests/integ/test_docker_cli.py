@@ -75,6 +75,28 @@ def test_life(m, web):
     m.until(lambda: m.docker('inspect', '-f', '{{.State.ExitCode}}', web) == '137')
 
 
+def capsule_state(m, name):
+    return next(c['state'] for c in json.loads(m.request('GET', '/skerry/v1/capsules')[1]) if c['name'] == name)
+
+
+def test_created_lies_ready(m):
+    m.docker('create', '--name', 'ready', '--network', 'none', 'demo:1')
+    m.until(lambda: capsule_state(m, 'ready') == 'prepared')
+    assert m.docker('inspect', '-f', '{{.State.Status}} {{.State.Running}}', 'ready') == 'created false'
+    assert m.docker('ps', '-q') == '' and m.docker('logs', 'ready') == ''
+    m.docker('start', 'ready')
+    m.until(lambda: 'tick 1' in m.docker('logs', 'ready'))
+    m.docker('rm', '-f', 'ready')
+
+
+def test_what_cannot_be_made_ready_is_told_by_start(m):
+    m.docker('create', '--name', 'odd', '--network', 'none', '--user', 'stranger', 'demo:1')
+    for _ in range(2):
+        assert 'stranger' in m.docker('start', 'odd', ok=False)
+    assert capsule_state(m, 'odd') == 'created'
+    m.docker('rm', 'odd')
+
+
 def test_logs(m, web):
     m.until(lambda: 'tick 3' in m.docker('logs', web))
     assert m.docker('logs', '--tail', '1', web).startswith('tick')
