@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -19,6 +20,7 @@
 #include "engine/capsule/capsule.h"
 
 #define LOST_EXIT_CODE 137 /* nobody saw how it ended */
+#define RECORD_NEW     ".json.new"
 
 static bool is_id(const char *name)
 {
@@ -255,6 +257,22 @@ static int clean_rest(struct sk_engine *e, const char *id)
 	return 0;
 }
 
+/* Records that were being written as the daemon was killed: whole or not, the old ones count. */
+static int clean_half_records(struct sk_engine *e)
+{
+	_cleanup_free_ char *dir = sk_asprintf("%s/records", e->run_dir);
+	_cleanup_strv_ char **ids = NULL;
+	int r = dir ? list_ids(dir, RECORD_NEW, &ids) : -ENOMEM;
+
+	SK_STRV_FOREACH (id, ids) {
+		_cleanup_free_ char *path = sk_asprintf("%s/%s" RECORD_NEW, dir, *id);
+
+		if (path)
+			(void)unlink(path);
+	}
+	return r;
+}
+
 static int clean_rests(struct sk_engine *e)
 {
 	_cleanup_free_ char *dir = sk_asprintf("%s/capsules", e->run_dir);
@@ -315,6 +333,7 @@ int sk_engine_recover(struct sk_engine *e, struct sk_err *err)
 		if (r == 0)
 			r = load_one(e, *id, err);
 	r = r < 0 ? r : load_strays(e, err);
+	r = r < 0 ? r : clean_half_records(e);
 	r = r < 0 ? r : clean_rests(e);
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot read the capsules' records: %s",

@@ -752,6 +752,20 @@ static void damaged_record_harms_no_other(void **state)
 	assert_non_null(sk_engine_find(w->e, "b", NULL));
 }
 
+/* The daemon was killed as it wrote the first record of a capsule: nothing of it stays. */
+static void half_record_goes(void **state)
+{
+	struct world *w = *state;
+	struct sk_digest d = { .bytes = { 7 } };
+	char path[256];
+
+	sk_engine_free(w->e);
+	(void)snprintf(path, sizeof(path), "%s/run/records/%s.json.new", w->dir, SK_DIGEST_STR(&d));
+	assert_int_equal(sk_file_write(AT_FDCWD, path, "{\"form", 6, 0600), 0);
+	open_world(w);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -775,6 +789,7 @@ int main(void)
 		T(names_and_ids),
 		T(hostile_specs),
 		T(damaged_record_harms_no_other),
+		T(half_record_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
