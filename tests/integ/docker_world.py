@@ -76,6 +76,11 @@ def docker_archive(path, tag, layer_names=(), big=b''):
         add(tar, 'manifest.json', json.dumps([{'Config': name, 'RepoTags': [tag], 'Layers': ['layer.tar']}]).encode())
 
 
+def status_of(pid):
+    lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
+    return dict(line.split(':\t', 1) for line in lines if ':\t' in line)
+
+
 class Machine:
     """A mount namespace with a disk of its own and, in it, the daemon."""
 
@@ -104,6 +109,10 @@ class Machine:
     def inside(self, path):
         """A path of the namespace, to be looked at from here."""
         return pathlib.Path(f'/proc/{self.space.pid}/root{self.dir}') / path
+
+    def children(self):
+        """Of the daemon: capsules' monitors belong to others."""
+        return [int(p) for p in pathlib.Path(f'/proc/{self.daemon.pid}/task/{self.daemon.pid}/children').read_text().split()]
 
     def works(self):
         """What is left of children's work."""

@@ -3,13 +3,16 @@
 
 The CLI is taken from PATH, or from SKERRY_DOCKER_CLI (another version's path).
 """
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 
 import pytest
 
-from docker_world import DOCKER, Machine, docker_archive, missing
+from docker_world import DOCKER, Machine, docker_archive, missing, status_of
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or '')
 
@@ -190,6 +193,42 @@ def test_hostile_archive(m, name):
     m.docker('load', '-i', m.dir / 'cut.tar', ok=False)
     assert m.docker('images', '-q') == before
     m.until(lambda: not m.works(), 'an empty work folder')
+
+
+def unmounting(m):
+    """The child that unmounts a capsule, stopped; None when it was too quick."""
+    with contextlib.suppress(OSError, KeyError):
+        for pid in m.children():
+            if status_of(pid)['CapEff'] == '000000000020000a':
+                os.kill(pid, signal.SIGSTOP)
+                m.until(lambda pid=pid: status_of(pid)['State'][0] == 'T', 'a stop')
+                return pid
+    return None
+
+
+def test_the_loop_is_free_while_a_capsule_is_unmounted(m):
+    """An overlay's unmounting waits for the whole disk."""
+    for _ in range(50):
+        m.docker('run', '-d', '--name', 'leaving', '--network', 'none', 'demo:1')
+        # Whatever waits to be written makes it longer.
+        (m.inside('state') / 'dirt').write_bytes(bytes(100 << 20))
+        remove = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'rm', '-f', 'leaving'], stdout=subprocess.PIPE)
+        child = None
+        while child is None and remove.poll() is None:
+            child = unmounting(m)
+        if child:
+            break
+        remove.communicate()
+    (m.inside('state') / 'dirt').unlink()
+    assert child, 'it was never seen'
+    assert m.request('GET', '/_ping')[1] == b'OK'
+    assert m.request('GET', '/skerry/v1/status')[0] == 200
+    m.docker('run', '-d', '--name', 'coming', '--network', 'none', 'demo:1')
+    m.docker('rm', '-f', 'coming')
+    assert remove.poll() is None and m.docker('ps', '-aq', '--filter', 'name=leaving') != ''
+    os.kill(child, signal.SIGCONT)
+    assert remove.communicate()[0] == b'leaving\n'
+    assert m.docker('ps', '-aq', '--filter', 'name=leaving') == ''
 
 
 def ask_as(m, uid, path):

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from docker_world import Machine, docker_archive, missing
+from docker_world import Machine, docker_archive, missing, status_of
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or '')
 
@@ -31,7 +31,7 @@ def m():
 def clean(m):
     """Each test leaves no work folder, no part in the store and no child."""
     yield
-    m.until(lambda: not m.works() and not children(m), 'an end of all work')
+    m.until(lambda: not m.works() and not m.children(), 'an end of all work')
     assert not list(m.inside('state/store/staging').glob('*.part'))
     for name in m.docker('images', '--format', '{{.Repository}}:{{.Tag}}').split():
         m.docker('rmi', name)
@@ -49,19 +49,10 @@ def images(m):
     return [p.name for p in m.inside('state/store/images').iterdir()]
 
 
-def children(m):
-    return [int(pid) for pid in pathlib.Path(f'/proc/{m.daemon.pid}/task/{m.daemon.pid}/children').read_text().split()]
-
-
-def status_of(pid):
-    lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
-    return dict(line.split(':\t', 1) for line in lines if ':\t' in line)
-
-
 def unpackers(m):
     """Children that have become another user."""
     found = []
-    for pid in children(m):
+    for pid in m.children():
         with contextlib.suppress(OSError):
             if int(status_of(pid)['Uid'].split()[0]) >= UID_BASE:
                 found.append(pid)

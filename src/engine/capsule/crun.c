@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -443,22 +444,48 @@ static int crun_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
 	return 0;
 }
 
+/*
+ * In a child: an overlay is unmounted only once all that waits to be written to the disk below it has been,
+ * whoever wrote it.
+ */
+static int unmount_task(void *arg)
+{
+	const struct crun_unit *c = arg;
+	int r = sk_rootfs_umount(c->u->dir);
+
+	/* Never remove through what is still mounted. */
+	if (r == 0)
+		r = sk_rm_rf(AT_FDCWD, c->u->dir);
+	if (r < 0)
+		(void)fprintf(stderr, "%s", strerror(-r));
+	return r < 0 ? 1 : 0;
+}
+
+static void on_unmounted(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct crun_unit *c = arg;
+
+	sk_child_free(TAKE_PTR(c->child));
+	if (status != 0)
+		sk_warning("%s: rests stay in %s: %s", c->u->app->name, c->u->dir, err_tail);
+	c->u->events->cleaned(c->u->arg);
+}
+
 static void finish_clean(struct crun_unit *c)
 {
-	const char *dir = c->u->dir;
+	const struct sk_task task = {
+		.run = unmount_task,
+		.arg = c,
+		.caps = SK_CAP(CAP_SYS_ADMIN) | SK_CAP(CAP_DAC_OVERRIDE) | SK_CAP(CAP_FOWNER),
+	};
+	struct sk_err err;
 	char path[PATH_MAX];
-	int r;
 
 	cgroup_path(c, path);
 	sk_cgroup_kill(SK_CGROUP_ROOT, &c->u->env->cgroup, path);
 	reset(c);
-	r = sk_rootfs_umount(dir);
-	/* Never remove through what is still mounted. */
-	if (r == 0)
-		r = sk_rm_rf(AT_FDCWD, dir);
-	if (r < 0)
-		sk_warning("%s: rests stay in %s: %s", c->u->app->name, dir, strerror(-r));
-	c->u->events->cleaned(c->u->arg);
+	if (sk_child_task(c->u->env->event, &task, on_unmounted, c, &c->child, &err) < 0)
+		on_unmounted(c, unmount_task(c), "", err.text);
 }
 
 static int on_conmon_late(sd_event_source *s, uint64_t usec, void *arg)
