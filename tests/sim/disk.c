@@ -36,6 +36,7 @@ struct sim_disk {
 	struct sim_inode *fds[FDS_MAX];
 	struct rng *rng;
 	uint64_t capacity, filled;
+	uint64_t round;	   /* of counting what is used */
 	uint64_t ops_left; /* 0: nothing planned */
 	enum sim_end end;
 	enum sim_mutation mutation;
@@ -207,11 +208,6 @@ void sim_disk_quiet(struct sim_disk *d, bool quiet)
 	d->quiet = quiet;
 }
 
-void sim_disk_fill(struct sim_disk *d, uint64_t bytes)
-{
-	d->filled = bytes;
-}
-
 bool sim_disk_rot(struct sim_disk *d, enum sk_fs_dir dir, const char *name)
 {
 	struct sim_inode *i = get_entry(&d->dirs[dir], name);
@@ -223,6 +219,13 @@ bool sim_disk_rot(struct sim_disk *d, enum sk_fs_dir dir, const char *name)
 	i->seen[at] ^= 0x10;
 	i->stable[at] = i->seen[at];
 	return true;
+}
+
+uint64_t sim_disk_room_of(struct sim_disk *d, enum sk_fs_dir dir, const char *name)
+{
+	const struct sim_inode *i = get_entry(&d->dirs[dir], name);
+
+	return i ? i->size : 0;
 }
 
 bool sim_disk_has_prefix(const struct sim_disk *d, enum sk_fs_dir dir, const char *prefix)
@@ -273,14 +276,30 @@ static int take_fd(struct sim_disk *d, struct sim_inode *i)
 	sim_violation("descriptors leak");
 }
 
+static uint64_t used_by(const struct entry *table, size_t n, uint64_t round)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct sim_inode *inode = table[i].inode;
+
+		if (inode->counted != round)
+			sum += SK_MAX(inode->size, inode->reserved);
+		inode->counted = round;
+	}
+	return sum;
+}
+
+/* What was removed takes its room until the removal is on the medium, as a journal has it. */
 static uint64_t used(struct sim_disk *d)
 {
 	uint64_t sum = d->filled;
 
-	for (int dir = 0; dir < SK_FS_DIRS; dir++)
-		for (size_t i = 0; i < d->dirs[dir].n_seen; i++)
-			sum += SK_MAX(d->dirs[dir].seen[i].inode->size,
-				      d->dirs[dir].seen[i].inode->reserved);
+	d->round++;
+	for (int dir = 0; dir < SK_FS_DIRS; dir++) {
+		sum += used_by(d->dirs[dir].seen, d->dirs[dir].n_seen, d->round);
+		sum += used_by(d->dirs[dir].stable, d->dirs[dir].n_stable, d->round);
+	}
 	return sum;
 }
 
@@ -289,6 +308,12 @@ static uint64_t free_bytes(struct sim_disk *d)
 	uint64_t sum = used(d);
 
 	return sum < d->capacity ? d->capacity - sum : 0;
+}
+
+void sim_disk_fill(struct sim_disk *d, uint64_t bytes)
+{
+	d->filled = 0;
+	d->filled = SK_MIN(bytes, free_bytes(d));
 }
 
 static int op_lock(struct sk_fs *fs)

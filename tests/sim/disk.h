@@ -62,11 +62,14 @@ bool sim_disk_glitched(struct sim_disk *d); /* since last asked */
 /** sim_disk_quiet() - while checks look around, nothing fails and nothing ends. */
 void sim_disk_quiet(struct sim_disk *d, bool quiet);
 
-/** Bytes that somebody else takes away. */
+/** Bytes that somebody else takes away, of those that are free. */
 void sim_disk_fill(struct sim_disk *d, uint64_t bytes);
 
 /** sim_disk_rot() - one byte of a file changes on the medium; false when there is no such file. */
 bool sim_disk_rot(struct sim_disk *d, enum sk_fs_dir dir, const char *name);
+
+/** Bytes that a file takes, as the running system sees it; 0 when there is none. */
+uint64_t sim_disk_room_of(struct sim_disk *d, enum sk_fs_dir dir, const char *name);
 
 /** Is there a name in @dir that begins with @prefix, as the running system sees it? */
 bool sim_disk_has_prefix(const struct sim_disk *d, enum sk_fs_dir dir, const char *prefix);

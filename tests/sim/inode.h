@@ -16,6 +16,7 @@ struct sim_inode {
 	size_t size, stable_size;
 	bool sealed, stable_sealed;
 	uint64_t reserved;
+	uint64_t counted; /* in which round of counting, once for all its names */
 };
 
 struct sim_inode *sim_inode_new(void);

@@ -236,6 +236,7 @@ static uint64_t trying_number(const struct sim_world *w)
 static int record_verdict(struct sim_world *w, bool good)
 {
 	uint64_t number = trying_number(w);
+	bool ballast = sim_disk_room_of(w->disk, SK_FS_RECORDS, ".ballast") >= 65536;
 	int r;
 
 	if (number == 0)
@@ -243,6 +244,10 @@ static int record_verdict(struct sim_world *w, bool good)
 	begin(w, good ? ACT_HEALTHY : ACT_UNHEALTHY, number);
 	r = good ? sk_generations_healthy(w->gens, NULL)
 		 : sk_generations_unhealthy(w->gens, "it did not come up", NULL);
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	SIM_CHECK(r != -ENOSPC || !ballast || w->glitchy || sim_disk_dead(w->disk),
+		  "a full disk kept the verdict on %llu from the record",
+		  (unsigned long long)number);
 	w->counts.good += good && r == 0;
 	w->counts.bad += !good && r == 0;
 	end(w, r);

@@ -185,8 +185,9 @@ static int add_generation(struct sk_table *t, const json_t *g)
 	bool running = json_is_true(json_object_get(g, "running"));
 	char n[32], id[32], state[64];
 
-	(void)snprintf(state, sizeof(state), "%s%s", sk_device_text(g, "state"),
-		       running ? ", running" : "");
+	(void)snprintf(state, sizeof(state), "%s%s%s", sk_device_text(g, "state"),
+		       running ? ", running" : "",
+		       json_is_true(json_object_get(g, "damaged")) ? ", damaged" : "");
 	return sk_table_row(t, number(n, g, "generation"), sk_device_text(g, "version"), state,
 			    short_digest(id, g, "release"), sk_device_text(g, "changed"),
 			    sk_device_text(g, "reason"), NULL);

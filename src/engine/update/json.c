@@ -66,6 +66,8 @@ json_t *sk_update_generations_json(const struct sk_update *u)
 
 		if (j && run && run->number == all[i].number)
 			(void)json_object_set_new(j, "running", json_true());
+		if (j && sk_generations_is_aside(u->gens, all[i].number))
+			(void)json_object_set_new(j, "damaged", json_true());
 		(void)json_array_append_new(list, j);
 	}
 	return list;

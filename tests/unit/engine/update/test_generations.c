@@ -498,6 +498,41 @@ static void a_try_that_comes_back(void **state)
 	unload(&d);
 }
 
+/* The link did not follow once; what it stayed behind on is not forgotten before it did. */
+static void link_before_a_collection(void **state)
+{
+	struct device d = { .path = *state };
+	bool done = false;
+
+	load(&d);
+	make_good(&d, "1", false);
+	try_out(&d, "2", false);
+	/* Three operations write the generation's record, the fourth begins with the link's. */
+	d.plan = (struct fault_plan){
+		.fail_at = 3, .code = -EIO, .stay = true, .writes_only = true
+	};
+	assert_int_equal(sk_generations_healthy(d.g, NULL), 0);
+	d.plan = (struct fault_plan){ .fail_at = ~0u };
+	assert_link(&d, 1);
+	for (unsigned i = 0; !done; i++) {
+		_cleanup_free_ char *text = NULL;
+		struct sk_gen_link link;
+		size_t len;
+
+		d.plan = (struct fault_plan){ .fail_at = i, .code = -EIO };
+		(void)sk_generations_collect(d.g, 1, NULL);
+		done = d.plan.seen <= d.plan.fail_at;
+		d.plan = (struct fault_plan){ .fail_at = ~0u };
+		assert_int_equal(sk_store_get_record(d.s, "current", &text, &len, NULL), 0);
+		assert_int_equal(sk_gen_link_decode(text, len, &link), 0);
+		assert_non_null(sk_generations_get(d.g, link.current));
+		assert_true(i < 100);
+	}
+	assert_null(sk_generations_get(d.g, 1));
+	assert_link(&d, 2);
+	unload(&d);
+}
+
 /* A record under another one's name is damage too. */
 static void swapped_record(void **state)
 {
@@ -637,6 +672,7 @@ int main(void)
 		STORE_TEST(damaged_records),
 		STORE_TEST(a_bad_sector_costs_one_generation),
 		STORE_TEST(set_aside),
+		STORE_TEST(link_before_a_collection),
 		STORE_TEST(overtaken),
 		STORE_TEST(a_try_that_comes_back),
 		STORE_TEST(swapped_record),

@@ -459,6 +459,7 @@ static void damage(const struct sk_digest *id)
 static void damaged_release_is_passed_over(void **state)
 {
 	struct sk_err err = SK_ERR_INIT;
+	struct sk_image_ref junk;
 	struct sk_digest id;
 
 	go(&one);
@@ -479,7 +480,9 @@ static void damaged_release_is_passed_over(void **state)
 	damage(&id);
 	power_cut();
 	run_until_idle();
+	junk = make_image("tool.itb", "t", true);
 	sk_update_collect(w.u);
+	assert_false(sk_store_has(w.store, &junk.digest));
 	power_cut();
 	run_until_idle();
 	expect_running(&one);
