@@ -412,6 +412,18 @@ def test_a_log_that_the_hub_does_not_take_ends_its_job(world):
     assert world.final()['step'] == 'done'
 
 
+def test_a_job_that_the_hub_forgot_is_let_go(world):
+    """Deleted there while the device was at it: the next one is not held up."""
+    world.hub.slow_s = 0.01
+    world.start()
+    world.give_release()
+    wait_for('some bytes', lambda: world.hub.image_bytes > 200000)
+    world.hub.refuse['/device/v1/jobs/job-1'] = (404, 'not-found')
+    world.hub.job = None
+    world.give_release('job-2', version='2')
+    assert world.final('job-2')['step'] == 'done'
+
+
 @pytest.mark.parametrize('status', [413, 400, 500, 507])
 def test_an_inventory_that_the_hub_does_not_take_stops_nothing(world, status):
     world.hub.refuse['/device/v1/inventory'] = (status, 'x')

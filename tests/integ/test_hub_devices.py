@@ -265,6 +265,42 @@ def test_moved_there_and_back_while_on_its_way(world):
     drain(d)
 
 
+def test_away_for_several_releases(world):
+    """It gets the last one alone; the others are told to have been replaced."""
+    d = joined(world, 'sleeper')
+    drain(d)
+    for r in world.releases:
+        attach(world, r, again=True)
+    job = d.work()
+    assert job['release'] == world.releases[2].id
+    d.report(job['id'], 'done')
+    assert d.work() is None
+    jobs = world.hub.ask('GET', f'/api/v1/devices/{d.id}/jobs', token=world.alice).json['jobs'][:3]
+    assert [j['step'] for j in jobs] == ['done', 'aborted', 'aborted']
+    assert world.hub.ask('POST', FIELD + '/abort', token=world.alice).status == 200
+
+
+def test_deployment_and_device_removed_in_the_middle_of_a_job(world):
+    hub, path = world.hub, '/api/v1/projects/station/deployments/short'
+    assert hub.ask('POST', '/api/v1/projects/station/deployments', {'name': 'short'}, token=world.alice).status == 201
+    d = joined(world, 'removed')
+    drain(d)
+    assert hub.ask('POST', f'/api/v1/devices/{d.id}/move', {'project': 'station', 'deployment': 'short'}, token=world.alice).status == 200
+    assert hub.ask('POST', path + '/attach', {'release': world.releases[0].id}, token=world.alice).status == 200
+    job = d.work()['id']
+    assert hub.ask('DELETE', path, token=world.alice).status == 409, 'a device belongs to it'
+    assert hub.ask('POST', f'/api/v1/devices/{d.id}/move', {'project': 'station', 'deployment': 'field'}, token=world.alice).status == 200
+    assert hub.ask('DELETE', path, token=world.alice).status == 204
+    d.report(job, 'done')
+    assert hub.ask('GET', f'/api/v1/jobs/{job}', token=world.alice).json['deployment'] is None
+    drain(d)
+    assert hub.ask('DELETE', f'/api/v1/devices/{d.id}', token=world.alice).status == 204
+    assert d.ask('POST', f'/jobs/{job}/report', {'step': 'done'}).status == 401
+    assert hub.ask('GET', f'/api/v1/jobs/{job}', token=world.alice).status == 404
+    assert d.session().status == 401 and d.enrol(organisation='acme').status == 202, 'it may ask anew'
+    assert hub.ask('DELETE', f'/api/v1/devices/{d.id}', token=world.alice).status == 204
+
+
 def test_upgrade_of_one_device(world):
     d, e = joined(world, 'one'), joined(world, 'two')
     drain(d), drain(e)

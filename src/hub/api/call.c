@@ -105,7 +105,8 @@ static void audit_failure(struct sk_call *call, const struct sk_err *err)
 {
 	struct sk_err ignored = SK_ERR_INIT;
 
-	if (!call->action || sk_db_begin(call->hub->db, &call->db, &ignored) < 0)
+	if (!call->action || (!call->who && !call->audit_org) ||
+	    sk_db_begin(call->hub->db, &call->db, &ignored) < 0)
 		return;
 	if (audit(call, err->slug, &ignored) < 0)
 		sk_db_rollback(call->db);

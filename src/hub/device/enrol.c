@@ -162,68 +162,82 @@ static int answer_status(struct sk_call *call, const struct sk_asking *a, struct
 
 static int do_enrol(struct sk_call *call, struct sk_err *err)
 {
-	_cleanup_(sk_asking_done) struct sk_asking a = { 0 };
+	const struct sk_asking *a = call->data;
 	struct sk_device dev;
 	int64_t org = 0, deployment = 0;
-	int r = sk_asking_read(call->body, &a, err);
+	int r = sk_device_known(call->db, a->uid, &dev, err);
 
-	if (r == 0)
-		r = prove(call->hub, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature,
-			  err);
-	if (r < 0)
-		return r;
-	sk_call_object(call, "%s", a.uid);
-	(void)snprintf(call->by, sizeof(call->by), "device:%.12s", a.uid);
-	r = sk_device_known(call->db, a.uid, &dev, err);
+	sk_call_object(call, "%s", a->uid);
+	(void)snprintf(call->by, sizeof(call->by), "device:%.12s", a->uid);
 	if (r > 0) {
-		r = known_device(call, &a, &dev, err);
+		r = known_device(call, a, &dev, err);
 	} else if (r == 0) {
-		r = find_place(call, &a, &org, &deployment, err);
+		r = find_place(call, a, &org, &deployment, err);
 		if (r == 0)
-			r = add_device(call, &a, org, deployment, err);
+			r = add_device(call, a, org, deployment, err);
 	}
-	return r < 0 ? r : answer_status(call, &a, err);
+	return r < 0 ? r : answer_status(call, a, err);
 }
 
+/* Proved before the transaction: strangers must not hold the lock of all who write. */
 static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "device.enrol", do_enrol, err);
+	_cleanup_(sk_asking_done) struct sk_asking a = { 0 };
+	_cleanup_json_ json_t *body = NULL;
+	int r = sk_http_body_json(req, &body, err);
+
+	if (r == 0)
+		r = sk_asking_read(body, &a, err);
+	if (r == 0)
+		r = prove(arg, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature, err);
+	return r < 0 ? r : sk_call_change_public(req, arg, "device.enrol", do_enrol, &a, err);
 }
 
-static int check_session(struct sk_call *call, struct sk_device *dev, struct sk_err *err)
+static int refuse(struct sk_err *err)
+{
+	return sk_err_set(err, -EACCES, "unauthorized",
+			  "the signature over the challenge is wrong");
+}
+
+static int check_session(struct sk_hub *hub, const json_t *body, struct sk_device *dev,
+			 struct sk_err *err)
 {
 	static const char *const known[] = { "device_id", "challenge", "signature", NULL };
 	const char *uid, *text, *signature;
 	char key[SK_PUBLIC_KEY_MAX];
-	int r = sk_json_only(call->body, known, err);
+	struct sk_conn *c;
+	int r = sk_json_only(body, known, err);
 
 	if (r == 0)
-		r = sk_json_need_str(call->body, "device_id", SK_DIGEST_HEX, &uid, err);
+		r = sk_json_need_str(body, "device_id", SK_DIGEST_HEX, &uid, err);
 	if (r == 0)
-		r = sk_json_need_str(call->body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
+		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
 	if (r == 0)
-		r = sk_json_need_str(call->body, "signature", SIGNATURE_MAX, &signature, err);
+		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &signature, err);
 	if (r == 0)
-		r = sk_device_known(call->db, uid, dev, err);
+		r = sk_db_read(hub->db, &c, err);
+	if (r == 0)
+		r = sk_device_known(c, uid, dev, err);
 	if (r > 0)
-		r = sk_device_key(call->db, dev->id, key, err);
+		r = sk_device_key(c, dev->id, key, err);
 	if (r < 0)
 		return r;
 	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */
-	if (r == 0)
-		return sk_err_set(err, -EACCES, "unauthorized",
-				  "the signature over the challenge is wrong");
-	return prove(call->hub, key, "skerry-session", text, uid, signature, err);
+	return r == 0 ? refuse(err) : prove(hub, key, "skerry-session", text, uid, signature, err);
 }
 
 static int do_session(struct sk_call *call, struct sk_err *err)
 {
+	const struct sk_device *proved = call->data;
 	char secret[SK_SECRET_MAX];
 	struct sk_device dev;
 	struct sk_digest hash;
 	uint32_t valid_s = call->hub->config.session_s;
-	int r = check_session(call, &dev, err);
+	int r = sk_device_known(call->db, proved->uid, &dev, err);
 
+	if (r == 0)
+		return refuse(err);
+	r = SK_MIN(r, 0);
 	if (r == 0 && !sk_streq(dev.status, "accepted"))
 		return sk_err_set(err, -EPERM, "forbidden", "the device is %s", dev.status);
 	if (r == 0)
@@ -241,7 +255,13 @@ static int do_session(struct sk_call *call, struct sk_err *err)
 
 static int session(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, NULL, do_session, err);
+	_cleanup_json_ json_t *body = NULL;
+	struct sk_device dev;
+	int r = sk_http_body_json(req, &body, err);
+
+	if (r == 0)
+		r = check_session(arg, body, &dev, err);
+	return r < 0 ? r : sk_call_change_public(req, arg, NULL, do_session, &dev, err);
 }
 
 const struct sk_http_route sk_hub_enrol_routes[] = {
