@@ -471,6 +471,16 @@ static void on_unmounted(void *arg, int status, const char *out, const char *err
 	c->u->events->cleaned(c->u->arg);
 }
 
+/* Crun's own delete does this, unless it was killed or fell over what it found. */
+static void forget_container(const struct crun_unit *c)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/crun/%s", c->u->env->run_dir, c->u->id);
+	if (sk_rm_rf(AT_FDCWD, path) < 0)
+		sk_warning("%s: rests stay in %s", c->u->app->name, path);
+}
+
 static void finish_clean(struct crun_unit *c)
 {
 	const struct sk_task task = {
@@ -483,6 +493,7 @@ static void finish_clean(struct crun_unit *c)
 
 	cgroup_path(c, path);
 	sk_cgroup_kill(SK_CGROUP_ROOT, &c->u->env->cgroup, path);
+	forget_container(c);
 	reset(c);
 	if (sk_child_task(c->u->env->event, &task, on_unmounted, c, &c->child, &err) < 0)
 		on_unmounted(c, unmount_task(c), "", err.text);
