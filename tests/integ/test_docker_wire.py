@@ -301,6 +301,10 @@ def test_a_hostile_health_check_hides_nothing(m):
     m.until(lambda: m.docker('inspect', '-f', '{{.State.Health.Status}}', 'sick') == 'unhealthy')
     status, body, _ = m.request('GET', '/skerry/v1/capsules')
     assert status == 200 and json.loads(body)[0]['health_output'] == 'a?b [31m'
+    health = json.loads(m.docker('inspect', '-f', '{{json .State.Health}}', 'sick'))
+    last = health['Log'][-1]
+    assert health['FailingStreak'] >= 1 and (last['ExitCode'], last['Output']) == (1, 'a?b [31m')
+    assert '2020' < last['Start'] <= last['End']
     m.docker('rm', '-f', 'sick')
 
 
@@ -320,6 +324,40 @@ def test_several_at_once(m):
         quiet(m, f's{i}')
     out = m.docker('rm', '-f', *(f's{i}' for i in range(5)))
     assert out.split() == [f's{i}' for i in range(5)] and m.docker('ps', '-aq') == ''
+
+
+def as_user(m, uid, method, path, body=b''):
+    """A request of another user, from a process of that user; the answer's status."""
+    code = ('import os, socket, sys; os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]));'
+            's = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(bytes.fromhex(sys.argv[3]));'
+            'print(s.recv(99).split()[1].decode())')
+    text = get(path, 'Connection: close', f'Content-Length: {len(body)}', method=method) + body
+    return int(subprocess.run([sys.executable, '-c', code, str(m.socket), str(uid), text.hex()], capture_output=True,
+                              text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize('method, path', [
+    ('GET', '/info'), ('GET', '/events'), ('GET', '/images/json'), ('GET', '/containers/own/json'),
+    ('GET', '/containers/own/logs?stdout=1'), ('POST', '/containers/create'), ('POST', '/containers/own/start'),
+    ('POST', '/containers/own/stop'), ('POST', '/containers/own/kill'), ('POST', '/containers/own/restart'),
+    ('POST', '/containers/own/wait'), ('DELETE', '/containers/own?force=1'), ('POST', '/images/load'),
+    ('DELETE', '/images/demo:1'), ('POST', '/images/demo:1/tag?repo=x&tag=y'),
+    ('POST', '/skerry/v1/capsules/own/stop'), ('POST', '/skerry/v1/capsules/own/start'),
+    ('POST', '/skerry/v1/capsules/own/restart'), ('POST', '/skerry/v1/capsules/own/prepare'),
+])
+def test_what_the_agent_and_strangers_may_not(m, method, path):
+    """The link to the hub may bring releases and tell; nothing of this. Others may do nothing."""
+    if not m.docker('ps', '-aq', '--filter', 'name=own'):
+        quiet(m, 'own')
+    for uid in (65534, 12345):
+        assert as_user(m, uid, method, path) == 403
+    assert m.docker('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', 'own') == 'running 0'
+
+
+def test_what_the_agent_may(m):
+    assert as_user(m, 65534, 'GET', '/skerry/v1/capsules') == 200
+    assert as_user(m, 65534, 'GET', '/skerry/v1/status') == 200
+    assert as_user(m, 12345, 'GET', '/skerry/v1/capsules') == 403
 
 
 def test_folders_are_closed(m):

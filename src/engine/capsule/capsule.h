@@ -72,6 +72,7 @@ struct sk_capsule {
 
 	enum sk_health_state health;
 	char health_text[SK_HEALTH_TEXT_MAX];
+	struct sk_health_check health_check;
 	struct sk_health_run *health_run;
 
 	struct sk_runtime_unit unit;

@@ -250,6 +250,11 @@ struct sk_capsule *sk_engine_next(struct sk_engine *e, size_t *pos)
 	return *pos < e->n ? e->v[(*pos)++] : NULL;
 }
 
+const struct sk_cgroup *sk_engine_cgroup(const struct sk_engine *e)
+{
+	return &e->env.cgroup;
+}
+
 /* Creating */
 
 int sk_engine_add(struct sk_engine *e, struct sk_capsule *c)

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "engine/capsule/cgroup.h"
 #include "model/manifest.h"
 #include "store/store.h"
 
@@ -82,6 +83,9 @@ int sk_engine_new(sd_event *event, struct sk_store *store, const struct sk_engin
 void sk_engine_free(struct sk_engine *e);
 SK_DEFINE_CLEANUP(struct sk_engine, sk_engine_free);
 
+/** What can be limited on this machine; borrowed. */
+const struct sk_cgroup *sk_engine_cgroup(const struct sk_engine *e);
+
 int sk_engine_create(struct sk_engine *e, const struct sk_capsule_spec *spec,
 		     struct sk_capsule **ret, struct sk_err *err);
 /** By name, id or unique id prefix. NULL with "not-found" (or "bad-request" when ambiguous). */
@@ -104,6 +108,13 @@ int sk_capsule_kill(struct sk_capsule *c, int signal, struct sk_err *err);
 int sk_capsule_remove(struct sk_capsule *c, bool force, sk_engine_done done, void *arg,
 		      struct sk_err *err);
 
+/** struct sk_health_check - the last health check of this run; @end_s is 0 before the first */
+struct sk_health_check {
+	int64_t start_s, end_s; /* wall clock */
+	int exit_code;		/* -1: it did not end in time */
+	uint32_t failures;	/* in a row */
+};
+
 /** A view for APIs; strings are borrowed until the loop goes on. */
 struct sk_capsule_view {
 	const char *id; /* 64 hex digits */
@@ -115,9 +126,10 @@ struct sk_capsule_view {
 	enum sk_capsule_state state;
 	enum sk_health_state health;
 	const char *health_output; /* of the last check; may be NULL */
-	unsigned slot;		   /* small number, names the log file */
-	pid_t pid;		   /* 0 when nothing runs */
-	int exit_code;		   /* of the last run; 128 + n for a signal */
+	struct sk_health_check health_check;
+	unsigned slot; /* small number, names the log file */
+	pid_t pid;     /* 0 when nothing runs */
+	int exit_code; /* of the last run; 128 + n for a signal */
 	bool oom_killed;
 	uint32_t restarts;
 	int64_t created_s, started_s, finished_s; /* wall clock; 0 when not yet */

@@ -21,7 +21,6 @@
 
 /**
  * struct sk_health_run - checks of one run of a capsule
- * @failures: in a row
  */
 struct sk_health_run {
 	struct sk_capsule *c;
@@ -29,7 +28,6 @@ struct sk_health_run {
 	struct sk_child *child;
 	struct sk_probe probe;
 	uint64_t since_ms;
-	uint32_t failures;
 };
 
 static uint64_t interval_ms(const struct sk_health *h)
@@ -109,7 +107,7 @@ static bool failed(struct sk_health_run *h)
 	bool starting = c->health == SK_HEALTH_STARTING &&
 			sk_mono_ms() - h->since_ms < conf->start_period_ms;
 
-	if (starting || ++h->failures < (conf->retries ? conf->retries : RETRIES))
+	if (starting || ++c->health_check.failures < (conf->retries ? conf->retries : RETRIES))
 		return false;
 	set_health(c, SK_HEALTH_UNHEALTHY, "health_status: unhealthy");
 	if (c->generation == 0 || c->app.restart == SK_RESTART_NO)
@@ -127,6 +125,8 @@ static void on_checked(void *arg, int status, const char *out, const char *err_t
 	struct sk_capsule *c = h->c;
 
 	sk_child_free(TAKE_PTR(h->child));
+	c->health_check.end_s = sk_wall_s();
+	c->health_check.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (WIFSIGNALED(status)) {
 		c->unit.ops->end_exec(&c->unit);
 		keep_text(c, "the check did not end in time");
@@ -134,7 +134,7 @@ static void on_checked(void *arg, int status, const char *out, const char *err_t
 		keep_text(c, *out ? out : err_tail);
 	}
 	if (status == 0) {
-		h->failures = 0;
+		c->health_check.failures = 0;
 		set_health(c, SK_HEALTH_HEALTHY, "health_status: healthy");
 	} else if (failed(h)) {
 		return;
@@ -171,6 +171,7 @@ static void check(struct sk_health_run *h)
 {
 	struct sk_err err;
 
+	h->c->health_check.start_s = sk_wall_s();
 	if (begin(h, &err) == 0)
 		return;
 	sk_warning("%s: its health cannot be checked: %s", h->c->app.name, err.text);
@@ -184,6 +185,7 @@ void sk_health_start(struct sk_capsule *c)
 
 	sk_health_stop(c);
 	c->health_text[0] = '\0';
+	c->health_check = (struct sk_health_check){ 0 };
 	c->health = SK_HEALTH_UNKNOWN;
 	if (conf->kind == SK_HEALTH_NONE)
 		return;

@@ -214,6 +214,7 @@ void sk_capsule_view(const struct sk_capsule *c, struct sk_capsule_view *ret)
 		.state = public_state(c),
 		.health = c->health,
 		.health_output = c->health_text[0] ? c->health_text : NULL,
+		.health_check = c->health_check,
 		.slot = c->slot,
 		.pid = up ? c->unit.pid : 0,
 		.exit_code = c->exit_code,

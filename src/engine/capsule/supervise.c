@@ -118,6 +118,16 @@ static char **take_earlier(struct sk_engine *e, const char *name)
 	return NULL;
 }
 
+/* Is it about to be stopped by a recovery, because something that it depends on has failed? */
+static bool will_be_stopped(const struct sk_engine *e, const char *name)
+{
+	for (const struct sk_recovery *r = e->recoveries; r; r = r->next)
+		for (size_t i = r->stopped; r->plan.stop[i]; i++)
+			if (sk_streq(r->plan.stop[i], name))
+				return true;
+	return false;
+}
+
 void sk_supervise_failed(struct sk_capsule *c, bool restart)
 {
 	struct sk_engine *e = c->e;
@@ -127,7 +137,7 @@ void sk_supervise_failed(struct sk_capsule *c, bool restart)
 				       .n_supervision = e->n_supervision };
 	struct sk_recovery *r;
 
-	if (c->generation == 0 || e->n_supervision == 0)
+	if (c->generation == 0 || e->n_supervision == 0 || will_be_stopped(e, c->app.name))
 		return;
 	r = calloc(1, sizeof(*r));
 	if (!r || sk_supervision_plan(&m, c->app.name, &r->plan) < 0) {
@@ -147,6 +157,37 @@ void sk_supervise_failed(struct sk_capsule *c, bool restart)
 	add_recovery(e, r);
 }
 
+static void note_was_up(struct sk_recovery *r, const char *name)
+{
+	if (!sk_strv_has(r->was_up, name) && sk_strv_add(&r->was_up, name) < 0)
+		sk_error("out of memory: %s will not be started again", name);
+}
+
+/*
+ * Has another recovery @name still ahead? Then that one is to start it: when two things fail, what
+ * depends on both waits for both. Who has handed a name over is past it, so it never comes back.
+ */
+static bool hand_over(struct sk_engine *e, const struct sk_recovery *r, const char *name)
+{
+	for (struct sk_recovery *other = e->recoveries; other; other = other->next) {
+		if (other == r)
+			continue;
+		for (size_t i = SK_MAX(other->started, (size_t)1); other->plan.start[i]; i++)
+			if (sk_streq(other->plan.start[i], name)) {
+				note_was_up(other, name);
+				return true;
+			}
+	}
+	return false;
+}
+
+/* The failed one is not to run any more, perhaps because another recovery has stopped it. */
+static void give_up(struct sk_engine *e, const struct sk_recovery *r)
+{
+	SK_STRV_FOREACH (name, r->was_up)
+		(void)hand_over(e, r, *name);
+}
+
 /* Return: true when this step is done */
 static bool stop_one(struct sk_engine *e, struct sk_recovery *r, const char *name)
 {
@@ -155,8 +196,7 @@ static bool stop_one(struct sk_engine *e, struct sk_recovery *r, const char *nam
 	if (!c || c->goal == SK_CAP_WANT_GONE)
 		return true;
 	if (c->goal == SK_CAP_WANT_RUNNING) {
-		if (!sk_strv_has(r->was_up, name) && sk_strv_add(&r->was_up, name) < 0)
-			sk_error("out of memory: %s will not be started again", name);
+		note_was_up(r, name);
 		(void)sk_capsule_stop(c, UINT64_MAX, NULL, NULL, NULL);
 	}
 	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
@@ -181,7 +221,7 @@ static int start_one(struct sk_engine *e, struct sk_recovery *r, const char *nam
 	struct sk_capsule *c = sk_engine_app(e, name);
 	bool told = !sk_strv_has(r->was_up, name);
 
-	if (!c || told)
+	if (!c || told || hand_over(e, r, name))
 		return 1;
 	if (c->goal == SK_CAP_WANT_STOPPED && c->state != SK_CAP_FAILED) {
 		(void)sk_capsule_start(c, NULL, NULL, NULL);
@@ -203,8 +243,10 @@ static bool recovery_step(struct sk_engine *e, struct sk_recovery *r)
 		const char *name = r->plan.start[r->started];
 		int done = r->started == 0 ? start_root(e, name) : start_one(e, r, name);
 
-		if (done < 0)
+		if (done < 0) {
+			give_up(e, r);
 			return true;
+		}
 		if (done == 0)
 			return false;
 	}

@@ -129,18 +129,20 @@ static json_t *info_machine(void)
 
 static json_t *info_features(const struct sk_daemon *d)
 {
+	const struct sk_cgroup *cg = sk_engine_cgroup(d->engine);
+
 	return json_pack(
 		"{s:s, s:[], s:n, s:{s:[s], s:[s,s], s:n, s:[s]}, s:b, s:b, s:b, s:b, s:b, s:b, s:b, "
 		"s:b, s:s, s:s, s:s, s:s, s:{s:{s:s}}, s:s, s:{s:s}, s:[s,s], s:[], s:b, s:s, s:[]}",
 		"Driver", "skerry", "DriverStatus", "SystemStatus", "Plugins", "Volume", "local",
-		"Network", "none", "host", "Authorization", "Log", "json-file", "MemoryLimit", 1,
-		"SwapLimit", 0, "CpuCfsPeriod", 1, "CpuCfsQuota", 1, "PidsLimit", 1,
-		"IPv4Forwarding", 0, "Debug", 0, "OomKillDisable", 0, "LoggingDriver", "json-file",
-		"CgroupDriver", "cgroupfs", "CgroupVersion", "2", "DockerRootDir",
-		d->config.state_dir, "Runtimes", "crun", "path", d->config.runtime,
-		"DefaultRuntime", "crun", "Swarm", "LocalNodeState", "inactive", "SecurityOptions",
-		"name=seccomp,profile=builtin", "name=userns", "Labels", "LiveRestoreEnabled", 1,
-		"InitBinary", "", "Warnings");
+		"Network", "none", "host", "Authorization", "Log", "json-file", "MemoryLimit",
+		(int)cg->memory, "SwapLimit", 0, "CpuCfsPeriod", (int)cg->cpu, "CpuCfsQuota",
+		(int)cg->cpu, "PidsLimit", (int)cg->pids, "IPv4Forwarding", 0, "Debug", 0,
+		"OomKillDisable", 0, "LoggingDriver", "json-file", "CgroupDriver", "cgroupfs",
+		"CgroupVersion", cg->v2 ? "2" : "1", "DockerRootDir", d->config.state_dir,
+		"Runtimes", "crun", "path", d->config.runtime, "DefaultRuntime", "crun", "Swarm",
+		"LocalNodeState", "inactive", "SecurityOptions", "name=seccomp,profile=builtin",
+		"name=userns", "Labels", "LiveRestoreEnabled", 1, "InitBinary", "", "Warnings");
 }
 
 static int info(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -183,6 +183,21 @@ static json_t *when(int64_t s)
 	return json_string(s > 0 ? sk_time_format(buf, s) : "0001-01-01T00:00:00Z");
 }
 
+/* Docker keeps the last five checks; here the last one is known. */
+static json_t *health_json(const struct sk_capsule_view *v)
+{
+	const struct sk_health_check *h = &v->health_check;
+	json_t *log = json_array();
+
+	if (h->end_s > 0)
+		(void)json_array_append_new(log, json_pack("{s:o, s:o, s:i, s:s}", "Start",
+							   when(h->start_s), "End", when(h->end_s),
+							   "ExitCode", h->exit_code, "Output",
+							   v->health_output ?: ""));
+	return json_pack("{s:s, s:i, s:o}", "Status", health_word(v->health), "FailingStreak",
+			 (int)h->failures, "Log", log);
+}
+
 static json_t *state_json(const struct sk_capsule_view *v)
 {
 	const char *state = sk_docker_state(v);
@@ -196,10 +211,7 @@ static json_t *state_json(const struct sk_capsule_view *v)
 			  "StartedAt", when(v->started_s), "FinishedAt", when(v->finished_s));
 
 	if (obj && v->health != SK_HEALTH_UNKNOWN)
-		(void)json_object_set_new(obj, "Health",
-					  json_pack("{s:s, s:i, s:[]}", "Status",
-						    health_word(v->health), "FailingStreak", 0,
-						    "Log"));
+		(void)json_object_set_new(obj, "Health", health_json(v));
 	return obj;
 }
 

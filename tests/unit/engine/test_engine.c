@@ -433,7 +433,8 @@ static void failures(void **state)
 static void die(struct sk_capsule *c, int code)
 {
 	for (int i = 0; i < UNITS; i++)
-		if (fakes.v[i].u && fakes.v[i].u->arg == c && fakes.v[i].running) {
+		if (fakes.v[i].u && fakes.v[i].u->arg == c && fakes.v[i].running &&
+		    fakes.v[i].next == NOTHING) {
 			fakes.v[i].code = code;
 			later(&fakes.v[i], DIE);
 		}
@@ -612,6 +613,16 @@ static void restart_runs_once(void **state)
 	assert_string_equal(w->done, "ok ");
 }
 
+/* The last place of @part */
+static const char *str_last(const char *s, const char *part)
+{
+	const char *last = NULL;
+
+	while ((s = strstr(s, part)))
+		last = s++;
+	return last;
+}
+
 static void supervision(void **state)
 {
 	struct world *w = *state;
@@ -651,6 +662,112 @@ static void supervision(void **state)
 	die(vpn, 1);
 	settle(w, 30);
 	assert_string_equal(w->events, "vpn:die vpn:start ");
+}
+
+/* Go on until all three run and nothing more happens; a fight between two recoveries would never end. */
+static void until_all_run(struct world *w, struct sk_capsule *const v[3])
+{
+	int n = 0;
+
+	for (int i = 0; i < 3000; i++) {
+		n = sd_event_run(w->event, 20000);
+		if (n == 0 && state_of(v[0]) == SK_CAPSULE_RUNNING &&
+		    state_of(v[1]) == SK_CAPSULE_RUNNING && state_of(v[2]) == SK_CAPSULE_RUNNING)
+			return;
+	}
+	fail_msg("they do not come to rest: %s", w->events);
+}
+
+static void run_three(struct world *w, const struct sk_manifest *m, struct sk_capsule *v[3])
+{
+	const struct sk_app app = { .restart = SK_RESTART_ALWAYS,
+				    .backoff_min_ms = 1,
+				    .backoff_max_ms = 1,
+				    .keep_logs = true };
+
+	assert_int_equal(sk_engine_set_supervision(w->e, m), 0);
+	for (int i = 0; i < 3; i++) {
+		v[i] = make(w, m->apps[i].name, app);
+		(void)sk_capsule_start(v[i], NULL, NULL, NULL);
+	}
+	settle(w, 5);
+	w->events[0] = '\0';
+}
+
+/* A chain whose middle dies as it comes up: all are up in the end, each after what it depends on. */
+static void a_dependant_fails_as_it_comes_up(void **state)
+{
+	struct world *w = *state;
+	struct sk_app apps[] = { { .name = S("net") }, { .name = S("vpn") }, { .name = S("hi") } };
+	char *of_net[] = { S("vpn"), NULL }, *of_vpn[] = { S("hi"), NULL };
+	struct sk_supervision rows[] = { { S("net"), of_net }, { S("vpn"), of_vpn } };
+	struct sk_manifest m = {
+		.apps = apps, .n_apps = 3, .supervision = rows, .n_supervision = 2
+	};
+	struct sk_capsule *v[3];
+
+	run_three(w, &m, v);
+	die(v[0], 1);
+	for (int i = 0; i < 3000 && !strstr(w->events, "vpn:start"); i++)
+		(void)sd_event_run(w->event, 20000);
+	die(v[1], 1);
+	until_all_run(w, v);
+	assert_non_null(strstr(w->events, "net:die hi:die hi:stop vpn:die vpn:stop net:start "
+					  "vpn:start "));
+	assert_true(str_last(w->events, "hi:start") > str_last(w->events, "vpn:start"));
+	assert_int_equal(fakes.live_max, 3);
+}
+
+/* What depends on both waits for both, in whichever order they fail and come back. */
+static void two_fail_that_one_depends_on(void **state)
+{
+	struct world *w = *state;
+	struct sk_app apps[] = { { .name = S("net") }, { .name = S("disk") }, { .name = S("hi") } };
+	char *deps[] = { S("hi"), NULL };
+	struct sk_supervision rows[] = { { S("net"), deps }, { S("disk"), deps } };
+	struct sk_manifest m = {
+		.apps = apps, .n_apps = 3, .supervision = rows, .n_supervision = 2
+	};
+	struct sk_capsule *v[3];
+
+	run_three(w, &m, v);
+	for (int round = 0; round < 40; round++) {
+		w->events[0] = '\0';
+		die(v[round & 1], 1);
+		/* The other one dies after so many steps of the loop. */
+		for (int i = 0; i < round / 2; i++)
+			(void)sd_event_run(w->event, 0);
+		die(v[!(round & 1)], 1);
+		until_all_run(w, v);
+		assert_true(str_last(w->events, "hi:start") > str_last(w->events, "net:start"));
+		assert_true(str_last(w->events, "hi:start") > str_last(w->events, "disk:start"));
+	}
+	assert_int_equal(fakes.live_max, 3);
+}
+
+/* A dependant dies of itself while what it depends on makes it stop. */
+static void a_dependant_fails_as_it_goes_down(void **state)
+{
+	struct world *w = *state;
+	struct sk_app apps[] = { { .name = S("net") }, { .name = S("vpn") }, { .name = S("hi") } };
+	char *of_net[] = { S("vpn"), NULL }, *of_vpn[] = { S("hi"), NULL };
+	struct sk_supervision rows[] = { { S("net"), of_net }, { S("vpn"), of_vpn } };
+	struct sk_manifest m = {
+		.apps = apps, .n_apps = 3, .supervision = rows, .n_supervision = 2
+	};
+	struct sk_capsule *v[3];
+
+	run_three(w, &m, v);
+	for (int round = 0; round < 20; round++) {
+		w->events[0] = '\0';
+		die(v[round & 1], 1);
+		for (int i = 0; i < round / 2; i++)
+			(void)sd_event_run(w->event, 0);
+		die(v[!(round & 1)], 1);
+		until_all_run(w, v);
+		assert_true(str_last(w->events, "hi:start") > str_last(w->events, "vpn:start"));
+	}
+	assert_int_equal(fakes.live_max, 3);
 }
 
 static void found_again(void **state)
@@ -785,6 +902,9 @@ int main(void)
 		T(what_a_check_prints_can_be_shown),
 		T(restart_runs_once),
 		T(supervision),
+		T(a_dependant_fails_as_it_comes_up),
+		T(two_fail_that_one_depends_on),
+		T(a_dependant_fails_as_it_goes_down),
 		T(found_again),
 		T(names_and_ids),
 		T(hostile_specs),
