@@ -28,6 +28,9 @@ struct posix_fs {
 	int dirs[SK_FS_DIRS];
 };
 
+#define LOCK_TRIES    20
+#define LOCK_PAUSE_US 50000
+
 static struct posix_fs *posix_of(struct sk_fs *fs)
 {
 	return sk_container_of(fs, struct posix_fs, fs);
@@ -38,11 +41,17 @@ static int dir_fd(struct sk_fs *fs, enum sk_fs_dir dir)
 	return posix_of(fs)->dirs[dir];
 }
 
+/* A child of a daemon that was killed a moment ago may not have closed its copy yet: try for a second. */
 static int posix_lock(struct sk_fs *fs)
 {
-	if (flock(posix_of(fs)->root, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(posix_of(fs)->root, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		(void)usleep(LOCK_PAUSE_US);
+	}
+	return -EBUSY;
 }
 
 static int posix_mkdir(struct sk_fs *fs, enum sk_fs_dir dir)

@@ -53,6 +53,15 @@ def make_root(folder, files=(), dirs=("bin", "etc"), programs=()):
     return image
 
 
+def size_of(folder):
+    """Of all files in it; some are renamed meanwhile."""
+    total = 0
+    for p in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += p.stat().st_size
+    return total
+
+
 class Ended(Exception):
     pass
 
