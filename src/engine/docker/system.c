@@ -40,7 +40,7 @@ int sk_docker_check_version(const char *path, struct sk_err *err)
 	if (sk_docker_strip_version(path) == path)
 		return 0;
 	len = (int)SK_MIN(strcspn(version, "/"), (size_t)16);
-	v = strtoul(version, &minor, 10) * 1000;
+	v = SK_MIN(strtoul(version, &minor, 10), 999ul) * 1000;
 	if (*minor == '.')
 		v += SK_MIN(strtoul(minor + 1, &end, 10), 999ul);
 	if (v < SK_DOCKER_API_MAJOR * 1000 + SK_DOCKER_API_MINOR_MIN)

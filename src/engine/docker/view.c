@@ -285,9 +285,10 @@ static json_t *config_json(const struct sk_capsule_view *v)
 static void set_path_and_args(json_t *obj, const struct sk_run *run)
 {
 	_cleanup_strv_ char **argv = argv_of(run);
+	bool some = sk_strv_len(argv) > 0;
 
-	(void)json_object_set_new(obj, "Path", json_string(argv ? argv[0] : ""));
-	(void)json_object_set_new(obj, "Args", sk_json_strv(argv ? argv + 1 : NULL));
+	(void)json_object_set_new(obj, "Path", json_string(some ? argv[0] : ""));
+	(void)json_object_set_new(obj, "Args", sk_json_strv(some ? argv + 1 : NULL));
 }
 
 json_t *sk_docker_inspect(const struct sk_capsule_view *v)
