@@ -475,3 +475,12 @@ def test_full_disk(tmp_path, full):
                           env={**os.environ, 'TMPDIR': str(tmp_path / 'work')})
     assert 'No space left' in done.stderr, done.stderr
     assert done.stdout.split() == ['6', 'x.itb', 'old']
+
+
+def test_what_show_prints_can_be_told_apart(tmp_path):
+    words = {'Entrypoint': ['/ep'], 'Cmd': ['-g', 'daemon off;', "it's", '', '\x1b[31m'], 'Env': ['A=x\x9by']}
+    (tmp_path / 'web.tar').write_bytes(docker_archive([BASE], **words))
+    build('web.tar', cwd=tmp_path)
+    shown = run('capsule', 'show', 'web.itb', cwd=tmp_path).stdout.decode()
+    assert "\narguments       -g 'daemon off;' 'it'\\''s' '' ' [31m'\n" in shown
+    assert all(c == '\n' or c.isprintable() for c in shown) and not any(line.endswith(' ') for line in shown.split('\n'))

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/text.h"
 #include "cli/capsule/capsule.h"
 #include "io/image/head.h"
 #include "io/json.h"
@@ -133,74 +135,97 @@ static void show_json(const struct image *i)
 	sk_cli_print_json(o);
 }
 
-static void row(struct sk_table *t, const char *what, const char *value)
+/* A line "what  value"; nothing without a value. It may come from a hostile image. */
+static void line(const char *what, const char *value)
 {
-	if (value)
-		(void)sk_table_row(t, what, value, NULL);
+	_cleanup_free_ char *copy = value ? strdup(value) : NULL;
+
+	sk_text_clean(copy, "");
+	if (copy)
+		(void)printf("%-14s  %s\n", what, copy);
 }
 
-static void row_strv(struct sk_table *t, const char *what, char *const *v)
+static bool is_plain(const char *word)
 {
-	_cleanup_free_ char *joined = v ? sk_strv_join(v, " ") : NULL;
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"%+,-./:=@_";
 
-	row(t, what, joined);
+	return *word && word[strspn(word, letters)] == '\0';
 }
 
-static void rows_of_health(struct sk_table *t, const struct sk_health *h)
+/* As a shell would take them, so that one word with a blank is not two. */
+static void line_strv(const char *what, char *const *v)
+{
+	_cleanup_buf_ struct sk_buf b = SK_BUF(1u << 20);
+	int r = 0;
+
+	SK_STRV_FOREACH (word, v) {
+		const char *sep = b.len ? " " : "";
+
+		if (is_plain(*word)) {
+			r = r < 0 ? r : sk_buf_addf(&b, "%s%s", sep, *word);
+			continue;
+		}
+		r = r < 0 ? r : sk_buf_addf(&b, "%s'", sep);
+		for (const char *c = *word; *c; c++)
+			r = r < 0	 ? r
+			    : *c == '\'' ? sk_buf_adds(&b, "'\\''")
+					 : sk_buf_add(&b, c, 1);
+		r = r < 0 ? r : sk_buf_adds(&b, "'");
+	}
+	line(what, r < 0 ? "(too long to show)" : b.data);
+}
+
+static void lines_of_health(const struct sk_health *h)
 {
 	_cleanup_free_ char *http = NULL;
 
 	if (h->kind == SK_HEALTH_COMMAND)
-		row_strv(t, "health command", h->command);
+		line_strv("health command", h->command);
 	if (h->kind == SK_HEALTH_HTTP) {
 		http = sk_asprintf("port %u, GET %s", h->port, h->http_path);
-		row(t, "health", http);
+		line("health", http);
 	}
 	if (h->kind == SK_HEALTH_TCP) {
 		http = sk_asprintf("port %u", h->port);
-		row(t, "health", http);
+		line("health", http);
 	}
 }
 
-static void rows_of_run(struct sk_table *t, const struct sk_run *run)
+static void lines_of_run(const struct sk_run *run)
 {
 	char signal[16];
 
-	row_strv(t, "command", run->command);
-	row_strv(t, "arguments", run->arguments);
+	line_strv("command", run->command);
+	line_strv("arguments", run->arguments);
 	for (size_t i = 0; i < run->n_env; i++) {
 		_cleanup_free_ char *v = sk_asprintf("%s=%s", run->env[i].name, run->env[i].value);
 
-		row(t, i == 0 ? "environment" : "", v);
+		line(i == 0 ? "environment" : "", v);
 	}
-	row(t, "user", run->user);
-	row(t, "working folder", run->working_dir);
-	row(t, "stop signal", run->stop_signal ? sk_signal_name(signal, run->stop_signal) : NULL);
-	rows_of_health(t, &run->health);
+	line("user", run->user);
+	line("working folder", run->working_dir);
+	line("stop signal", run->stop_signal ? sk_signal_name(signal, run->stop_signal) : NULL);
+	lines_of_health(&run->health);
 }
 
-static int show_table(const struct image *i, struct sk_err *err)
+static void show_lines(const struct image *i)
 {
-	static const char *const headings[] = { "IMAGE", "", NULL };
-	struct sk_table *t = sk_table_new(headings);
 	char size[32], when[32];
 	_cleanup_free_ char *rootfs = NULL;
 
-	if (!t)
-		return sk_err_oom(err);
-	row(t, "name", i->info->name);
-	row(t, "version", i->info->version);
-	row(t, "architecture", i->info->arch);
-	row(t, "time stamp", sk_time_format(when, i->info->created_s));
-	row(t, "digest", SK_DIGEST_STR(&i->digest));
-	row(t, "size", sk_format_size(size, i->size));
+	line("name", i->info->name);
+	line("version", i->info->version);
+	line("architecture", i->info->arch);
+	line("time stamp", sk_time_format(when, i->info->created_s));
+	line("digest", SK_DIGEST_STR(&i->digest));
+	line("size", sk_format_size(size, i->size));
 	rootfs = sk_asprintf("%s, %s at offset %" PRIu64, type_name(i),
 			     sk_format_size(size, i->info->rootfs_size), i->info->rootfs_offset);
-	row(t, "root", rootfs);
-	row(t, "root digest", SK_DIGEST_STR(&i->info->rootfs_digest));
-	rows_of_run(t, &i->info->run);
-	sk_table_print(t);
-	return 0;
+	line("root", rootfs);
+	line("root digest", SK_DIGEST_STR(&i->info->rootfs_digest));
+	lines_of_run(&i->info->run);
 }
 
 static int run_show(struct sk_cli *cli, struct sk_err *err)
@@ -210,9 +235,10 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 
 	if (r < 0)
 		return r;
-	if (!sk_cli_json(cli))
-		return show_table(&i, err);
-	show_json(&i);
+	if (sk_cli_json(cli))
+		show_json(&i);
+	else
+		show_lines(&i);
 	return 0;
 }
 
