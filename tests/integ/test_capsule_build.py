@@ -426,13 +426,41 @@ def until(what, seconds=60):
         time.sleep(0.02)
 
 
+def heed():
+    """A shell's background job, such as this test may be, is started with SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def test_what_is_ignored_does_not_interrupt(tmp_path):
+    work = tmp_path / 'work'
+    work.mkdir()
+    (tmp_path / 'a.tar').write_bytes(docker_archive([BASE]))
+    archive = (tmp_path / 'a.tar').read_bytes()
+    building = subprocess.Popen([SKERRY, 'capsule', 'build', '-', '--name', 'n', '-o', 'x.itb'], cwd=tmp_path,
+                                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGHUP, signal.SIGCHLD)],
+                                env={**os.environ, 'TMPDIR': str(work)})
+    building.stdin.write(archive[:2048])
+    building.stdin.flush()
+    until(lambda: list(work.glob('*/spool')))
+    building.send_signal(signal.SIGHUP)
+    building.stdin.write(archive[2048:])
+    building.stdin.close()
+    assert building.wait(120) == 0
+    run('capsule', 'verify', 'x.itb', cwd=tmp_path)
+    ignores = {'preexec_fn': lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)}
+    failed = subprocess.run([SKERRY, 'capsule', 'build', 'none', '--command', '/x'], cwd=tmp_path, capture_output=True, **ignores)
+    assert failed.returncode == 3
+
+
 @pytest.mark.parametrize('number', ['SIGINT', 'SIGTERM', 'SIGHUP'])
 def test_interrupted_while_an_endless_archive_comes(tmp_path, number):
     work = tmp_path / 'work'
     work.mkdir()
     args = [SKERRY, 'capsule', 'build', '-', '--name', 'n', '-o', 'x.itb']
     building = subprocess.Popen(args, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                                env={**os.environ, 'TMPDIR': str(work)})
+                                preexec_fn=heed, env={**os.environ, 'TMPDIR': str(work)})
     building.stdin.write(tar(('blob', FILE, 'x' * 4096))[:2048])
     building.stdin.flush()
     until(lambda: list(work.glob('*/spool')))
@@ -450,7 +478,7 @@ def test_interrupted_while_packing(tmp_path):
     (tools / 'mksquashfs').write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\nwhile :; do echo x >>"$2"; sleep 0.1; done\n')
     (tools / 'mksquashfs').chmod(0o755)
     args = [SKERRY, 'capsule', 'build', 'a', '--command', '/x', '-o', 'x.itb']
-    building = subprocess.Popen(args, cwd=tmp_path, stderr=subprocess.PIPE,
+    building = subprocess.Popen(args, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heed,
                                 env={**os.environ, 'TMPDIR': str(work), 'PATH': f'{tools}:{os.environ["PATH"]}'})
     until(lambda: (tmp_path / 'pid').exists() and (tmp_path / 'pid').read_text().endswith('\n'))
     building.send_signal(signal.SIGINT)

@@ -59,16 +59,27 @@ static int watch(pid_t pid, const sigset_t *set, int *status)
 	return stop;
 }
 
+/* What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in a shell's background. */
+static void choose_signals(sigset_t *set)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction now;
+
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		if (sigaction(stops[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			(void)sigaddset(set, stops[i]);
+}
+
 int sk_guard_fork(int *ret_code, struct sk_err *err)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
 	sigset_t set, before;
 	int status = 0, stop;
 	pid_t pid;
 
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		(void)sigaddset(&set, signals[i]);
+	choose_signals(&set);
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status away */
 	(void)fflush(stdout);
 	(void)sigprocmask(SIG_BLOCK, &set, &before);
 	pid = fork();
@@ -88,8 +99,8 @@ int sk_guard_fork(int *ret_code, struct sk_err *err)
 	if (stop)
 		return sk_err_set(err, -EINTR, "child-failed", "interrupted");
 	if (!WIFEXITED(status))
-		return sk_err_set(err, -EINTR, "child-failed", "it was killed by signal %d%s",
-				  WTERMSIG(status),
+		return sk_err_set(err, -EINTR, "child-failed",
+				  "the build was killed by signal %d%s", WTERMSIG(status),
 				  WTERMSIG(status) == SIGKILL ? ": too little memory?" : "");
 	*ret_code = WEXITSTATUS(status);
 	return 0;
