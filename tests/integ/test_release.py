@@ -217,3 +217,16 @@ def test_works_without_root(desk):
     r = subprocess.run([SKERRY, 'simulate', 'stop', desk.dir], capture_output=True, text=True,
                        user=65534 if os.geteuid() == 0 else None)
     assert r.returncode == 4 and 'sudo' in r.stderr
+
+
+def test_outputs_that_cannot_be_are_told_before_anything_is_written(desk):
+    desk.build('7.0')
+    args = ['release', 'build', desk.dir / 'm-7.0.dts', '--images', desk.images, '--key', desk.keys / 'builder.key',
+            '--cert', desk.keys / 'builder.pem']
+    same = desk.dir / 'same.file'
+    for more, told in ((['-o', same, '--bundle', same], 'are one file'), (['-o', same, '--bundle', desk.dir], 'it is a folder'),
+                       (['-o', same, '--bundle', desk.dir / 'none/b.skb'], 'no such folder')):
+        with pytest.raises(Failed) as failed:
+            desk.skerry(*args, *more)
+        assert told in str(failed.value)
+        assert not same.exists()

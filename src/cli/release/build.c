@@ -61,6 +61,19 @@ static int creation_time(int64_t *ret, struct sk_err *err)
 	return 0;
 }
 
+/* Both can be written, and not over each other. */
+static int check_outputs(const struct job *j, struct sk_err *err)
+{
+	int r = j->output ? sk_output_check(j->output, err) : 0;
+
+	if (r == 0 && j->bundle)
+		r = sk_output_check(j->bundle, err);
+	if (r == 0 && j->output && j->bundle && sk_streq(j->output, j->bundle))
+		r = sk_err_set(err, -EINVAL, "usage", "--output and --bundle are one file: %s",
+			       j->bundle);
+	return r;
+}
+
 static int read_options(struct sk_cli *cli, struct job *j, struct sk_err *err)
 {
 	_cleanup_free_ char *beside = NULL;
@@ -81,9 +94,6 @@ static int read_options(struct sk_cli *cli, struct job *j, struct sk_err *err)
 	beside = sk_path_folder(j->manifest);
 	if (!beside || sk_strv_add(&j->folders, beside) < 0)
 		return sk_err_oom(err);
-	if ((j->output && sk_output_check(j->output, err) < 0) ||
-	    (j->bundle && sk_output_check(j->bundle, err) < 0))
-		return err->code;
 	return creation_time(&j->created_s, err);
 }
 
@@ -219,6 +229,8 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 	size_t len;
 	int r = read_options(cli, &j, err);
 
+	if (r == 0)
+		r = check_outputs(&j, err);
 	if (r == 0)
 		r = pin(&j, &dtb, &len, err);
 	if (r == 0)
