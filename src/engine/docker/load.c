@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -227,7 +228,14 @@ static void on_stored(void *arg, int status, const char *out, const char *err_ta
 static int store_in_child(struct load *l, struct sk_err *err)
 {
 	int fds[SK_STORE_TASK_FDS_MAX + 1];
-	struct sk_task task = { .run = store_task, .arg = l, .keep_fds = fds, .out_max = OUT_MAX };
+	/* fs-verity is only for who could write to the image, which is read-only by then. */
+	struct sk_task task = {
+		.run = store_task,
+		.arg = l,
+		.keep_fds = fds,
+		.caps = SK_CAP(CAP_DAC_OVERRIDE),
+		.out_max = OUT_MAX,
+	};
 	int r = sk_staged_open(l->d->store, &l->digest, l->size, &l->staged, err);
 
 	if (r < 0)
