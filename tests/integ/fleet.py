@@ -222,15 +222,19 @@ class Fleet:
                     '--arg', '/srv/main.sh', '-o', out)
         return out
 
-    def release(self, version, apps, extra='', release_extra=''):
+    def release(self, version, apps, extra='', release_extra='', settle='1s', patience='15s'):
         """Builds a signed release; @apps: name -> further lines of its node."""
-        nodes = ''.join(f'{n} {{ image = "{n}.itb"; restart = "always"; {more} }};\n' for n, more in apps.items())
+        nodes = ''
+        for name, more in apps.items():
+            image = '' if 'image =' in more else f'image = "{name}.itb";'
+            restart = '' if 'restart =' in more else 'restart = "always";'
+            nodes += f'{name} {{ {image} {restart} {more} }};\n'
         dts = self.dir / f'manifest-{version}.dts'
         dts.write_text(f'''/dts-v1/;
 / {{
 	persistent-boot;
 	release {{ project = "station"; version = "{version}"; compatible = "skerry,virtual";
-		settle-time = "1s"; health-timeout = "15s"; {release_extra} }};
+		settle-time = "{settle}"; health-timeout = "{patience}"; {release_extra} }};
 	apps {{ {nodes} }};
 	{extra}
 }};
