@@ -11,7 +11,6 @@ has ended and cleaned up, `crun run` of the new one. In ms, least / median; roun
 usage: downtime.py [ROUNDS]
 """
 import json
-import pathlib
 import shutil
 import statistics
 import subprocess
@@ -56,21 +55,22 @@ class Upgrade:
 
     def __call__(self):
         self.step()
-        return between(self.device.exec('cat', '/var/lib/skerry/volumes/light/data/acts'))
+        # A capsule counts as running when it was let go; on a busy machine its first act is later.
+        return wait_for('the first act of the new one',
+                        lambda: between(self.device.exec('cat', '/var/lib/skerry/volumes/light/data/acts')))
 
 
 def between(acts):
-    """ms from the last end to the start that follows it."""
+    """ms from the last end to the start that follows it; None when that is not there yet."""
     lines = acts.split('\n')
     at = max(i for i, line in enumerate(lines) if line.startswith('end'))
-    assert lines[at + 1].isdigit(), lines
-    return (int(lines[at + 1]) - int(lines[at].split()[1])) / 1e6
+    return (int(lines[at + 1]) - int(lines[at].split()[1])) / 1e6 if lines[at + 1] else None
 
 
 class Crun:
     def __init__(self, work):
         self.bundle = crun_bundle(work, 'stay', '/data/acts')
-        self.data = work / 'data'
+        self.data, self.states = work / 'data', work / 'crun'
         self.data.mkdir()
         (static_program(work) / 'data').mkdir()
         spec = json.loads((self.bundle / 'config.json').read_text())
@@ -78,14 +78,14 @@ class Crun:
         (self.bundle / 'config.json').write_text(json.dumps(spec))
 
     def run(self, name):
-        p = subprocess.Popen(['crun', 'run', name], cwd=self.bundle, stdout=subprocess.PIPE, text=True)
-        p.stdout.readline()
-        while not pathlib.Path('/run/crun', name, 'status').exists():  # crun kill needs it, and the program is quicker
+        p = subprocess.Popen(['crun', '--root', self.states, 'run', name], cwd=self.bundle, stdout=subprocess.PIPE, text=True)
+        assert p.stdout.readline(), 'crun run did not start'
+        while not (self.states / name / 'status').exists():  # crun kill needs it, and the program is quicker
             time.sleep(0.01)
         return p
 
     def end(self, p, name):
-        sh('crun', 'kill', name, 'TERM')
+        sh('crun', '--root', self.states, 'kill', name, 'TERM')
         p.wait()
         p.stdout.close()
 

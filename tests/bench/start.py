@@ -133,7 +133,7 @@ def main():
             sh('docker', '-H', f'unix://{folder}/run/skerry.sock', 'load', '-q', '-i', archive)
             Created(api, 'other').create()
             times = race({
-                'crun': Command(rootfs / 'firstlight', '/usr/bin/crun', 'run', 'bench', cwd=crun_bundle(work)),
+                'crun': Command(rootfs / 'firstlight', '/usr/bin/crun', '--root', work / 'crun', 'run', 'bench', cwd=crun_bundle(work)),
                 'created': Created(api, 'created'),
                 'stopped': Stopped(api, 'stopped'),
                 'both': Both(api, 'both'),
