@@ -39,9 +39,9 @@ static struct scmp_arg_cmp argument(const struct sk_seccomp_condition *c)
 {
 	switch (c->test) {
 	case SK_SECCOMP_IS:
-		return SCMP_A0(SCMP_CMP_EQ, c->value);
+		return SCMP_A0(SCMP_CMP_EQ, c->value, 0);
 	case SK_SECCOMP_BELOW:
-		return SCMP_A0(SCMP_CMP_LT, c->value);
+		return SCMP_A0(SCMP_CMP_LT, c->value, 0);
 	case SK_SECCOMP_NONE_OF:
 		break;
 	}
