@@ -19,6 +19,7 @@ def _limited(device):
 def test_groups_say_what_the_manifest_says(device):
     group = device.group
     assert group('steady', 'memory.max') == str(64 << 20)
+    assert group('steady', 'memory.swap.max') == '0', 'no way round the limit'
     assert group('steady', 'cpu.max') == '25000 100000'
     assert group('steady', 'pids.max') == '40'
     assert group('eater', 'memory.max') == str(32 << 20)

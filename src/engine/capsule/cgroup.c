@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/capsule/cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -31,6 +33,23 @@ static bool is_dir(const char *root, const char *name)
 	       stat(full, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* The root group has no limits of its own, so the kernel's files are looked for in the groups below it. */
+static bool some_group_has(const char *root, const char *file)
+{
+	DIR *dir = opendir(root);
+	struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir))) {
+		_cleanup_free_ char *name = sk_asprintf("%s/%s", e->d_name, file);
+
+		found = name && e->d_name[0] != '.' && faccessat(dirfd(dir), name, F_OK, 0) == 0;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
 void sk_cgroup_detect(const char *root, struct sk_cgroup *ret)
 {
 	_cleanup_free_ char *text = read_file(root, "", "cgroup.controllers");
@@ -47,6 +66,7 @@ void sk_cgroup_detect(const char *root, struct sk_cgroup *ret)
 	if (sk_strv_split(text, ' ', &have) < 0)
 		return;
 	ret->memory = sk_strv_has(have, "memory");
+	ret->swap = ret->memory && some_group_has(root, "memory.swap.max");
 	ret->cpu = sk_strv_has(have, "cpu");
 	ret->pids = sk_strv_has(have, "pids");
 }

@@ -6,9 +6,10 @@
 /**
  * struct sk_cgroup - what this machine's control groups can hold a capsule to
  * @v2: one tree (cgroup2); else the older one tree per controller
+ * @swap: memory that was swapped out can be limited too
  */
 struct sk_cgroup {
-	bool v2, memory, cpu, pids;
+	bool v2, memory, swap, cpu, pids;
 };
 
 #define SK_CGROUP_ROOT "/sys/fs/cgroup"

@@ -297,6 +297,15 @@ static json_t *device_rules(const struct sk_app *app)
 	return r < 0 ? NULL : TAKE_PTR(list);
 }
 
+/* A capsule must not evade its limit into swap: "swap" is the sum of both, so none is left for it. */
+static json_t *memory_limit(const struct sk_oci_input *in)
+{
+	json_int_t limit = (json_int_t)in->app->memory_bytes;
+
+	return in->cgroup->swap ? json_pack("{sI sI}", "limit", limit, "swap", limit)
+				: json_pack("{sI}", "limit", limit);
+}
+
 static int make_resources(const struct sk_oci_input *in, json_t **ret, struct sk_err *err)
 {
 	_cleanup_json_ json_t *o = json_object();
@@ -308,8 +317,7 @@ static int make_resources(const struct sk_oci_input *in, json_t **ret, struct sk
 	if (app->cpu_millis && !in->cgroup->cpu && !in->best_effort)
 		return cannot_limit(err, "CPU time");
 	if (r == 0 && app->memory_bytes && in->cgroup->memory)
-		r = json_object_set_new(o, "memory",
-					json_pack("{sI}", "limit", (json_int_t)app->memory_bytes));
+		r = json_object_set_new(o, "memory", memory_limit(in));
 	if (r == 0 && app->cpu_millis && in->cgroup->cpu)
 		r = json_object_set_new(
 			o, "cpu",

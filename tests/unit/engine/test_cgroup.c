@@ -43,11 +43,18 @@ static void one_tree(void **state)
 	put(*state, "cgroup.controllers", "cpuset cpu io memory pids\n");
 	sk_cgroup_detect(*state, &cg);
 	assert_true(cg.v2 && cg.memory && cg.cpu && cg.pids);
+	assert_false(cg.swap);
+	put(*state, "memory.swap.max", "a file of the root group says nothing");
+	sk_cgroup_detect(*state, &cg);
+	assert_false(cg.swap);
+	put(*state, "system.slice/memory.swap.max", "max");
+	sk_cgroup_detect(*state, &cg);
+	assert_true(cg.swap);
 	/* "cpuset" is not "cpu". */
 	put(*state, "cgroup.controllers", "cpuset hugetlb");
 	sk_cgroup_detect(*state, &cg);
 	assert_true(cg.v2);
-	assert_false(cg.memory || cg.cpu || cg.pids);
+	assert_false(cg.memory || cg.swap || cg.cpu || cg.pids);
 	put(*state, "cgroup.controllers", "");
 	sk_cgroup_detect(*state, &cg);
 	assert_true(cg.v2);

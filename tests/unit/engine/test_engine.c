@@ -501,9 +501,9 @@ static void grace_time_ends(void **state)
 	(void)sk_capsule_start(c, NULL, NULL, NULL);
 	settle(w, 5);
 	(void)sk_capsule_stop(c, 20, on_done, w, NULL);
-	settle(w, 2);
 	assert_int_equal(state_of(c), SK_CAPSULE_STOPPING);
-	settle(w, 100);
+	for (int i = 0; i < 200 && state_of(c) != SK_CAPSULE_EXITED; i++)
+		settle(w, 50);
 	sk_capsule_view(c, &v);
 	assert_int_equal(v.exit_code, 137);
 	assert_string_equal(w->done, "ok ");

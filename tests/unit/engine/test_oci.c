@@ -11,7 +11,9 @@
 #define S(s)   ((char *)(s))
 #define V(...) ((char *[]){ __VA_ARGS__, NULL })
 
-static const struct sk_cgroup full = { .v2 = true, .memory = true, .cpu = true, .pids = true };
+static const struct sk_cgroup full = {
+	.v2 = true, .memory = true, .swap = true, .cpu = true, .pids = true
+};
 static const struct sk_cgroup bare = { .v2 = true };
 static const struct sk_user user = { .uid = 1000, .gid = 1001, .groups = { 44 }, .n_groups = 1 };
 
@@ -168,6 +170,7 @@ static void limits(void **state)
 	struct sk_oci_input in = { .cgroup = &bare, .best_effort = true };
 
 	assert_true(json_integer_value(at(c, "linux.resources.memory.limit")) == 3ll << 30);
+	assert_true(json_integer_value(at(c, "linux.resources.memory.swap")) == 3ll << 30);
 	assert_int_equal(json_integer_value(at(c, "linux.resources.cpu.quota")), 150000);
 	assert_int_equal(json_integer_value(at(c, "linux.resources.cpu.period")), 100000);
 	assert_int_equal(json_integer_value(at(c, "linux.resources.pids.limit")), 77);
