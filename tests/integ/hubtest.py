@@ -45,9 +45,10 @@ class Hub:
         self.password_file = self.dir / 'password'
         self.password_file.write_text(PASSWORD + '\n')
         self.tls = None
+        self.program = [HUB, '--data', self.data]
 
     def admin(self, *argv):
-        return subprocess.run([HUB, '--data', self.data, *argv], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*self.program, *argv], capture_output=True, text=True, timeout=60)
 
     def add_org(self, org, owner):
         verb = ('org', 'add', org) if (self.data / 'ca.pem').exists() else ('init', '--org', org, '--name', '127.0.0.1')
@@ -55,7 +56,7 @@ class Hub:
         assert r.returncode == 0, r.stderr
 
     def start(self):
-        argv = [HUB, '--data', self.data, '--listen', f'127.0.0.1:{self.port}', '--name', '127.0.0.1']
+        argv = [*self.program, '--listen', f'127.0.0.1:{self.port}', '--name', '127.0.0.1']
         for s in self.settings:
             argv += ['--set', s]
         with open(self.dir / 'hub.log', 'a') as log:

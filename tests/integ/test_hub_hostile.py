@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hub among strangers who hold on to it, readers who do not read, and on a disk that is full."""
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+import pytest
+
+import hubtest
+from hubtest import Release, Signer
+
+PATIENCE_S = 240
+
+
+def wait_for(probe, what):
+    end = time.monotonic() + PATIENCE_S
+    while not probe():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def ended(s):
+    """Has the hub given this connection up? Nothing is sent that could wake it."""
+    s.setblocking(False)
+    try:
+        return not s.recv(4096)
+    except (BlockingIOError, hubtest.ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def hub(tmp_path):
+    hub = hubtest.Hub(tmp_path, 'connections-max=24', 'connections-per-ip=0')
+    hub.add_org('acme', 'alice')
+    with hub:
+        hub.alice = hubtest.make_world(hub, 'acme', 'alice')
+        yield hub
+
+
+def stranger(hub, kind):
+    """Holds a connection: says nothing, stops in its head, or stops in its body."""
+    s = socket.create_connection(('127.0.0.1', hub.port), timeout=30)
+    if kind == 'silent':
+        return s
+    s = hub.tls.wrap_socket(s, server_hostname='127.0.0.1')
+    s.sendall(b'POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Le')
+    if kind == 'body':
+        s.sendall(b'ngth: 400\r\n\r\n{"organ')
+    return s
+
+
+@pytest.mark.parametrize('kind', ['silent', 'head', 'body'])
+def test_who_holds_on_is_let_go(hub, kind):
+    """Some do not disturb the others; so many that no room is left are let go, and then there is room again."""
+    few = [stranger(hub, kind) for _ in range(12)]
+    assert hub.ask('GET', '/api/v1/projects', token=hub.alice).status == 200
+    many = []
+    for _ in range(24):
+        with contextlib.suppress(OSError):
+            many.append(stranger(hub, kind))
+
+    def answers():
+        with contextlib.suppress(OSError, hubtest.http.client.HTTPException):
+            return hub.ask('GET', '/api/v1/projects', token=hub.alice).status == 200
+        return False
+    wait_for(answers, 'nobody is served any more')
+    wait_for(lambda: all(ended(s) for s in few), 'somebody may hold on for ever')
+    for s in few + many:
+        s.close()
+
+
+def memory(hub):
+    status = pathlib.Path(f'/proc/{hub.process.pid}/status').read_text()
+    return int(status.split('VmRSS:')[1].split()[0]) << 10
+
+
+def test_who_does_not_read_takes_no_memory(hub, tmp_path):
+    data = os.urandom(32 << 20)
+    release = Release(Signer(tmp_path / 'signer'), 'station', '1.0.0', {'big': data})
+    hubtest.upload(hub, hub.alice, 'station', release)
+    device = hubtest.joined_device(hub, tmp_path, 'dev1', hubtest.enrolment_token(hub, hub.alice))
+    assert hub.ask('POST', '/api/v1/projects/station/deployments/field/attach', {'release': release.id}, token=hub.alice).status == 200
+    digest = next(iter(release.images))
+    assert device.ask('GET', f'/images/{digest}', headers={'Range': 'bytes=0-9'}).status == 206
+    before, readers = memory(hub), []
+    for _ in range(12):
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.settimeout(30)
+        raw.connect(('127.0.0.1', hub.port))
+        s = hub.tls.wrap_socket(raw, server_hostname='127.0.0.1')
+        s.sendall(f'GET /device/v1/images/{digest} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {device.token}\r\n\r\n'.encode())
+        assert s.recv(1) == b'H'
+        readers.append(s)
+    assert hub.ask('GET', '/api/v1/projects', token=hub.alice).status == 200
+    assert memory(hub) - before < len(data)
+    for s in readers:
+        s.close()
+    whole = device.ask('GET', f'/images/{digest}')
+    assert whole.status == 200 and whole.body == data
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of 112 MiB: how a program gets there, and where we see it."""
+    folder = tmp_path / 'small'
+    folder.mkdir()
+    holder = subprocess.Popen(['unshare', '-m', '--propagation', 'private', 'sh', '-ec',
+                               'mount -t tmpfs -o size=112m none "$1"; echo ready; exec sleep 3600', 'sh', str(folder)],
+                              stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == 'ready\n'
+    yield ['nsenter', f'--mount=/proc/{holder.pid}/ns/mnt'], folder, pathlib.Path(f'/proc/{holder.pid}/root{folder}')
+    holder.kill()
+    holder.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='mounts a small file system')
+def test_a_full_disk(small_disk, tmp_path):
+    """What does not fit is refused and leaves nothing; what is there stays; with room again all goes on."""
+    inside, folder, small = small_disk
+    hub = hubtest.Hub(tmp_path)
+    hub.data = small / 'data'
+    hub.program = [*inside, hubtest.HUB, '--data', folder / 'data']
+    hub.add_org('acme', 'alice')
+    with hub:
+        alice = hubtest.make_world(hub, 'acme', 'alice')
+        signer = Signer(tmp_path / 'signer')
+        good = Release(signer, 'station', '1.0.0', {'web': os.urandom(1 << 20)})
+        hubtest.upload(hub, alice, 'station', good)
+        large = Release(signer, 'station', '2.0.0', {'web': os.urandom(60 << 20)})
+        digest, data = next(iter(large.images.items()))
+        assert hub.ask('POST', '/api/v1/projects/station/releases', raw=large.skr, token=alice).status == 201
+        put = lambda at, raw: hub.ask('PUT', f'/api/v1/images/{digest}?offset={at}', raw=raw, token=alice)
+        filler = small / 'filler'
+        try:
+            a = put(0, data)
+            assert a.status == 507 and a.json['error'] == 'no-space', a
+        except OSError:
+            pass  # the answer came before all was sent
+        # The hub keeps some room for its database; others may not: the disk is as full as it gets.
+        with contextlib.suppress(OSError), open(filler, 'ab', buffering=0) as f:
+            while True:
+                f.write(b'x' * 65536)
+        changes = [hub.ask('POST', '/api/v1/projects', {'name': f'p{i}'}, token=alice) for i in range(500)]
+        assert {a.status for a in changes} - {201} == {507}, changes[-3:]
+        got = hub.ask('GET', f'/api/v1/images/{next(iter(good.images))}', token=alice)
+        assert got.status == 200 and got.json['have']
+        made = [f'p{i}' for i, a in enumerate(changes) if a.status == 201]
+        filler.unlink()
+        hub.kill()
+        hub.start()
+        names = {p['name'] for p in hub.ask('GET', '/api/v1/projects', token=alice).json['projects']}
+        assert set(made) | {'station'} == names, 'what was acknowledged is there, and nothing else'
+        assert not hub.ask('GET', f'/api/v1/images/{digest}', token=alice).json['have']
+        assert hub.ask('POST', '/api/v1/projects', {'name': 'later'}, token=alice).status == 201
+        hubtest.upload(hub, alice, 'station', Release(signer, 'station', '3.0.0', {'web': os.urandom(2 << 20)}))
