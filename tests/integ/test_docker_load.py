@@ -71,8 +71,8 @@ class Load:
     def __init__(self, m, data):
         self.m, self.data, self.sent = m, data, 0
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(120)
         self.sock.connect(str(m.socket))
+        self.sock.settimeout(120)
         self.sock.sendall(f'POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n'.encode())
         self.rest = None
 

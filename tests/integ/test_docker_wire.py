@@ -37,8 +37,9 @@ def _m():
 @contextlib.contextmanager
 def connection(m, seconds=60):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(seconds)
+        # As clients do: with a time-out, a full queue of others would be an error instead of a wait.
         s.connect(str(m.socket))
+        s.settimeout(seconds)
         yield s
 
 

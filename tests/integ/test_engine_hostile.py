@@ -38,9 +38,10 @@ def image_of(world, driver, name, change):
 
 
 def outside(world):
-    """Mounts of the namespace that are not below the capsules' folder."""
-    text = world.run("cat", "/proc/self/mountinfo").stdout
-    return sorted(line.split(" ")[4] for line in text.splitlines() if f"{world.folder}/run/capsules" not in line)
+    """Mounts of the namespace that are not below the folders of capsules and their images."""
+    points = [line.split(" ")[4] for line in world.run("cat", "/proc/self/mountinfo").stdout.splitlines()]
+    ours = tuple(f"{world.folder}/run/{name}/" for name in ("capsules", "images"))
+    return sorted(p for p in points if not p.startswith(ours))
 
 
 @pytest.mark.parametrize("target", ["/", "/..", "/../../../..", "/proc", "/dev", "/etc", "loop", "../../outside",
