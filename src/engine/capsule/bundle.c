@@ -109,6 +109,8 @@ static int configure(const struct sk_runtime_unit *u, const struct sk_user *user
 		.terminal = u->tty,
 		.has_hosts = exists_in(root_fd, "/etc/hosts"),
 		.has_resolv = exists_in(root_fd, "/etc/resolv.conf"),
+		.device_hosts = access("/etc/hosts", F_OK) == 0,
+		.device_resolv = access("/etc/resolv.conf", F_OK) == 0,
 	};
 	int r = cgroup ? write_hosts(u, err) : sk_err_oom(err);
 

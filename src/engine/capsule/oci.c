@@ -213,16 +213,15 @@ static int add_system_mounts(json_t *m, const struct sk_oci_input *in)
 static int add_network_files(json_t *m, const struct sk_oci_input *in)
 {
 	static const char ro[] = "bind,ro,nosuid,nodev,noexec";
+	bool host = in->app->network == SK_NETWORK_HOST;
 	int r = 0;
 
-	if (in->app->network == SK_NETWORK_HOST) {
-		if (in->has_hosts)
-			r = add_bind(m, "/etc/hosts", "/etc/hosts", "", ro);
-		if (r == 0 && in->has_resolv)
-			r = add_bind(m, "/etc/resolv.conf", "/etc/resolv.conf", "", ro);
-	} else if (in->has_hosts) {
+	if (in->has_hosts && host && in->device_hosts)
+		r = add_bind(m, "/etc/hosts", "/etc/hosts", "", ro);
+	else if (in->has_hosts)
 		r = add_bind(m, "/etc/hosts", in->dir, "hosts", ro);
-	}
+	if (r == 0 && in->has_resolv && host && in->device_resolv)
+		r = add_bind(m, "/etc/resolv.conf", "/etc/resolv.conf", "", ro);
 	return r;
 }
 

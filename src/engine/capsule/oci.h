@@ -21,6 +21,7 @@
  * @user_made:   made through an API, not by a release: root inside may change owners and users
  * @spared:      the daemon has an out-of-memory score that what it starts must not inherit
  * @has_hosts, @has_resolv: the image has the file, so that something can be mounted over it
+ * @device_hosts, @device_resolv: this device has the file itself; a bare one may not
  */
 struct sk_oci_input {
 	const struct sk_app *app;
@@ -30,7 +31,7 @@ struct sk_oci_input {
 	const char *cgroup_path;
 	const struct sk_cgroup *cgroup;
 	bool best_effort, device_rules, user_made, terminal, spared;
-	bool has_hosts, has_resolv;
+	bool has_hosts, has_resolv, device_hosts, device_resolv;
 };
 
 /**

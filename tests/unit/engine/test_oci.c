@@ -255,8 +255,10 @@ static void grants(void **state)
 static void host_network(void **state)
 {
 	struct sk_app app = { .run = { .command = V(S("/bin/x")) }, .network = SK_NETWORK_HOST };
-	_cleanup_json_ json_t *c =
-		make(&app, (struct sk_oci_input){ .has_hosts = true, .has_resolv = true });
+	struct sk_oci_input in = {
+		.has_hosts = true, .has_resolv = true, .device_hosts = true, .device_resolv = true
+	};
+	_cleanup_json_ json_t *c = make(&app, in), *on_bare = NULL;
 
 	assert_false(has_namespace(c, "network"));
 	assert_true(has_namespace(c, "user"));
@@ -264,8 +266,17 @@ static void host_network(void **state)
 	assert_string_equal(
 		json_string_value(json_object_get(mount_on(c, "/etc/resolv.conf"), "source")),
 		"/etc/resolv.conf");
+	assert_string_equal(json_string_value(json_object_get(mount_on(c, "/etc/hosts"), "source")),
+			    "/etc/hosts");
 	assert_string_equal(json_string_value(json_object_get(mount_on(c, "/sys"), "type")),
 			    "bind");
+	/* A device may have neither file: the runtime would refuse to mount what is not there. */
+	in.device_hosts = in.device_resolv = false;
+	on_bare = make(&app, in);
+	assert_string_not_equal(
+		json_string_value(json_object_get(mount_on(on_bare, "/etc/hosts"), "source")),
+		"/etc/hosts");
+	assert_null(mount_on(on_bare, "/etc/resolv.conf"));
 }
 
 /* The words of the seccomp profile: each call once, dangerous ones not among the allowed. */
