@@ -397,10 +397,7 @@ def token(desk):
     (desk.path / "tokens").mkdir()
     (desk.path / "softhsm.conf").write_text(f"directories.tokendir = {desk.path}/tokens\n")
     desk.env["SOFTHSM2_CONF"] = str(desk.path / "softhsm.conf")
-    # libp11 keeps its method tables when OpenSSL unloads it. Only what was allocated below its loading and
-    # unloading is passed over, and to tell that the leak checker needs whole stacks.
-    (desk.path / "lsan.supp").write_text("leak:ENGINE_by_id\nleak:OPENSSL_cleanup\n")
-    desk.env["LSAN_OPTIONS"] = f"suppressions={desk.path}/lsan.supp:print_suppressions=0"
+    desk.env["LSAN_OPTIONS"] = f"suppressions={TOP}/tests/libp11.supp:print_suppressions=0"
     desk.env["ASAN_OPTIONS"] = desk.env.get("ASAN_OPTIONS", "") + ":fast_unwind_on_malloc=0"
     subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", "release", "--pin", "1234", "--so-pin",
                     "5678"], check=True, env=desk.env, capture_output=True)
