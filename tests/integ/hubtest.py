@@ -14,12 +14,21 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
 HUB = BUILD / 'src/hub/skerry-hub'
 SKERRY = BUILD / 'src/cli/skerry'
 PASSWORD = 'correct-horse-battery'
+
+
+def wait_for(probe, what='it', seconds=10):
+    """Asks again and again until @probe says yes."""
+    end = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < end, f'{what} did not come within {seconds} s'
+        time.sleep(0.05)
 
 
 class Answer:

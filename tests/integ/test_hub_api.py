@@ -236,7 +236,7 @@ def test_image_upload_resumes_and_checks(world):
         with hub.tls.wrap_socket(s, server_hostname='127.0.0.1') as t:
             t.sendall(f'PUT /api/v1/images/{digest}?offset=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {world.alice}\r\n'
                       f'Content-Length: {len(data) - 1000}\r\n\r\n'.encode() + data[1000:150000])
-    hubtest_wait(lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset'] == 150000)
+    hubtest.wait_for(lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset'] == 150000)
     assert put(150000, data[150000:-1] + bytes([data[-1] ^ 1])).json['error'] == 'digest-mismatch'
     assert hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset'] == 0
     assert put(0, data + b'x').status in (400, 413)
@@ -248,14 +248,6 @@ def test_image_upload_resumes_and_checks(world):
     assert not list((hub.data / 'images').glob(f'*/{digest}*'))
 
 
-def hubtest_wait(probe, seconds=10):
-    import time
-    end = time.monotonic() + seconds
-    while not probe():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_two_uploads_of_one_image(world):
     hub, data = world.hub, os.urandom(200000)
     rel = Release(world.signer, 'station', '4.0.0', {'big': data})
@@ -263,7 +255,7 @@ def test_two_uploads_of_one_image(world):
     assert hub.ask('POST', '/api/v1/projects/station/releases', raw=rel.skr, token=world.alice).status == 201
     path, at = f'/api/v1/images/{digest}?offset=0', lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset']
     finish = hub.slow('PUT', path, world.alice, data, 100000)
-    hubtest_wait(lambda: at() == 100000, 30)
+    hubtest.wait_for(lambda: at() == 100000, seconds=30)
     a = hub.ask('PUT', f'/api/v1/images/{digest}?offset=100000', raw=data[100000:], token=world.alice)
     assert a.status == 409 and a.json['error'] == 'in-use', a
     a = finish()
@@ -279,11 +271,11 @@ def test_release_deleted_and_uploaded_again_while_an_image_comes(world):
     assert hub.ask('POST', post, raw=rel.skr, token=world.alice).status == 201
     offset = lambda: hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['offset']
     first = hub.slow('PUT', f'/api/v1/images/{digest}?offset=0', world.alice, data, 100000)
-    hubtest_wait(lambda: offset() == 100000, 30)
+    hubtest.wait_for(lambda: offset() == 100000, seconds=30)
     assert hub.ask('DELETE', f'{post}/{rel.id}', token=world.alice).status == 204
     assert hub.ask('POST', post, raw=rel.skr, token=world.alice).status == 201
     second = hub.slow('PUT', f'/api/v1/images/{digest}?offset=0', world.alice, data, 1000)
-    hubtest_wait(lambda: offset() == 1000, 30)
+    hubtest.wait_for(lambda: offset() == 1000, seconds=30)
     a = first()
     assert a.status in (404, 409), a
     assert not hub.ask('GET', f'/api/v1/images/{digest}', token=world.alice).json['have']
@@ -398,7 +390,7 @@ def test_tokens_end(world):
     hub = world.hub
     made = hub.ask('POST', '/api/v1/tokens', {'name': 'short', 'expires_in_s': 2}, token=world.bob).json
     assert hub.ask('GET', '/api/v1/me', token=made['token']).status == 200
-    hubtest_wait(lambda: hub.ask('GET', '/api/v1/me', token=made['token']).status == 401)
+    hubtest.wait_for(lambda: hub.ask('GET', '/api/v1/me', token=made['token']).status == 401)
     made = hub.ask('POST', '/api/v1/tokens', {'name': 'long'}, token=world.bob).json
     assert hub.ask('DELETE', f'/api/v1/tokens/{made["id"]}', token=world.alice).status == 204
     assert hub.ask('GET', '/api/v1/me', token=made['token']).status == 401

@@ -5,7 +5,6 @@ import os
 import pathlib
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -13,13 +12,6 @@ import hubtest
 from hubtest import Release, Signer
 
 PATIENCE_S = 240
-
-
-def wait_for(probe, what):
-    end = time.monotonic() + PATIENCE_S
-    while not probe():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
 
 
 def ended(s):
@@ -68,8 +60,8 @@ def test_who_holds_on_is_let_go(hub):
         with contextlib.suppress(OSError, hubtest.http.client.HTTPException):
             return hub.ask('GET', '/api/v1/projects', token=hub.alice).status == 200
         return False
-    wait_for(answers, 'nobody is served any more')
-    wait_for(lambda: all(ended(s) for s in few), 'somebody may hold on for ever')
+    hubtest.wait_for(answers, 'an answer to anybody', PATIENCE_S)
+    hubtest.wait_for(lambda: all(ended(s) for s in few), 'the end of those who hold on', PATIENCE_S)
     for s in few + many:
         s.close()
 
