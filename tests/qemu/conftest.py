@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / 'integ')]
 import guest  # noqa: E402
 from device import STEADY, Device  # noqa: E402
 from disk import Disk  # noqa: E402
+from docker_world import docker_archive  # noqa: E402
 from fleet import Fleet  # noqa: E402
 from machine import Machine  # noqa: E402
 
@@ -44,8 +45,10 @@ def machine(desk, tmp_path_factory):
     folder = tmp_path_factory.mktemp('machine')
     debs = guest.package_files()
     parts = guest.make(debs)
+    archive = folder / 'loaded.tar'
+    docker_archive(archive, 'loaded:1', big=bytes(1 << 20))
     cargo = guest.make_cargo(folder / 'cargo.img', {
-        'packages': debs, 'images': desk.images.glob('*.itb'), 'trust': [desk.keys / 'ca.pem']})
+        'packages': debs, 'images': desk.images.glob('*.itb'), 'trust': [desk.keys / 'ca.pem'], 'archives': [archive]})
     disk = Disk(folder / 'root.img')
     disk.copy(parts / 'root.img')
     m = Machine(parts, disk, cargo, folder)
