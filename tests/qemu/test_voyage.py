@@ -63,7 +63,7 @@ def test_the_hub_is_confined(hub):
     assert uid != '0' and facts['Uid'].split() == [uid] * 4
     for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):
         assert int(facts[kind], 16) == 0, kind
-    assert facts['NoNewPrivs'] == '1'
+    assert facts['NoNewPrivs'] == '1' and facts['Seccomp'] == '2'
     assert hub.run('stat -c "%U %a" /var/lib/skerry-hub').split() == ['skerry-hub', '700']
 
 
