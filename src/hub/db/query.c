@@ -20,7 +20,7 @@ static size_t slot_of(const struct sk_conn *c, const char *sql)
 	return SK_DB_STATEMENTS;
 }
 
-static int prepare(struct sk_query *q, const char *sql, struct sk_err *err)
+static bool prepare(struct sk_query *q, const char *sql)
 {
 	struct sk_conn *c = q->conn;
 	size_t slot = slot_of(c, sql);
@@ -34,13 +34,13 @@ static int prepare(struct sk_query *q, const char *sql, struct sk_err *err)
 		q->stmt = c->cache[slot].stmt;
 	}
 	if (!q->stmt && sqlite3_prepare_v3(c->handle, sql, -1, flags, &q->stmt, NULL))
-		return sk_db_fail(c, err);
+		return false;
 	if (slot < SK_DB_STATEMENTS) {
 		c->cache[slot].sql = sql;
 		c->cache[slot].stmt = q->stmt;
 		c->cache[slot].busy = true;
 	}
-	return 0;
+	return true;
 }
 
 static int bind_one(sqlite3_stmt *stmt, int at, char type, va_list *ap)
@@ -58,42 +58,31 @@ static int bind_one(sqlite3_stmt *stmt, int at, char type, va_list *ap)
 		d = va_arg(*ap, const struct sk_digest *);
 		return sqlite3_bind_blob(stmt, at, d->bytes, SK_DIGEST_SIZE, SQLITE_TRANSIENT);
 	default:
-		return SQLITE_MISUSE;
+		return sqlite3_bind_null(stmt, 0); /* no such place: a failure that SQLite words */
 	}
 }
 
-static int start(struct sk_query *q, struct sk_conn *c, struct sk_err *err, const char *sql,
-		 const char *types, va_list *ap)
+struct sk_query sk_query_of(struct sk_conn *c, const char *sql, const char *types, ...)
 {
-	int r;
+	struct sk_query q = { .conn = c };
+	va_list ap;
 
-	*q = (struct sk_query){ .conn = c };
-	r = prepare(q, sql, err);
-	if (r < 0)
-		return r;
-	for (int i = 0; types[i]; i++)
-		if (bind_one(q->stmt, i + 1, types[i], ap) != SQLITE_OK) {
-			sk_query_done(q);
-			return sk_err_set(err, -EIO, "internal", "database: cannot bind a value");
-		}
-	return 0;
+	q.failed = !prepare(&q, sql);
+	va_start(ap, types);
+	for (int i = 0; !q.failed && types[i]; i++)
+		q.failed = bind_one(q.stmt, i + 1, types[i], &ap) != SQLITE_OK;
+	va_end(ap);
+	return q;
 }
 
-int sk_query_start(struct sk_query *q, struct sk_conn *c, struct sk_err *err, const char *sql,
-		   const char *types, ...)
+int sk_query_ready(struct sk_query *q, struct sk_err *err)
 {
-	va_list ap;
-	int r;
-
-	va_start(ap, types);
-	r = start(q, c, err, sql, types, &ap);
-	va_end(ap);
-	return r;
+	return q->failed ? sk_db_fail(q->conn, err) : 0;
 }
 
 int sk_query_step(struct sk_query *q, struct sk_err *err)
 {
-	switch (sqlite3_step(q->stmt)) {
+	switch (q->failed ? SQLITE_ERROR : sqlite3_step(q->stmt)) {
 	case SQLITE_ROW:
 		return 1;
 	case SQLITE_DONE:
@@ -175,54 +164,36 @@ json_t *sk_query_object(const struct sk_query *q)
 	return obj;
 }
 
-static int run_to_end(struct sk_query *q, struct sk_err *err)
+int sk_query_run(struct sk_query q, struct sk_err *err)
 {
 	int r;
 
 	do
-		r = sk_query_step(q, err);
+		r = sk_query_step(&q, err);
 	while (r > 0);
+	if (r == 0)
+		r = sqlite3_changes(q.conn->handle);
+	sk_query_done(&q);
 	return r;
 }
 
-int sk_db_run(struct sk_conn *c, struct sk_err *err, const char *sql, const char *types, ...)
+int sk_query_insert(struct sk_query q, int64_t *ret_id, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	va_list ap;
-	int r;
+	int r = sk_query_run(q, err);
 
-	va_start(ap, types);
-	r = start(&q, c, err, sql, types, &ap);
-	va_end(ap);
-	if (r == 0)
-		r = run_to_end(&q, err);
-	return r < 0 ? r : sqlite3_changes(c->handle);
+	if (r >= 0 && ret_id)
+		*ret_id = sqlite3_last_insert_rowid(q.conn->handle);
+	return SK_MIN(r, 0);
 }
 
-int sk_db_insert(struct sk_conn *c, int64_t *ret_id, struct sk_err *err, const char *sql,
-		 const char *types, ...)
-{
-	_cleanup_query_ struct sk_query q = { 0 };
-	va_list ap;
-	int r;
-
-	va_start(ap, types);
-	r = start(&q, c, err, sql, types, &ap);
-	va_end(ap);
-	if (r == 0)
-		r = run_to_end(&q, err);
-	if (r == 0 && ret_id)
-		*ret_id = sqlite3_last_insert_rowid(c->handle);
-	return r;
-}
-
-static int collect(struct sk_query *q, json_t **ret, struct sk_err *err)
+int sk_query_list(struct sk_query q, json_t **ret, struct sk_err *err)
 {
 	json_t *list = json_array();
 	int r = list ? 0 : sk_err_oom(err);
 
-	while (r == 0 && (r = sk_query_step(q, err)) > 0)
-		r = json_array_append_new(list, sk_query_object(q)) ? sk_err_oom(err) : 0;
+	while (r == 0 && (r = sk_query_step(&q, err)) > 0)
+		r = json_array_append_new(list, sk_query_object(&q)) ? sk_err_oom(err) : 0;
+	sk_query_done(&q);
 	if (r < 0)
 		json_decref(list);
 	else
@@ -230,51 +201,23 @@ static int collect(struct sk_query *q, json_t **ret, struct sk_err *err)
 	return r;
 }
 
-int sk_db_list(struct sk_conn *c, json_t **ret, struct sk_err *err, const char *sql,
-	       const char *types, ...)
+int sk_query_one(struct sk_query q, json_t **ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	va_list ap;
-	int r;
+	int r = sk_query_step(&q, err);
 
-	va_start(ap, types);
-	r = start(&q, c, err, sql, types, &ap);
-	va_end(ap);
-	return r < 0 ? r : collect(&q, ret, err);
+	*ret = r > 0 ? sk_query_object(&q) : NULL;
+	sk_query_done(&q);
+	if (r > 0)
+		r = *ret ? 0 : sk_err_oom(err);
+	return r;
 }
 
-int sk_db_one(struct sk_conn *c, json_t **ret, struct sk_err *err, const char *sql,
-	      const char *types, ...)
+int sk_query_first(struct sk_query q, int64_t *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	va_list ap;
-	int r;
+	int r = sk_query_step(&q, err);
 
-	*ret = NULL;
-	va_start(ap, types);
-	r = start(&q, c, err, sql, types, &ap);
-	va_end(ap);
-	if (r == 0)
-		r = sk_query_step(&q, err);
-	if (r <= 0)
-		return r;
-	*ret = sk_query_object(&q);
-	return *ret ? 0 : sk_err_oom(err);
-}
-
-int sk_db_int(struct sk_conn *c, int64_t *ret, struct sk_err *err, const char *sql,
-	      const char *types, ...)
-{
-	_cleanup_query_ struct sk_query q = { 0 };
-	va_list ap;
-	int r;
-
-	va_start(ap, types);
-	r = start(&q, c, err, sql, types, &ap);
-	va_end(ap);
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		*ret = sk_query_int(&q, 0);
+	sk_query_done(&q);
 	return r;
 }
