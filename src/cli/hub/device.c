@@ -321,25 +321,27 @@ static int ask_logs(struct sk_cli *cli, char **ret_job, struct sk_err *err)
 
 static int run_logs(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_free_ char *job = NULL, *rest = strdup("/logs");
-	_cleanup_json_ json_t *answer = NULL;
-	int r = 0;
+	_cleanup_client_ struct sk_http_client *c = NULL;
+	_cleanup_free_ char *job = NULL, *id = NULL, *path = NULL;
+	_cleanup_json_ json_t *logs = NULL;
+	int r = sk_cli_flag(cli, "ask") ? ask_logs(cli, &job, err) : 0;
 
-	if (sk_cli_flag(cli, "ask"))
-		r = ask_logs(cli, &job, err);
+	if (r == 0)
+		r = sk_hub_open(cli, &c, err);
+	if (r == 0)
+		r = sk_hub_find_device(c, sk_cli_arg(cli, 0), &id, err);
 	if (r < 0)
 		return r;
-	(void)add_filter(&rest, "capsule", sk_cli_arg(cli, 1));
-	(void)add_filter(&rest, "job", job);
-	if (!rest)
-		return sk_err_oom(err);
-	r = on_device(cli, "GET", rest, NULL, &answer, err);
+	path = sk_hub_path("devices/{}/logs", id);
+	(void)add_filter(&path, "capsule", sk_cli_arg(cli, 1));
+	(void)add_filter(&path, "job", job);
+	r = sk_hub_list(c, path, "logs", "before", &logs, err);
 	if (r < 0)
 		return r;
 	if (sk_cli_json(cli))
-		sk_cli_print_json(json_incref(json_object_get(answer, "logs")));
+		sk_cli_print_json(TAKE_PTR(logs));
 	else
-		print_logs(json_object_get(answer, "logs"));
+		print_logs(logs);
 	return 0;
 }
 

@@ -29,7 +29,7 @@ static int run_project_list(struct sk_cli *cli, struct sk_err *err)
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/projects", "projects", NULL, &list, err);
+		r = sk_hub_list(c, "/api/v1/projects", "projects", "after", &list, err);
 	if (r == 0)
 		sk_hub_print_list(cli, list, project_columns);
 	return r;
@@ -104,7 +104,7 @@ static int run_list(struct sk_cli *cli, struct sk_err *err)
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = sk_hub_list(c, path, "deployments", NULL, &list, err);
+		r = sk_hub_list(c, path, "deployments", "after", &list, err);
 	if (r == 0)
 		sk_hub_print_list(cli, list, deployment_columns);
 	return r;
@@ -290,12 +290,19 @@ static const struct sk_hub_column enrolment_columns[] = {
 
 static int run_tokens(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_json_ json_t *answer = NULL;
-	int r = on_deployment(cli, "GET", "/enrolment-tokens", NULL, &answer, err);
+	_cleanup_client_ struct sk_http_client *c = NULL;
+	_cleanup_free_ char *project = NULL, *name = NULL, *path = NULL;
+	json_t *list = NULL;
+	int r = sk_hub_place(sk_cli_arg(cli, 0), "DEPLOYMENT", &project, &name, err);
 
 	if (r == 0)
-		sk_hub_print_list(cli, json_incref(json_object_get(answer, "enrolment_tokens")),
-				  enrolment_columns);
+		r = sk_hub_open(cli, &c, err);
+	if (r < 0)
+		return r;
+	path = sk_hub_path("projects/{}/deployments/{}/enrolment-tokens", project, name);
+	r = sk_hub_list(c, path, "enrolment_tokens", "after", &list, err);
+	if (r == 0)
+		sk_hub_print_list(cli, list, enrolment_columns);
 	return r;
 }
 

@@ -111,7 +111,7 @@ static int run_user_list(struct sk_cli *cli, struct sk_err *err)
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/users", "users", NULL, &list, err);
+		r = sk_hub_list(c, "/api/v1/users", "users", "after", &list, err);
 	if (r == 0)
 		sk_hub_print_list(cli, list, user_columns);
 	return r;
@@ -286,7 +286,7 @@ static int run_token_list(struct sk_cli *cli, struct sk_err *err)
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/tokens", "tokens", NULL, &list, err);
+		r = sk_hub_list(c, "/api/v1/tokens", "tokens", "after", &list, err);
 	if (r == 0)
 		sk_hub_print_list(cli, list, token_columns);
 	return r;

@@ -37,7 +37,7 @@ static int run_list(struct sk_cli *cli, struct sk_err *err)
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = sk_hub_list(c, path, "releases", NULL, &list, err);
+		r = sk_hub_list(c, path, "releases", "before", &list, err);
 	if (r == 0)
 		sk_hub_print_list(cli, list, release_columns);
 	return r;

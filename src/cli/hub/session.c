@@ -95,7 +95,7 @@ int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, co
 		json_t **ret, struct sk_err *err)
 {
 	_cleanup_json_ json_t *all = json_array();
-	json_int_t next = 0;
+	json_int_t next = 0, last;
 
 	do {
 		_cleanup_json_ json_t *page = NULL;
@@ -111,7 +111,14 @@ int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, co
 		if (json_array_extend(all, json_object_get(page, name)) < 0)
 			return sk_err_set(err, -EPROTO, "bad-request",
 					  "the hub's answer has no list \"%s\"", name);
+		last = next;
 		next = cursor ? json_integer_value(json_object_get(page, "next")) : 0;
+		/* A hub that leads in a circle would be followed until memory is full. */
+		if (next > 0 && last > 0 &&
+		    (sk_streq(cursor, "after") ? next <= last : next >= last))
+			return sk_err_set(err, -EPROTO, "bad-request",
+					  "the hub's list \"%s\" does not go on: %lld after %lld",
+					  name, (long long)next, (long long)last);
 	} while (next > 0);
 	*ret = TAKE_PTR(all);
 	return 0;
@@ -144,7 +151,7 @@ int sk_hub_find_release(struct sk_http_client *c, const char *project, const cha
 	const char *found = NULL;
 	json_t *rel;
 	size_t i;
-	int r = sk_hub_list(c, path, "releases", NULL, &list, err);
+	int r = sk_hub_list(c, path, "releases", "before", &list, err);
 
 	if (r < 0)
 		return r;

@@ -12,8 +12,6 @@
 #include "hub/db/audit.h"
 #include "io/json.h"
 
-#define LIMIT_MAX 500
-
 void sk_call_object(struct sk_call *call, const char *fmt, ...)
 {
 	va_list ap;
@@ -186,9 +184,28 @@ int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action
 	return call_change(req, arg, false, action, fn, data, err);
 }
 
-int sk_call_list(struct sk_call *call, const char *name, json_t *list, int64_t next,
+/* Takes the internal ids out of the rows. Return: where the next page goes on; 0: there is none. */
+static int64_t end_page(json_t *list, const struct sk_page *p)
+{
+	int64_t last = 0;
+	bool more = json_array_size(list) == (size_t)p->rows;
+	json_t *row;
+	size_t i;
+
+	if (more)
+		(void)json_array_remove(list, (size_t)p->rows - 1);
+	json_array_foreach (list, i, row) {
+		last = json_integer_value(json_object_get(row, "row"));
+		(void)json_object_del(row, "row");
+	}
+	return more ? last : 0;
+}
+
+int sk_call_list(struct sk_call *call, const char *name, json_t *list, const struct sk_page *p,
 		 struct sk_err *err)
 {
+	int64_t next = p ? end_page(list, p) : 0;
+
 	call->answer = json_pack("{s:o}", name, list);
 	if (!call->answer)
 		return sk_err_oom(err);
@@ -226,12 +243,35 @@ int sk_call_query_u64(struct sk_call *call, const char *key, uint64_t *ret, stru
 	return 0;
 }
 
-int sk_call_limit(struct sk_call *call, int *ret, struct sk_err *err)
+static int read_page(struct sk_call *call, const char *cursor, int limit_max, struct sk_page *ret,
+		     struct sk_err *err)
 {
-	uint64_t n;
-	int r = sk_call_query_u64(call, "limit", &n, err);
+	uint64_t limit, from;
+	int r = sk_call_query_u64(call, "limit", &limit, err);
 
-	*ret = n == 0 ? LIMIT_MAX : (int)SK_MIN(n, (uint64_t)LIMIT_MAX);
+	if (r == 0 && limit == 0 && sk_http_query(call->req, "limit"))
+		return sk_err_set(err, -EINVAL, "bad-request", "limit: 1 to %d", limit_max);
+	if (r == 0)
+		r = sk_call_query_u64(call, cursor, &from, err);
+	if (r < 0)
+		return r;
+	limit = limit > 0 ? SK_MIN(limit, (uint64_t)limit_max) : (uint64_t)limit_max;
+	*ret = (struct sk_page){ .from = (int64_t)from, .rows = (int)limit + 1 };
+	return 0;
+}
+
+int sk_call_page_after(struct sk_call *call, int limit_max, struct sk_page *ret, struct sk_err *err)
+{
+	return read_page(call, "after", limit_max, ret, err);
+}
+
+int sk_call_page_before(struct sk_call *call, int limit_max, struct sk_page *ret,
+			struct sk_err *err)
+{
+	int r = read_page(call, "before", limit_max, ret, err);
+
+	if (r == 0 && ret->from == 0)
+		ret->from = INT64_MAX;
 	return r;
 }
 
@@ -247,17 +287,4 @@ int sk_call_expiry(const struct sk_call *call, uint64_t default_s, uint64_t max_
 		return sk_err_set(err, -EINVAL, "bad-value", "expires_in_s: 1 to %" PRIu64, max_s);
 	*ret_s = sk_wall_s() + (int64_t)s;
 	return 0;
-}
-
-int64_t sk_call_next(json_t *list, int limit)
-{
-	int64_t last = 0;
-	json_t *row;
-	size_t i;
-
-	json_array_foreach (list, i, row) {
-		last = json_integer_value(json_object_get(row, "row"));
-		(void)json_object_del(row, "row");
-	}
-	return json_array_size(list) == (size_t)limit ? last : 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/str.h"
+#include "hub/db/query.h"
 #include "hub/hub.h"
 #include "io/http/server.h"
 
@@ -94,18 +95,30 @@ int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action
 
 void sk_call_object(struct sk_call *call, const char *fmt, ...) SK_PRINTF(2, 3);
 
-/** sk_call_list() - {"<name>": list}; steals @list. With @next > 0 also {"next": next}. */
-int sk_call_list(struct sk_call *call, const char *name, json_t *list, int64_t next,
+/**
+ * Which page of a list is asked for: ?limit=, and ?after= for lists in the order in which things were
+ * made, ?before= for those with the newest first. One row more than asked for is fetched, to know
+ * whether there is a next page.
+ * @limit_max: most rows of an answer, and how many without ?limit=
+ */
+int sk_call_page_after(struct sk_call *call, int limit_max, struct sk_page *ret,
+		       struct sk_err *err);
+int sk_call_page_before(struct sk_call *call, int limit_max, struct sk_page *ret,
+			struct sk_err *err);
+#define SK_PAGE_MAX 500
+
+/**
+ * sk_call_list() - answer {"<name>": list}; steals @list
+ * @p: the page that was fetched: its rows lose "row", and the answer says how to go on ("next")
+ */
+int sk_call_list(struct sk_call *call, const char *name, json_t *list, const struct sk_page *p,
 		 struct sk_err *err);
 /** sk_call_none() - "not-found": there is no <what> "<name>". */
 int sk_call_none(const char *what, const char *name, struct sk_err *err);
 /** sk_call_name() - a body member that must be a name. */
 int sk_call_name(const struct sk_call *call, const char *key, const char **ret, struct sk_err *err);
-/** ?limit= (default and most 500) and a numeric query member (default 0). */
-int sk_call_limit(struct sk_call *call, int *ret, struct sk_err *err);
+/** A numeric query member (default 0). */
 int sk_call_query_u64(struct sk_call *call, const char *key, uint64_t *ret, struct sk_err *err);
 /** sk_call_expiry() - "expires_in_s" of the body, as a time; bounded. */
 int sk_call_expiry(const struct sk_call *call, uint64_t default_s, uint64_t max_s, int64_t *ret_s,
 		   struct sk_err *err);
-/** Last row's "row" of a list, removed from every row; 0 when shorter than @limit. */
-int64_t sk_call_next(json_t *list, int limit);

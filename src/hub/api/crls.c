@@ -13,7 +13,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_crl_list(call->db, call->who->org, &list, err);
 
-	return r < 0 ? r : sk_call_list(call, "crls", list, 0, err);
+	return r < 0 ? r : sk_call_list(call, "crls", list, NULL, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

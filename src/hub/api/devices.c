@@ -72,24 +72,20 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	struct sk_device_filter f = { .status = sk_http_query(call->req, "status"),
 				      .name = sk_http_query(call->req, "name") };
 	json_t *list = NULL, *device;
-	uint64_t after;
+	struct sk_page p;
 	size_t i;
-	int r = sk_call_limit(call, &f.limit, err);
+	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_call_query_u64(call, "after", &after, err);
-	if (r == 0)
 		r = read_place(call, &f, err);
-	if (r < 0)
-		return r;
-	f.after = (int64_t)after;
-	r = sk_device_list(call->db, call->who->org, &f, &list, err);
+	if (r == 0)
+		r = sk_device_list(call->db, call->who->org, &f, &p, &list, err);
 	if (r < 0)
 		return r;
 	json_array_foreach (list, i, device) {
 		add_presence(call->hub, device);
 	}
-	return sk_call_list(call, "devices", list, sk_call_next(list, f.limit), err);
+	return sk_call_list(call, "devices", list, &p, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

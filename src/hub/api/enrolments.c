@@ -15,11 +15,14 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
 	json_t *list = NULL;
-	int r = sk_call_deployment(call, &d, err);
+	struct sk_page p;
+	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_enrolment_list(call->db, d.org, d.id, &list, err);
-	return r < 0 ? r : sk_call_list(call, "enrolment_tokens", list, 0, err);
+		r = sk_call_deployment(call, &d, err);
+	if (r == 0)
+		r = sk_enrolment_list(call->db, d.org, d.id, &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "enrolment_tokens", list, &p, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

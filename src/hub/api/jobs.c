@@ -11,17 +11,13 @@
 static int run_list(struct sk_call *call, struct sk_job_filter *f, struct sk_err *err)
 {
 	json_t *list = NULL;
-	uint64_t before;
-	int r = sk_call_limit(call, &f->limit, err);
+	struct sk_page p;
+	int r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = sk_call_query_u64(call, "before", &before, err);
-	if (r < 0)
-		return r;
-	f->before = (int64_t)before;
 	f->state = sk_http_query(call->req, "step");
-	r = sk_job_list(call->db, call->who->org, f, &list, err);
-	return r < 0 ? r : sk_call_list(call, "jobs", list, sk_call_next(list, f->limit), err);
+	if (r == 0)
+		r = sk_job_list(call->db, call->who->org, f, &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "jobs", list, &p, err);
 }
 
 static int do_list(struct sk_call *call, struct sk_err *err)

@@ -50,20 +50,12 @@ static int drop_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_audit(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
-	uint64_t before;
-	int64_t next = 0;
-	int limit, r = sk_call_limit(call, &limit, err);
+	struct sk_page p;
+	int r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_call_query_u64(call, "before", &before, err);
-	if (r == 0)
-		r = sk_audit_list(call->db, call->who->org, (int64_t)before, limit, &list, err);
-	if (r < 0)
-		return r;
-	if (json_array_size(list) == (size_t)limit)
-		next = json_integer_value(
-			json_object_get(json_array_get(list, (size_t)limit - 1), "id"));
-	return sk_call_list(call, "audit", list, next, err);
+		r = sk_audit_list(call->db, call->who->org, &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "audit", list, &p, err);
 }
 
 static int audit(struct sk_http_req *req, void *arg, struct sk_err *err)

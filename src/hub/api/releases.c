@@ -29,14 +29,17 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	json_t *list = NULL;
+	struct sk_page p;
 	int64_t id = 0;
 	int r = sk_project_find(call->db, call->who->org, project, &id, err);
 
 	if (r == 0)
 		return sk_call_none("project", project, err);
 	if (r > 0)
-		r = sk_release_list(call->db, call->who->org, id, &list, err);
-	return r < 0 ? r : sk_call_list(call, "releases", list, 0, err);
+		r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
+	if (r == 0)
+		r = sk_release_list(call->db, call->who->org, id, &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "releases", list, &p, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

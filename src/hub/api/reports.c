@@ -8,6 +8,7 @@
 
 #define OPEN_JOBS_MAX 32 /* of one device */
 #define TAIL_MAX      10000
+#define LOGS_PAGE     8 /* each text may have half a megabyte */
 
 static int do_inventory(struct sk_call *call, struct sk_err *err)
 {
@@ -31,14 +32,15 @@ static int do_logs(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device d;
 	json_t *list = NULL;
-	int limit, r = sk_call_limit(call, &limit, err);
+	struct sk_page p;
+	int r = sk_call_page_before(call, LOGS_PAGE, &p, err);
 
 	if (r == 0)
 		r = sk_call_device(call, &d, err);
 	if (r == 0)
 		r = sk_logs_list(call->db, d.id, sk_http_query(call->req, "capsule"),
-				 sk_http_query(call->req, "job"), limit, &list, err);
-	return r < 0 ? r : sk_call_list(call, "logs", list, 0, err);
+				 sk_http_query(call->req, "job"), &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "logs", list, &p, err);
 }
 
 int sk_hub_logs(struct sk_http_req *req, void *arg, struct sk_err *err)

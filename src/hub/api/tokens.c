@@ -20,9 +20,12 @@ static int64_t whose(const struct sk_call *call)
 static int do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
-	int r = sk_token_list(call->db, call->who->org, whose(call), &list, err);
+	struct sk_page p;
+	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	return r < 0 ? r : sk_call_list(call, "tokens", list, 0, err);
+	if (r == 0)
+		r = sk_token_list(call->db, call->who->org, whose(call), &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "tokens", list, &p, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

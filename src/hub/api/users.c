@@ -11,9 +11,12 @@
 static int do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
-	int r = sk_user_list(call->db, call->who->org, &list, err);
+	struct sk_page p;
+	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	return r < 0 ? r : sk_call_list(call, "users", list, 0, err);
+	if (r == 0)
+		r = sk_user_list(call->db, call->who->org, &p, &list, err);
+	return r < 0 ? r : sk_call_list(call, "users", list, &p, err);
 }
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)

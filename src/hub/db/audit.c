@@ -12,11 +12,12 @@ int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err
 			    a->outcome);
 }
 
-int sk_audit_list(struct sk_conn *c, int64_t org, int64_t before, int limit, json_t **ret,
+int sk_audit_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
 		  struct sk_err *err)
 {
-	return sk_db_list(c, ret, err,
-			  "SELECT id, at_s, actor, action, object, peer, outcome FROM audit"
-			  " WHERE org_id = ? AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3",
-			  "iid", org, before, limit);
+	return sk_db_list(
+		c, ret, err,
+		"SELECT id AS row, id, at_s, actor, action, object, peer, outcome FROM audit"
+		" WHERE org_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+		"iid", org, p->from, p->rows);
 }

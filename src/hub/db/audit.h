@@ -14,6 +14,6 @@ struct sk_audit {
 };
 
 int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err);
-/** Newest first, at most @limit; @before: only rows with a smaller id, 0 for the newest. */
-int sk_audit_list(struct sk_conn *c, int64_t org, int64_t before, int limit, json_t **ret,
+/** Newest first. */
+int sk_audit_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
 		  struct sk_err *err);

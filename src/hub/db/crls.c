@@ -148,7 +148,7 @@ int sk_crl_offer(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *er
 	if (r >= 0)
 		r = sk_db_list(c, &list, err,
 			       "SELECT issuer_id, issuer, number FROM crls WHERE org_id = ?"
-			       " ORDER BY id",
+			       " ORDER BY issuer_id",
 			       "i", org);
 	if (r < 0)
 		return r;

@@ -103,13 +103,13 @@ int sk_deployment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret,
 	return r;
 }
 
-int sk_deployment_list(struct sk_conn *c, int64_t org, int64_t project, json_t **ret,
-		       struct sk_err *err)
+int sk_deployment_list(struct sk_conn *c, int64_t org, int64_t project, const struct sk_page *p,
+		       json_t **ret, struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " SHOW " WHERE d.org_id = ? AND (?2 = 0 OR d.project_id = ?2)"
-			  " ORDER BY p.name, d.name",
-			  "ii", org, project);
+			  "SELECT d.id AS row, " SHOW " WHERE d.org_id = ?"
+			  " AND (?2 = 0 OR d.project_id = ?2) AND d.id > ? ORDER BY d.id LIMIT ?",
+			  "iiid", org, project, p->from, p->rows);
 }
 
 int sk_deployment_attach(struct sk_conn *c, struct sk_deployment *d, int64_t release,

@@ -22,8 +22,8 @@ int sk_deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_depl
 int sk_deployment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret,
 		       struct sk_err *err);
 /** @project: of that project, or 0 for all. */
-int sk_deployment_list(struct sk_conn *c, int64_t org, int64_t project, json_t **ret,
-		       struct sk_err *err);
+int sk_deployment_list(struct sk_conn *c, int64_t org, int64_t project, const struct sk_page *p,
+		       json_t **ret, struct sk_err *err);
 /** sk_deployment_attach() - @release 0 detaches. Starts a new roll-out number, put in @d. */
 int sk_deployment_attach(struct sk_conn *c, struct sk_deployment *d, int64_t release,
 			 struct sk_err *err);

@@ -47,18 +47,16 @@ int sk_device_set_release(struct sk_conn *c, int64_t id, const char *release, co
 int sk_device_set_seen(struct sk_conn *c, int64_t id, int64_t at_s, struct sk_err *err);
 int sk_device_del(struct sk_conn *c, const struct sk_device *d, struct sk_err *err);
 
-/** What to list; 0 and NULL: any. @after: internal id to go on from. */
+/** What to list; 0 and NULL: any. */
 struct sk_device_filter {
 	const char *status;
 	int64_t project;
 	int64_t deployment;
 	const char *name; /* name, or prefix of the id */
-	int64_t after;
-	int limit;
 };
-/** Rows carry "row", the internal id, for the caller to remove. */
-int sk_device_list(struct sk_conn *c, int64_t org, const struct sk_device_filter *f, json_t **ret,
-		   struct sk_err *err);
+int sk_device_list(struct sk_conn *c, int64_t org, const struct sk_device_filter *f,
+		   const struct sk_page *p, json_t **ret, struct sk_err *err);
+/** With "row", as in a list. */
 int sk_device_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);
 
 /* Sessions: one a device, hash only. */

@@ -46,13 +46,14 @@ int sk_enrolment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, 
 			 id);
 }
 
-int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, json_t **ret,
-		      struct sk_err *err)
+int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, const struct sk_page *p,
+		      json_t **ret, struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " COLUMNS " WHERE org_id = ? AND deployment_id = ?"
-			  " ORDER BY enrolment_tokens.id",
-			  "ii", org, deployment);
+			  "SELECT enrolment_tokens.id AS row, " COLUMNS
+			  " WHERE org_id = ? AND deployment_id = ? AND enrolment_tokens.id > ?"
+			  " ORDER BY enrolment_tokens.id LIMIT ?",
+			  "iiid", org, deployment, p->from, p->rows);
 }
 
 int sk_enrolment_revoke(struct sk_conn *c, int64_t org, int64_t deployment, const char *uid,

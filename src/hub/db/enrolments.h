@@ -18,8 +18,8 @@ int sk_enrolment_add(struct sk_conn *c, int64_t org, int64_t deployment, const c
 int sk_enrolment_use(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		     struct sk_enrolment *ret, struct sk_err *err);
 int sk_enrolment_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);
-int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, json_t **ret,
-		      struct sk_err *err);
+int sk_enrolment_list(struct sk_conn *c, int64_t org, int64_t deployment, const struct sk_page *p,
+		      json_t **ret, struct sk_err *err);
 /** 1, or 0 when there is none. */
 int sk_enrolment_revoke(struct sk_conn *c, int64_t org, int64_t deployment, const char *uid,
 			struct sk_err *err);

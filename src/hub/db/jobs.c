@@ -225,16 +225,24 @@ int sk_job_abort_device(struct sk_conn *c, int64_t device, const char *reason, s
 	" LEFT JOIN deployments d ON d.id = j.deployment_id"                              \
 	" LEFT JOIN projects p ON p.id = d.project_id"
 
-int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f, json_t **ret,
-		struct sk_err *err)
+/* One statement each, so that the index of what narrows most serves it ("+": not that of the org). */
+#define LIST(narrow)                                                  \
+	"SELECT j.id AS row, " SHOW " WHERE " narrow " AND j.id < ?2" \
+	" AND (?3 IS NULL OR j.state = ?3) ORDER BY j.id DESC LIMIT ?4"
+#define OF_ORG	      "j.org_id = ?1"
+#define OF_DEVICE     "j.device_id = ?5 AND +j.org_id = ?1"
+#define OF_DEPLOYMENT "j.deployment_id = ?5 AND j.rollout = ?6 AND +j.org_id = ?1"
+
+int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f,
+		const struct sk_page *p, json_t **ret, struct sk_err *err)
 {
-	return sk_db_list(c, ret, err,
-			  "SELECT j.id AS row, " SHOW " WHERE j.org_id = ?1"
-			  " AND (?2 = 0 OR j.id < ?2) AND (?3 = 0 OR j.device_id = ?3)"
-			  " AND (?4 = 0 OR j.deployment_id = ?4) AND (?5 = 0 OR j.rollout = ?5)"
-			  " AND (?6 IS NULL OR j.state = ?6) ORDER BY j.id DESC LIMIT ?7",
-			  "iiiiisd", org, f->before, f->device, f->deployment, f->rollout, f->state,
-			  f->limit);
+	if (f->device)
+		return sk_db_list(c, ret, err, LIST(OF_DEVICE), "iisdi", org, p->from, f->state,
+				  p->rows, f->device);
+	if (f->deployment)
+		return sk_db_list(c, ret, err, LIST(OF_DEPLOYMENT), "iisdii", org, p->from,
+				  f->state, p->rows, f->deployment, f->rollout);
+	return sk_db_list(c, ret, err, LIST(OF_ORG), "iisd", org, p->from, f->state, p->rows);
 }
 
 int sk_job_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)

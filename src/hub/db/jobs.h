@@ -66,14 +66,14 @@ int sk_job_abort_rollout(struct sk_conn *c, int64_t deployment, const char *reas
 /** sk_job_abort_device() - every open job of a device. */
 int sk_job_abort_device(struct sk_conn *c, int64_t device, const char *reason, struct sk_err *err);
 
-/** 0 and NULL: any. Newest first; @before: internal id, 0 for the newest. */
+/** Of a device, of a deployment's roll-out, or (0) any; in a state, or (NULL) any. */
 struct sk_job_filter {
-	int64_t device, deployment, rollout;
+	int64_t device;
+	int64_t deployment, rollout;
 	const char *state;
-	int64_t before;
-	int limit;
 };
-int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f, json_t **ret,
-		struct sk_err *err);
+/** Newest first. */
+int sk_job_list(struct sk_conn *c, int64_t org, const struct sk_job_filter *f,
+		const struct sk_page *p, json_t **ret, struct sk_err *err);
 /** sk_job_show() - with its history. */
 int sk_job_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);

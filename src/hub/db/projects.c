@@ -40,11 +40,13 @@ int sk_project_show(struct sk_conn *c, int64_t org, const char *name, json_t **r
 			 "is", org, name);
 }
 
-int sk_project_list(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err)
+int sk_project_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
+		    struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " PROJECT_COLUMNS " FROM projects WHERE org_id = ? ORDER BY name",
-			  "i", org);
+			  "SELECT id AS row, " PROJECT_COLUMNS " FROM projects WHERE org_id = ?"
+			  " AND id > ? ORDER BY id LIMIT ?",
+			  "iid", org, p->from, p->rows);
 }
 
 int sk_project_del(struct sk_conn *c, int64_t org, const char *name, struct sk_err *err)

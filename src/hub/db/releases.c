@@ -159,13 +159,13 @@ int sk_release_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, st
 	return r;
 }
 
-int sk_release_list(struct sk_conn *c, int64_t org, int64_t project, json_t **ret,
-		    struct sk_err *err)
+int sk_release_list(struct sk_conn *c, int64_t org, int64_t project, const struct sk_page *p,
+		    json_t **ret, struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " SHOW " WHERE r.org_id = ? AND r.project_id = ?"
-			  " ORDER BY r.id DESC",
-			  "ii", org, project);
+			  "SELECT r.id AS row, " SHOW " WHERE r.org_id = ? AND r.project_id = ?"
+			  " AND r.id < ? ORDER BY r.id DESC LIMIT ?",
+			  "iiid", org, project, p->from, p->rows);
 }
 
 int sk_release_graph(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err)

@@ -47,8 +47,9 @@ int sk_release_image_of_device(struct sk_conn *c, int64_t device, const char *di
 int sk_release_missing(struct sk_conn *c, int64_t release, int64_t *ret, struct sk_err *err);
 /** sk_release_show() - with its images; sk_release_list() without. */
 int sk_release_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);
-int sk_release_list(struct sk_conn *c, int64_t org, int64_t project, json_t **ret,
-		    struct sk_err *err);
+/** Newest first. */
+int sk_release_list(struct sk_conn *c, int64_t org, int64_t project, const struct sk_page *p,
+		    json_t **ret, struct sk_err *err);
 int sk_release_graph(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);
 /** sk_release_del() - 0, or "in-use": attached, on its way to a device, or running on one. */
 int sk_release_del(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *err);

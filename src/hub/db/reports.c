@@ -38,12 +38,12 @@ int sk_logs_add(struct sk_conn *c, int64_t device, const char *job, const char *
 	return r < 0 ? r : 0;
 }
 
-int sk_logs_list(struct sk_conn *c, int64_t device, const char *capsule, const char *job, int limit,
-		 json_t **ret, struct sk_err *err)
+int sk_logs_list(struct sk_conn *c, int64_t device, const char *capsule, const char *job,
+		 const struct sk_page *p, json_t **ret, struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT capsule, job, at_s, text FROM logs WHERE device_id = ?"
+			  "SELECT id AS row, capsule, job, at_s, text FROM logs WHERE device_id = ?"
 			  " AND (?2 IS NULL OR capsule = ?2) AND (?3 IS NULL OR job = ?3)"
-			  " ORDER BY id DESC LIMIT ?4",
-			  "issd", device, capsule, job, limit);
+			  " AND id < ? ORDER BY id DESC LIMIT ?",
+			  "issid", device, capsule, job, p->from, p->rows);
 }

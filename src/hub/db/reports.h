@@ -14,5 +14,5 @@ int sk_inventory_get(struct sk_conn *c, int64_t device, json_t **ret, struct sk_
 int sk_logs_add(struct sk_conn *c, int64_t device, const char *job, const char *capsule,
 		const char *text, struct sk_err *err);
 /** Newest first; @capsule, @job: NULL for any. */
-int sk_logs_list(struct sk_conn *c, int64_t device, const char *capsule, const char *job, int limit,
-		 json_t **ret, struct sk_err *err);
+int sk_logs_list(struct sk_conn *c, int64_t device, const char *capsule, const char *job,
+		 const struct sk_page *p, json_t **ret, struct sk_err *err);

@@ -60,13 +60,14 @@ int sk_token_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, stru
 			 "ii", org, id);
 }
 
-int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, json_t **ret, struct sk_err *err)
+int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, const struct sk_page *p,
+		  json_t **ret, struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " TOKEN_COLUMNS
+			  "SELECT t.id AS row, " TOKEN_COLUMNS
 			  " WHERE t.org_id = ? AND (?2 = 0 OR t.user_id = ?2)"
-			  " AND t.expires_s > ? ORDER BY t.id",
-			  "iii", org, user, sk_wall_s());
+			  " AND t.expires_s > ? AND t.id > ? ORDER BY t.id LIMIT ?",
+			  "iiiid", org, user, sk_wall_s(), p->from, p->rows);
 }
 
 int sk_token_del(struct sk_conn *c, int64_t org, int64_t user, const char *uid, struct sk_err *err)

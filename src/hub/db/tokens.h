@@ -25,7 +25,8 @@ int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_
 int sk_token_count(struct sk_conn *c, int64_t user, int64_t *ret, struct sk_err *err);
 int sk_token_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);
 /** @user: that user's, or 0 for all of the organisation. */
-int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, json_t **ret, struct sk_err *err);
+int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, const struct sk_page *p,
+		  json_t **ret, struct sk_err *err);
 /** Both: number of tokens ended. */
 int sk_token_del(struct sk_conn *c, int64_t org, int64_t user, const char *uid, struct sk_err *err);
 int sk_token_del_id(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *err);

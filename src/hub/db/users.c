@@ -50,11 +50,13 @@ int sk_user_show(struct sk_conn *c, int64_t org, const char *name, json_t **ret,
 			 org, name);
 }
 
-int sk_user_list(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err)
+int sk_user_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
+		 struct sk_err *err)
 {
 	return sk_db_list(c, ret, err,
-			  "SELECT " USER_COLUMNS " FROM users WHERE org_id = ? ORDER BY name", "i",
-			  org);
+			  "SELECT id AS row, " USER_COLUMNS " FROM users WHERE org_id = ?"
+			  " AND id > ? ORDER BY id LIMIT ?",
+			  "iid", org, p->from, p->rows);
 }
 
 /* Would the organisation have an owner without @name? */

@@ -22,7 +22,8 @@ int sk_user_find(struct sk_conn *c, int64_t org, const char *name, struct sk_use
 		 struct sk_err *err);
 int sk_user_show(struct sk_conn *c, int64_t org, const char *name, json_t **ret,
 		 struct sk_err *err);
-int sk_user_list(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err);
+int sk_user_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
+		 struct sk_err *err);
 /** Both: number of users changed (0 or 1). The last owner stays one: "bad-state". */
 int sk_user_set_role(struct sk_conn *c, int64_t org, const char *name, const char *role,
 		     struct sk_err *err);

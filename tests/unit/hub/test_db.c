@@ -171,7 +171,7 @@ static void audit_is_append_only(void **state)
 			0);
 	assert_true(sk_db_run(c, &err, "DELETE FROM audit", "") < 0);
 	assert_true(sk_db_run(c, &err, "UPDATE audit SET actor = 'b'", "") < 0);
-	assert_int_equal(sk_audit_list(c, org, 3, 10, &list, &err), 0);
+	assert_int_equal(sk_audit_list(c, org, &(struct sk_page){ 3, 10 }, &list, &err), 0);
 	assert_int_equal(json_array_size(list), 2);
 	json_decref(list);
 	sk_db_rollback(c);
