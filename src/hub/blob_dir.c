@@ -232,6 +232,16 @@ static int check_digest(struct upload_dir *u, const char *part, struct sk_err *e
 			  SK_DIGEST_STR(&u->key.digest), SK_DIGEST_STR(&got));
 }
 
+/*
+ * After a failed fsync() the kernel may take what it could not write for written, and the next one
+ * succeeds: nothing of this file can be gone on with.
+ */
+static int not_synced(struct upload_dir *u, const char *part, int code, struct sk_err *err)
+{
+	throw_away(u, part);
+	return failed(err, code, "store an upload");
+}
+
 static int upload_end(struct sk_upload *base, bool *ret_complete, uint64_t *ret_offset,
 		      struct sk_err *err)
 {
@@ -244,7 +254,7 @@ static int upload_end(struct sk_upload *base, bool *ret_complete, uint64_t *ret_
 	blob_name(&u->key, ".part", part);
 	blob_name(&u->key, "", whole);
 	if (fsync(u->fd) < 0)
-		return failed(err, -errno, "store an upload");
+		return not_synced(u, part, -errno, err);
 	if (!*ret_complete)
 		return 0;
 	r = check_digest(u, part, err);

@@ -23,14 +23,12 @@ void sk_call_object(struct sk_call *call, const char *fmt, ...)
 	sk_text_clean(call->object, "");
 }
 
-static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw, void *data,
+static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw,
 		 struct sk_err *err)
 {
 	size_t len = 0;
 
-	*call = (struct sk_call){ .hub = arg, .req = req, .data = data };
-	if (!data)
-		call->who = sk_http_user(req);
+	*call = (struct sk_call){ .hub = arg, .req = req, .who = sk_http_user(req) };
 	if (call->who && call->who->is_device)
 		(void)snprintf(call->by, sizeof(call->by), "device");
 	else if (call->who)
@@ -71,7 +69,7 @@ static int answer(struct sk_call *call, struct sk_err *err)
 int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_err *err)
 {
 	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, false, NULL, err);
+	int r = start(&call, req, arg, false, err);
 
 	if (r == 0)
 		r = sk_db_read(call.hub->db, &call.db, err);
@@ -149,15 +147,25 @@ static void afterwards(struct sk_call *call)
 		sk_warning("cleaning up after %s: %s", call->action, err.text);
 }
 
-static int call_change(struct sk_http_req *req, void *arg, bool raw, const char *action,
-		       sk_call_fn fn, void *data, struct sk_err *err)
+static int prepare(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
+{
+	int r = fn ? sk_db_read(call->hub->db, &call->db, err) : 0;
+
+	return r == 0 && fn ? fn(call, err) : r;
+}
+
+int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_call_steps *steps,
+			    struct sk_err *err)
 {
 	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, raw, data, err);
+	int r = start(&call, req, arg, steps->raw, err);
 
-	call.action = action;
+	call.action = steps->action;
+	call.data = steps->data;
 	if (r == 0)
-		r = change(&call, fn, err);
+		r = prepare(&call, steps->prepare, err);
+	if (r >= 0)
+		r = change(&call, steps->run, err);
 	if (r < 0) {
 		audit_failure(&call, err);
 		return r;
@@ -169,19 +177,15 @@ static int call_change(struct sk_http_req *req, void *arg, bool raw, const char 
 int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		   struct sk_err *err)
 {
-	return call_change(req, arg, false, action, fn, NULL, err);
+	return sk_call_change_prepared(req, arg,
+				       &(struct sk_call_steps){ .action = action, .run = fn }, err);
 }
 
 int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		       struct sk_err *err)
 {
-	return call_change(req, arg, true, action, fn, NULL, err);
-}
-
-int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
-			  void *data, struct sk_err *err)
-{
-	return call_change(req, arg, false, action, fn, data, err);
+	return sk_call_change_prepared(
+		req, arg, &(struct sk_call_steps){ .raw = true, .action = action, .run = fn }, err);
 }
 
 /* Takes the internal ids out of the rows. Return: where the next page goes on; 0: there is none. */

@@ -57,7 +57,7 @@ struct sk_call {
 	struct sk_hub *hub;
 	struct sk_http_req *req;
 	struct sk_principal *who; /* NULL on public routes */
-	void *data;		  /* of sk_call_change_public() */
+	void *data;		  /* of sk_call_change_prepared() */
 	struct sk_conn *db;
 	json_t *body;	 /* an object */
 	unsigned status; /* default 200 with an answer, 204 without */
@@ -89,9 +89,23 @@ int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_ca
 int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
 		       struct sk_err *err);
 
-/** sk_call_change_public() - for a route without principal: call->data is @data, call->who NULL. */
-int sk_call_change_public(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,
-			  void *data, struct sk_err *err);
+/**
+ * struct sk_call_steps - a change of which a part takes long: hashing a password, checking a signature
+ * @raw:     the body is not JSON
+ * @action:  as for sk_call_change()
+ * @prepare: on this thread's reading connection, before the transaction, so that nobody waits for it;
+ *           what it read may have changed when @run runs. May be NULL
+ * @run:     in the transaction
+ * @data:    for both: call->data
+ */
+struct sk_call_steps {
+	bool raw;
+	const char *action;
+	sk_call_fn prepare, run;
+	void *data;
+};
+int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_call_steps *steps,
+			    struct sk_err *err);
 
 void sk_call_object(struct sk_call *call, const char *fmt, ...) SK_PRINTF(2, 3);
 

@@ -45,17 +45,20 @@ static void upload_done(struct upload *u)
 	sk_crl_infos_free(u->v, u->n);
 }
 
+static void name(struct sk_call *call, const struct sk_crl_info *i)
+{
+	sk_call_object(call, "%s %lld", i->issuer, (long long)i->number);
+}
+
 /* All of them or none; what is there already is no mistake: number of those that are new. */
-static int put_all(struct sk_call *call, const struct upload *u, const char *ca, struct sk_err *err)
+static int put_all(struct sk_call *call, const struct upload *u, struct sk_err *err)
 {
 	int changed = 0;
 
 	for (size_t i = 0; i < u->n; i++) {
-		int r = ca ? sk_upload_check_crl(ca, u->v[i].pem, err) : 0;
+		int r = sk_crl_put(call->db, call->who->org, &u->v[i], call->by, err);
 
-		sk_call_object(call, "%s %lld", u->v[i].issuer, (long long)u->v[i].number);
-		if (r == 0)
-			r = sk_crl_put(call->db, call->who->org, &u->v[i], call->by, err);
+		name(call, &u->v[i]);
 		if (r < 0)
 			return r;
 		changed += r;
@@ -63,19 +66,27 @@ static int put_all(struct sk_call *call, const struct upload *u, const char *ca,
 	return changed;
 }
 
-static int do_upload(struct sk_call *call, struct sk_err *err)
+static int prepare_upload(struct sk_call *call, struct sk_err *err)
 {
-	_cleanup_(upload_done) struct upload u = { 0 };
 	_cleanup_free_ char *ca = NULL;
+	struct upload *u = call->data;
 	size_t len;
 	const char *body = sk_http_body(call->req, &len);
-	int changed, r = sk_crl_infos_read(body, len, SK_CRLS_MAX, &u.v, &u.n, err);
+	int r = sk_crl_infos_read(body, len, SK_CRLS_MAX, &u->v, &u->n, err);
 
 	if (r == 0)
 		r = sk_org_ca(call->db, call->who->org, &ca, err);
-	if (r < 0)
-		return r;
-	changed = put_all(call, &u, ca, err);
+	for (size_t i = 0; r == 0 && ca && i < u->n; i++) {
+		name(call, &u->v[i]);
+		r = sk_upload_check_crl(ca, u->v[i].pem, err);
+	}
+	return r;
+}
+
+static int do_upload(struct sk_call *call, struct sk_err *err)
+{
+	int r, changed = put_all(call, call->data, err);
+
 	if (changed < 0)
 		return changed;
 	call->wake_crls = changed > 0;
@@ -85,7 +96,15 @@ static int do_upload(struct sk_call *call, struct sk_err *err)
 
 static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change_raw(req, arg, "crl.upload", do_upload, err);
+	_cleanup_(upload_done) struct upload u = { 0 };
+
+	return sk_call_change_prepared(req, arg,
+				       &(struct sk_call_steps){ .raw = true,
+								.action = "crl.upload",
+								.prepare = prepare_upload,
+								.run = do_upload,
+								.data = &u },
+				       err);
 }
 
 static int do_delete(struct sk_call *call, struct sk_err *err)

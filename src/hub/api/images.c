@@ -68,17 +68,37 @@ static int begin(struct sk_http_req *req, struct sk_hub *hub, struct sk_err *err
 	return r;
 }
 
-/* The body as it comes; the last call, without data, finishes the upload. */
-static int on_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
-		   struct sk_err *err)
+static void let_go(struct sk_principal *p)
+{
+	if (p->upload)
+		sk_upload_free(p->upload);
+	p->upload = NULL;
+}
+
+static int take(struct sk_http_req *req, struct sk_hub *hub, const void *data, size_t len,
+		struct sk_err *err)
 {
 	struct sk_principal *p = sk_http_user(req);
-	int r = p->upload ? 0 : begin(req, arg, err);
+	int r = p->upload ? 0 : begin(req, hub, err);
 
 	if (r == 0 && len > 0)
 		return sk_upload_write(p->upload, data, len, err);
 	if (r == 0)
 		r = sk_upload_end(p->upload, &p->upload_complete, &p->upload_offset, err);
+	return r;
+}
+
+/*
+ * The body as it comes; the last call, without data, finishes the upload. One that failed is let go
+ * of at once, though its connection may linger: the next attempt must not find it in use.
+ */
+static int on_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
+		   struct sk_err *err)
+{
+	int r = take(req, arg, data, len, err);
+
+	if (r < 0)
+		let_go(sk_http_user(req));
 	return r;
 }
 
@@ -115,12 +135,7 @@ static int do_put(struct sk_call *call, struct sk_err *err)
 
 static int put(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	struct sk_principal *p = sk_http_user(req);
-
-	if (p->upload) {
-		sk_upload_free(p->upload);
-		p->upload = NULL;
-	}
+	let_go(sk_http_user(req));
 	return sk_call_change_raw(req, arg, "image.upload", do_put, err);
 }
 

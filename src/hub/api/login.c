@@ -116,13 +116,34 @@ struct outcome {
 	int r;
 };
 
-static int record(struct sk_call *call, const struct outcome *o, struct sk_err *err)
+/*
+ * Is the user still the one whose password was checked, with that password? Since then he may have
+ * been deleted (and his row's number be somebody else's) or have got another password.
+ */
+static int check_same(struct sk_conn *c, int64_t org, const char *name, const struct sk_user *was,
+		      struct sk_err *err)
+{
+	struct sk_user now;
+	int r = sk_user_find(c, org, name, &now, err);
+
+	if (r < 0)
+		return r;
+	if (r == 0 || now.id != was->id || !sk_streq(now.password, was->password))
+		return sk_err_set(err, -EACCES, "unauthorized",
+				  "the user or the password was changed meanwhile: try again");
+	return 0;
+}
+
+static int record(struct sk_call *call, const struct outcome *o, const char *user,
+		  struct sk_err *err)
 {
 	char secret[SK_SECRET_MAX];
 	int64_t expires_s = sk_wall_s() + LOGIN_VALID_S;
 	struct sk_digest hash;
-	int r = sk_secret_new("sku_", secret, &hash, err);
+	int r = check_same(call->db, o->org, user, &o->user, err);
 
+	if (r == 0)
+		r = sk_secret_new("sku_", secret, &hash, err);
 	if (r == 0)
 		r = sk_token_add(call->db, o->org, o->user.id, "login", "login", &hash, expires_s,
 				 NULL, err);
@@ -146,7 +167,7 @@ static int do_login(struct sk_call *call, struct sk_err *err)
 		*err = o->err;
 		return o->r;
 	}
-	return record(call, o, err);
+	return record(call, o, user, err);
 }
 
 static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -165,7 +186,9 @@ static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
 	o.r = check(arg, &a, &o.user, &o.org, &o.err);
 	if (o.r == 0)
 		forget(arg, &a);
-	return sk_call_change_public(req, arg, "login", do_login, &o, err);
+	return sk_call_change_prepared(
+		req, arg, &(struct sk_call_steps){ .action = "login", .run = do_login, .data = &o },
+		err);
 }
 
 static int do_logout(struct sk_call *call, struct sk_err *err)
@@ -208,12 +231,17 @@ static int limit(struct sk_call *call, struct sk_err *err)
 	return 0;
 }
 
-static int do_password(struct sk_call *call, struct sk_err *err)
+/** A new password, checked and hashed before the transaction. */
+struct renewal {
+	struct sk_user user; /* with the old one */
+	char hash[SK_PASSWORD_HASH_MAX];
+};
+
+static int prepare_password(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "old", "new", NULL };
+	struct renewal *n = call->data;
 	const char *old, *new;
-	char hash[SK_PASSWORD_HASH_MAX];
-	struct sk_user user;
 	int r = sk_json_only(call->body, known, err);
 
 	if (r == 0)
@@ -221,25 +249,40 @@ static int do_password(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_json_need_str(call->body, "new", SK_PASSWORD_MAX, &new, err);
 	if (r == 0)
-		r = sk_user_find(call->db, call->who->org, call->who->name, &user, err);
-	if (r < 0)
-		return r;
+		r = sk_user_find(call->db, call->who->org, call->who->name, &n->user, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("user", call->who->name, err);
 	if (limit(call, err) < 0)
 		return err->code;
-	if (!sk_password_check(old, user.password))
+	if (!sk_password_check(old, n->user.password))
 		return sk_err_set(err, -EPERM, "forbidden", "the old password is wrong");
 	if (sk_streq(old, new))
 		return sk_err_set(err, -EINVAL, "bad-value", "the new password is the old one");
-	r = sk_password_hash(new, hash, err);
+	return sk_password_hash(new, n->hash, err);
+}
+
+static int do_password(struct sk_call *call, struct sk_err *err)
+{
+	const struct renewal *n = call->data;
+	const char *name = call->who->name;
+	int r = check_same(call->db, call->who->org, name, &n->user, err);
+
 	if (r == 0)
-		r = sk_user_set_password(call->db, call->who->org, call->who->name, hash, false,
+		r = sk_user_set_password(call->db, call->who->org, name, n->hash, false,
 					 call->who->token, err);
-	return r < 0 ? r : 0;
+	return SK_MIN(r, 0);
 }
 
 static int password(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "user.password", do_password, err);
+	struct renewal n = { 0 };
+
+	return sk_call_change_prepared(req, arg,
+				       &(struct sk_call_steps){ .action = "user.password",
+								.prepare = prepare_password,
+								.run = do_password,
+								.data = &n },
+				       err);
 }
 
 static int health(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -234,33 +234,52 @@ static int add_release(struct sk_call *call, const struct incoming *in, int64_t 
 	return r < 0 ? r : show_row(call, id, err);
 }
 
-static int do_upload(struct sk_call *call, struct sk_err *err)
+static int need_project(struct sk_call *call, int64_t *ret_id, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
+	int r = sk_project_find(call->db, call->who->org, project, ret_id, err);
+
+	return r == 0 ? sk_call_none("project", project, err) : SK_MIN(r, 0);
+}
+
+/* A manifest of some megabytes and its signature take their time. */
+static int prepare_upload(struct sk_call *call, struct sk_err *err)
+{
 	_cleanup_strv_ char **crls = NULL;
 	_cleanup_free_ char *ca = NULL;
-	struct incoming in = { 0 };
-	int64_t id = 0;
-	int r = sk_project_find(call->db, call->who->org, project, &id, err);
+	struct incoming *in = call->data;
+	int64_t id;
+	int r = need_project(call, &id, err);
 
 	if (r == 0)
-		return sk_call_none("project", project, err);
-	if (r > 0)
 		r = sk_org_ca(call->db, call->who->org, &ca, err);
 	if (r == 0 && ca)
 		r = sk_crl_pems(call->db, call->who->org, &crls, err);
-	in.bytes = sk_http_body(call->req, &in.len);
-	if (r == 0)
-		r = sk_release_file_read(in.bytes, in.len, ca, crls, &in.file, err);
-	if (r == 0)
-		r = add_release(call, &in, id, err);
-	sk_release_file_done(&in.file);
-	return r;
+	in->bytes = sk_http_body(call->req, &in->len);
+	return r < 0 ? r : sk_release_file_read(in->bytes, in->len, ca, crls, &in->file, err);
+}
+
+static int do_upload(struct sk_call *call, struct sk_err *err)
+{
+	int64_t id = 0;
+	int r = need_project(call, &id, err);
+
+	return r < 0 ? r : add_release(call, call->data, id, err);
 }
 
 static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change_raw(req, arg, "release.upload", do_upload, err);
+	struct incoming in = { 0 };
+	int r = sk_call_change_prepared(req, arg,
+					&(struct sk_call_steps){ .raw = true,
+								 .action = "release.upload",
+								 .prepare = prepare_upload,
+								 .run = do_upload,
+								 .data = &in },
+					err);
+
+	sk_release_file_done(&in.file);
+	return r;
 }
 
 static int do_delete(struct sk_call *call, struct sk_err *err)

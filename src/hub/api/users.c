@@ -46,92 +46,121 @@ static int read_role(const struct sk_call *call, const char **ret, struct sk_err
 	return r;
 }
 
-/* The given password, or a new one for the first login: then @made holds it. */
-static int choose_password(const struct sk_call *call, char made[static 32], char *hash,
-			   struct sk_err *err)
+/** What a request makes of a user, read and hashed before the transaction. */
+struct wanted {
+	const char *name;
+	const char *role;		 /* NULL: as it is */
+	char made[32];			 /* a password for the first login, "" when one was given */
+	char hash[SK_PASSWORD_HASH_MAX]; /* "": as it is */
+};
+
+/* The given password, or a new one for the first login. */
+static int choose_password(const struct sk_call *call, struct wanted *w, struct sk_err *err)
 {
 	const char *given = NULL;
 	int r = sk_json_get_str(call->body, "password", &given, err);
 
-	made[0] = '\0';
 	if (r == 0 && !given)
-		r = sk_secret_password(made, err);
-	return r < 0 ? r : sk_password_hash(given ? given : made, hash, err);
+		r = sk_secret_password(w->made, err);
+	return r < 0 ? r : sk_password_hash(given ? given : w->made, w->hash, err);
+}
+
+static void tell_password(struct sk_call *call, const struct wanted *w)
+{
+	if (w->made[0])
+		(void)json_object_set_new(call->answer, "password", json_string(w->made));
+}
+
+static int prepare_create(struct sk_call *call, struct sk_err *err)
+{
+	static const char *const known[] = { "name", "role", "password", NULL };
+	struct wanted *w = call->data;
+	int r = sk_json_only(call->body, known, err);
+
+	if (r == 0)
+		r = sk_call_name(call, "name", &w->name, err);
+	if (r == 0)
+		r = read_role(call, &w->role, err);
+	if (r < 0)
+		return r;
+	sk_call_object(call, "%s", w->name);
+	return choose_password(call, w, err);
 }
 
 static int do_create(struct sk_call *call, struct sk_err *err)
 {
-	static const char *const known[] = { "name", "role", "password", NULL };
-	char made[32], hash[SK_PASSWORD_HASH_MAX];
-	const char *name, *role;
-	int r = sk_json_only(call->body, known, err);
+	const struct wanted *w = call->data;
+	int r = sk_user_add(call->db, call->who->org, w->name, w->role, w->hash, w->made[0] != '\0',
+			    err);
 
 	if (r == 0)
-		r = sk_call_name(call, "name", &name, err);
+		r = sk_user_show(call->db, call->who->org, w->name, &call->answer, err);
 	if (r == 0)
-		r = read_role(call, &role, err);
-	if (r == 0)
-		r = choose_password(call, made, hash, err);
-	if (r < 0)
-		return r;
-	sk_call_object(call, "%s", name);
-	r = sk_user_add(call->db, call->who->org, name, role, hash, made[0] != '\0', err);
-	if (r == 0)
-		r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
-	if (r == 0 && made[0])
-		(void)json_object_set_new(call->answer, "password", json_string(made));
+		tell_password(call, w);
 	call->status = 201;
 	return r;
 }
 
 static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "user.create", do_create, err);
+	struct wanted w = { 0 };
+
+	return sk_call_change_prepared(req, arg,
+				       &(struct sk_call_steps){ .action = "user.create",
+								.prepare = prepare_create,
+								.run = do_create,
+								.data = &w },
+				       err);
 }
 
-static int set_password(struct sk_call *call, const char *name, struct sk_err *err)
+static int prepare_change(struct sk_call *call, struct sk_err *err)
 {
-	char made[32], hash[SK_PASSWORD_HASH_MAX];
-	int r = choose_password(call, made, hash, err);
+	static const char *const known[] = { "role", "password", "reset_password", NULL };
+	struct wanted *w = call->data;
+	bool reset = false;
+	int r = sk_json_only(call->body, known, err);
 
+	w->name = sk_http_param(call->req, "user");
+	sk_call_object(call, "%s", w->name);
 	if (r == 0)
-		r = sk_user_set_password(call->db, call->who->org, name, hash, true, 0, err);
-	if (r > 0 && made[0])
-		(void)json_object_set_new(call->answer, "password", json_string(made));
-	return r < 0 ? r : 0;
+		r = sk_json_get_bool(call->body, "reset_password", &reset, err);
+	if (r == 0 && json_object_get(call->body, "role"))
+		r = read_role(call, &w->role, err);
+	if (r == 0 && (reset || json_object_get(call->body, "password")))
+		r = choose_password(call, w, err);
+	return r;
 }
 
 static int do_change(struct sk_call *call, struct sk_err *err)
 {
-	static const char *const known[] = { "role", "password", "reset_password", NULL };
-	const char *name = sk_http_param(call->req, "user"), *role;
-	bool reset = false;
-	int r = sk_json_only(call->body, known, err);
+	const struct wanted *w = call->data;
+	int64_t org = call->who->org;
+	struct sk_user user;
+	int r = sk_user_find(call->db, org, w->name, &user, err);
 
-	sk_call_object(call, "%s", name);
 	if (r == 0)
-		r = sk_json_get_bool(call->body, "reset_password", &reset, err);
+		return sk_call_none("user", w->name, err);
+	if (r > 0 && w->role)
+		r = sk_user_set_role(call->db, org, w->name, w->role, err);
+	if (r >= 0 && w->hash[0])
+		r = sk_user_set_password(call->db, org, w->name, w->hash, true, 0, err);
+	if (r >= 0)
+		r = sk_user_show(call->db, org, w->name, &call->answer, err);
 	if (r == 0)
-		r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
-	if (r == 0 && !call->answer)
-		return sk_call_none("user", name, err);
-	if (r == 0 && json_object_get(call->body, "role")) {
-		r = read_role(call, &role, err);
-		if (r == 0)
-			r = sk_user_set_role(call->db, call->who->org, name, role, err);
-	}
-	if (r < 0)
-		return r;
-	json_decref(call->answer);
-	r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
-	if (r == 0 && (reset || json_object_get(call->body, "password")))
-		r = set_password(call, name, err);
+		tell_password(call, w);
 	return r;
 }
 
 static int change(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "user.change", do_change, err);
+	struct wanted w = { 0 };
+
+	return sk_call_change_prepared(req, arg,
+				       &(struct sk_call_steps){ .action = "user.change",
+								.prepare = prepare_change,
+								.run = do_change,
+								.data = &w },
+				       err);
 }
 
 static int do_delete(struct sk_call *call, struct sk_err *err)

@@ -190,7 +190,12 @@ static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
 		r = sk_asking_read(body, &a, err);
 	if (r == 0)
 		r = prove(arg, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature, err);
-	return r < 0 ? r : sk_call_change_public(req, arg, "device.enrol", do_enrol, &a, err);
+	return r < 0 ? r
+		     : sk_call_change_prepared(req, arg,
+					       &(struct sk_call_steps){ .action = "device.enrol",
+									.run = do_enrol,
+									.data = &a },
+					       err);
 }
 
 static int refuse(struct sk_err *err)
@@ -261,7 +266,10 @@ static int session(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (r == 0)
 		r = check_session(arg, body, &dev, err);
-	return r < 0 ? r : sk_call_change_public(req, arg, NULL, do_session, &dev, err);
+	return r < 0 ? r
+		     : sk_call_change_prepared(
+			       req, arg, &(struct sk_call_steps){ .run = do_session, .data = &dev },
+			       err);
 }
 
 const struct sk_http_route sk_hub_enrol_routes[] = {

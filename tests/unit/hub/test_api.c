@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hub/api/call.h"
+#include "hub/api/routes.h"
+#include "hub/db/orgs.h"
+#include "hub/db/users.h"
+#include "hub/domain/password.h"
+#include "hub/domain/secret.h"
+#include "hub/domain/upload.h"
+#include "io/crypto/crl_info.h"
+#include "io/http/client.h"
+#include "temp.h"
+
+/*
+ * The hub's routes over a socket of their own, with what they stand on made to fail: the database full
+ * or held by another, the disk full. What takes long is caught as it runs (by the linker's --wrap),
+ * to see whether a transaction is open just then.
+ */
+#define PASSWORD "correct-horse-battery"
+
+static struct sk_err err;
+
+static struct {
+	_Atomic(sqlite3 *) other;	 /* tries to write while something long runs */
+	_Atomic unsigned ran, within;	 /* long things, and those of them within a transaction */
+	_Atomic(const char *) meanwhile; /* done to the database while a password is hashed */
+	_Atomic int write_error, sync_error;
+} watch;
+
+static void look(void)
+{
+	sqlite3 *other = watch.other;
+	const char *sql = watch.meanwhile;
+
+	if (!other)
+		return;
+	watch.ran++;
+	if (sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+		watch.within++;
+		return;
+	}
+	if (sql && sqlite3_exec(other, sql, NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	(void)sqlite3_exec(other, "COMMIT", NULL, NULL, NULL);
+}
+
+char *__real_crypt_r(const char *key, const char *salt, struct crypt_data *data);
+char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data);
+char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data)
+{
+	look();
+	return __real_crypt_r(key, salt, data);
+}
+
+int __real_sk_release_file_read(const void *skr, size_t len, const char *ca, char *const *crls,
+				struct sk_release_file *ret, struct sk_err *e);
+int __wrap_sk_release_file_read(const void *skr, size_t len, const char *ca, char *const *crls,
+				struct sk_release_file *ret, struct sk_err *e);
+int __wrap_sk_release_file_read(const void *skr, size_t len, const char *ca, char *const *crls,
+				struct sk_release_file *ret, struct sk_err *e)
+{
+	look();
+	return __real_sk_release_file_read(skr, len, ca, crls, ret, e);
+}
+
+int __real_sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_info **ret,
+			     size_t *ret_n, struct sk_err *e);
+int __wrap_sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_info **ret,
+			     size_t *ret_n, struct sk_err *e);
+int __wrap_sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_info **ret,
+			     size_t *ret_n, struct sk_err *e)
+{
+	look();
+	return __real_sk_crl_infos_read(data, len, max, ret, ret_n, e);
+}
+
+int __real_sk_fd_write(int fd, const void *data, size_t len);
+int __wrap_sk_fd_write(int fd, const void *data, size_t len);
+int __wrap_sk_fd_write(int fd, const void *data, size_t len)
+{
+	return watch.write_error ? watch.write_error : __real_sk_fd_write(fd, data, len);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	if (!watch.sync_error)
+		return __real_fsync(fd);
+	errno = watch.sync_error;
+	return -1;
+}
+
+/* --- a hub --- */
+
+struct world {
+	struct temp temp;
+	struct sk_hub *hub;
+	struct sk_http *http;
+	struct sk_http_client *c;
+	sqlite3 *other;
+	int64_t org;
+};
+
+static void set_up_people(struct world *w)
+{
+	char hash[SK_PASSWORD_HASH_MAX];
+	struct sk_conn *c;
+
+	assert_int_equal(sk_password_hash(PASSWORD, hash, &err), 0);
+	assert_int_equal(sk_db_begin(w->hub->db, &c, &err), 0);
+	assert_int_equal(sk_org_add(c, "acme", &w->org, &err), 0);
+	assert_int_equal(sk_user_add(c, w->org, "alice", "owner", hash, false, &err), 0);
+	assert_int_equal(sk_user_add(c, w->org, "bob", "user", hash, false, &err), 0);
+	assert_int_equal(sk_db_commit(c, &err), 0);
+}
+
+/* Status of one request; *ret_json: the answer, or NULL. */
+static long ask(struct world *w, const char *method, const char *path, json_t *steals, json_t **ret)
+{
+	_cleanup_http_call_ struct sk_http_call call =
+		SK_HTTP_CALL(.method = method, .path = path, .json = steals);
+
+	(void)sk_http_call(w->c, &call, &err);
+	if (ret)
+		*ret = call.answer.len ? json_loadb(call.answer.data, call.answer.len, 0, NULL)
+				       : NULL;
+	json_decref(steals);
+	return call.status;
+}
+
+static long send_raw(struct world *w, const char *method, const char *path, const void *data,
+		     size_t len)
+{
+	_cleanup_http_call_ struct sk_http_call call =
+		SK_HTTP_CALL(.method = method, .path = path, .data = data, .len = len);
+
+	(void)sk_http_call(w->c, &call, &err);
+	return call.status;
+}
+
+static long login(struct world *w, const char *user)
+{
+	json_t *answer = NULL;
+	long status = ask(w, "POST", "/api/v1/login",
+			  json_pack("{s:s, s:s, s:s}", "organisation", "acme", "user", user,
+				    "password", PASSWORD),
+			  &answer);
+	const char *token = json_string_value(json_object_get(answer, "token"));
+
+	if (token)
+		(void)sk_http_client_set_bearer(w->c, token);
+	json_decref(answer);
+	return status;
+}
+
+static void start(struct world *w)
+{
+	struct sk_hub_config config;
+	struct sk_http_config http = { .threads = 2,
+				       .connections_max = 16,
+				       .authorize = sk_hub_authorize };
+	char path[160];
+
+	memset(w, 0, sizeof(*w));
+	temp_make(&w->temp);
+	sk_hub_config_defaults(&config);
+	(void)snprintf(config.data, sizeof(config.data), "%s/data", w->temp.dir);
+	assert_int_equal(sk_hub_new(&config, &w->hub, &err), 0);
+	set_up_people(w);
+	http.arg = w->hub;
+	assert_int_equal(sk_http_listen_unix(temp_path(&w->temp, "sock"), 0600, (gid_t)-1,
+					     &http.listen_fd, &err),
+			 0);
+	assert_int_equal(sk_http_new(&http, sk_hub_routes, sk_hub_n_routes, &w->http, &err), 0);
+	assert_int_equal(
+		sk_http_client_new(&(struct sk_http_client_config){ .base_url = "http://skerry",
+								    .unix_socket = w->temp.path },
+				   &w->c, &err),
+		0);
+	(void)snprintf(path, sizeof(path), "%s/data/hub.db", w->temp.dir);
+	assert_int_equal(sqlite3_open(path, &w->other), SQLITE_OK);
+	assert_int_equal(login(w, "alice"), 200);
+}
+
+static void stop(struct world *w)
+{
+	watch.other = NULL;
+	watch.meanwhile = NULL;
+	watch.write_error = watch.sync_error = 0;
+	sk_http_client_free(w->c);
+	sk_http_free(w->http);
+	sk_hub_free(w->hub);
+	assert_int_equal(sqlite3_close(w->other), SQLITE_OK);
+	temp_done(&w->temp);
+}
+#define _cleanup_world_ _cleanup_(stop)
+
+static void start_watching(struct world *w)
+{
+	watch.ran = watch.within = 0;
+	watch.other = w->other;
+}
+
+static int64_t count(struct world *w, const char *sql)
+{
+	sqlite3_stmt *q = NULL;
+	int64_t n;
+
+	assert_int_equal(sqlite3_prepare_v2(w->other, sql, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	n = sqlite3_column_int64(q, 0);
+	(void)sqlite3_finalize(q);
+	return n;
+}
+
+static void exec(struct world *w, const char *sql)
+{
+	if (sqlite3_exec(w->other, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(w->other));
+}
+
+/* --- nothing that takes long holds up those who write --- */
+
+static void passwords_are_hashed_outside(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	start_watching(&w);
+	assert_int_equal(login(&w, "alice"), 200);
+	assert_int_equal(watch.ran, 1);
+	assert_int_equal(ask(&w, "POST", "/api/v1/users",
+			     json_pack("{s:s, s:s, s:s}", "name", "carol", "role", "user",
+				       "password", PASSWORD),
+			     NULL),
+			 201);
+	assert_int_equal(ask(&w, "POST", "/api/v1/users",
+			     json_pack("{s:s, s:s}", "name", "dave", "role", "user"), NULL),
+			 201);
+	assert_int_equal(watch.ran, 3);
+	assert_int_equal(ask(&w, "PATCH", "/api/v1/users/dave",
+			     json_pack("{s:b}", "reset_password", 1), NULL),
+			 200);
+	assert_int_equal(watch.ran, 4);
+	assert_int_equal(ask(&w, "POST", "/api/v1/me/password",
+			     json_pack("{s:s, s:s}", "old", PASSWORD, "new", PASSWORD "2"), NULL),
+			 204);
+	assert_int_equal(watch.ran, 6); /* the old one checked, the new one hashed */
+	assert_int_equal(ask(&w, "POST", "/api/v1/me/password",
+			     json_pack("{s:s, s:s}", "old", PASSWORD, "new", PASSWORD "3"), NULL),
+			 403);
+	assert_int_equal(watch.ran, 7);
+	assert_int_equal(watch.within, 0);
+}
+
+static void signatures_are_checked_outside(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	assert_int_equal(ask(&w, "POST", "/api/v1/projects", json_pack("{s:s}", "name", "p"), NULL),
+			 201);
+	start_watching(&w);
+	assert_int_equal(send_raw(&w, "POST", "/api/v1/projects/p/releases", "x", 1), 400);
+	assert_int_equal(send_raw(&w, "POST", "/api/v1/crls", "x", 1), 400);
+	assert_int_equal(watch.ran, 2);
+	assert_int_equal(watch.within, 0);
+}
+
+static void the_watch_sees_a_transaction(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct sk_conn *c;
+
+	start(&w);
+	start_watching(&w);
+	assert_int_equal(sk_db_begin(w.hub->db, &c, &err), 0);
+	look();
+	sk_db_rollback(c);
+	assert_int_equal(watch.within, 1);
+}
+
+/* The row of a user who was deleted meanwhile may be another's: the token must not be for that one. */
+static void a_login_is_for_whom_it_was_checked(void **state)
+{
+	static const char *const changes[] = {
+		"DELETE FROM users WHERE name = 'bob';"
+		"INSERT INTO users (id, org_id, name, role, password, created_s)"
+		" VALUES (2, 1, 'mallory', 'owner', 'x', 1)",
+		"UPDATE users SET password = 'another' WHERE name = 'bob'",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		_cleanup_world_ struct world w;
+
+		start(&w);
+		assert_int_equal(count(&w, "SELECT id FROM users WHERE name = 'bob'"), 2);
+		start_watching(&w);
+		watch.meanwhile = changes[i];
+		assert_int_equal(login(&w, "bob"), 401);
+		assert_int_equal(count(&w, "SELECT count(*) FROM tokens WHERE user_id = 2"), 0);
+	}
+}
+
+static void a_new_password_does_not_undo_a_newer_one(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	start_watching(&w);
+	watch.meanwhile = "UPDATE users SET password = 'by an owner' WHERE name = 'alice'";
+	assert_int_equal(ask(&w, "POST", "/api/v1/me/password",
+			     json_pack("{s:s, s:s}", "old", PASSWORD, "new", PASSWORD "2"), NULL),
+			 401);
+	assert_int_equal(count(&w, "SELECT count(*) FROM users WHERE password = 'by an owner'"), 1);
+}
+
+/* --- the database full, or held by another --- */
+
+/* Requests that change something, each of another group. */
+static long change(struct world *w, unsigned which)
+{
+	switch (which) {
+	case 0:
+		return ask(w, "POST", "/api/v1/projects", json_pack("{s:s}", "name", "new"), NULL);
+	case 1:
+		return ask(w, "POST", "/api/v1/tokens", json_pack("{s:s}", "name", "ci"), NULL);
+	case 2:
+		return ask(w, "POST", "/api/v1/users",
+			   json_pack("{s:s, s:s}", "name", "zoe", "role", "user"), NULL);
+	case 3:
+		return ask(w, "PATCH", "/api/v1/users/bob", json_pack("{s:s}", "role", "owner"),
+			   NULL);
+	case 4:
+		return ask(w, "DELETE", "/api/v1/users/bob", NULL, NULL);
+	case 5:
+		return ask(w, "POST", "/api/v1/login",
+			   json_pack("{s:s, s:s, s:s}", "organisation", "acme", "user", "alice",
+				     "password", PASSWORD),
+			   NULL);
+	default:
+		return 0;
+	}
+}
+#define CHANGES 6
+
+#define STATE                                                                            \
+	"SELECT (SELECT count(*) FROM projects) || '/' || (SELECT count(*) FROM tokens)" \
+	" || '/' || (SELECT group_concat(name || role) FROM users) || '/'"               \
+	" || (SELECT count(*) FROM audit) FROM orgs"
+
+static void state_of(struct world *w, char ret[static 256])
+{
+	sqlite3_stmt *q = NULL;
+
+	assert_int_equal(sqlite3_prepare_v2(w->other, STATE, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	(void)snprintf(ret, 256, "%s", sqlite3_column_text(q, 0));
+	(void)sqlite3_finalize(q);
+}
+
+static void no_change_is_half_done(struct world *w, long status, const char *slug)
+{
+	char before[256], after[256];
+
+	state_of(w, before);
+	for (unsigned i = 0; i < CHANGES; i++) {
+		assert_int_equal(change(w, i), status);
+		assert_string_equal(err.slug, slug);
+		/* Who only reads is not disturbed. */
+		assert_int_equal(ask(w, "GET", "/api/v1/projects", NULL, NULL), 200);
+	}
+	state_of(w, after);
+	assert_string_equal(before, after);
+}
+
+static void all_goes_on(struct world *w)
+{
+	for (unsigned i = 0; i < CHANGES; i++)
+		assert_in_range(change(w, i), 200, 204);
+}
+
+static void with_writer(struct world *w, void (*fn)(sqlite3 *handle))
+{
+	struct sk_conn *c;
+
+	assert_int_equal(sk_db_begin(w->hub->db, &c, &err), 0);
+	fn(c->handle);
+	sk_db_rollback(c);
+}
+
+static int no_page_more(void *arg, int n, char **values, char **names)
+{
+	*(int *)arg = atoi(values[0]);
+	return 0;
+}
+
+/* As many pages as there are, and none of them free: SQLITE_FULL for whatever needs one more. */
+static void fill(sqlite3 *handle)
+{
+	char sql[64];
+	int pages = 0;
+
+	(void)sqlite3_exec(handle, "PRAGMA page_count", no_page_more, &pages, NULL);
+	(void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%d", pages);
+	(void)sqlite3_exec(handle, sql, NULL, NULL, NULL);
+}
+
+static void give_room(sqlite3 *handle)
+{
+	(void)sqlite3_exec(handle, "PRAGMA max_page_count=1000000", NULL, NULL, NULL);
+}
+
+static void be_impatient(sqlite3 *handle)
+{
+	(void)sqlite3_busy_timeout(handle, 1);
+}
+
+static void a_full_database(void **state)
+{
+	_cleanup_world_ struct world w;
+	char sql[160];
+	long status = 0;
+
+	start(&w);
+	with_writer(&w, fill);
+	/* What is free within the pages that there are goes first: audit lines of what is refused. */
+	for (int i = 0; i < 2000 && status != 507; i++) {
+		(void)snprintf(sql, sizeof(sql), "/api/v1/projects/%0100d", i);
+		(void)ask(&w, "DELETE", sql, NULL, NULL);
+		(void)snprintf(sql, sizeof(sql), "{\"name\": \"n%050d\"}", i);
+		status = ask(&w, "POST", "/api/v1/projects", json_loads(sql, 0, NULL), NULL);
+	}
+	assert_int_equal(status, 507);
+	assert_string_equal(err.slug, "no-space");
+	for (int i = 0; i < 300; i++)
+		(void)ask(&w, "DELETE", "/api/v1/projects/x", NULL, NULL);
+	assert_int_equal(ask(&w, "GET", "/api/v1/projects", NULL, NULL), 200);
+	assert_int_equal(count(&w, "SELECT count(*) FROM pragma_integrity_check WHERE"
+				   " integrity_check <> 'ok'"),
+			 0);
+	with_writer(&w, give_room);
+	all_goes_on(&w);
+}
+
+static void a_database_that_another_holds(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	with_writer(&w, be_impatient);
+	exec(&w, "BEGIN IMMEDIATE");
+	no_change_is_half_done(&w, 504, "timeout");
+	exec(&w, "COMMIT");
+	all_goes_on(&w);
+}
+
+/* --- the disk of the images full, or broken --- */
+
+#define IMAGE  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* of "abc" */
+#define UPLOAD "/api/v1/images/" IMAGE
+
+static void want_image(struct world *w)
+{
+	exec(w, "INSERT INTO images (org_id, digest, size_bytes) VALUES (1, '" IMAGE "', 3)");
+}
+
+static void not_there(struct world *w)
+{
+	json_t *image = NULL;
+
+	assert_int_equal(ask(w, "GET", UPLOAD, NULL, &image), 200);
+	assert_true(json_is_false(json_object_get(image, "have")));
+	json_decref(image);
+	assert_int_equal(count(w, "SELECT count(*) FROM images WHERE complete"), 0);
+}
+
+static void an_image_that_the_disk_refuses(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	want_image(&w);
+	watch.write_error = -ENOSPC;
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD, "abc", 3), 507);
+	assert_string_equal(err.slug, "no-space");
+	not_there(&w);
+	watch.write_error = -EIO;
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD, "abc", 3), 500);
+	not_there(&w);
+	watch.write_error = 0;
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD, "abc", 3), 200);
+	assert_int_equal(count(&w, "SELECT count(*) FROM images WHERE complete"), 1);
+}
+
+/* What is not surely on the disk is not said to be there. */
+static void an_image_that_cannot_be_synced(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	want_image(&w);
+	watch.sync_error = EIO;
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD, "abc", 3), 500);
+	watch.sync_error = 0;
+	not_there(&w);
+	/* The kernel may have forgotten what it failed to write: all of it is to come again. */
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD "?offset=3", "", 0), 409);
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD, "abc", 3), 200);
+	assert_int_equal(count(&w, "SELECT count(*) FROM images WHERE complete"), 1);
+}
+
+/* A crash after the last byte and before the name: there is nothing left to send. */
+static void an_image_of_which_all_has_come(void **state)
+{
+	_cleanup_world_ struct world w;
+	char path[256];
+
+	start(&w);
+	want_image(&w);
+	(void)snprintf(path, sizeof(path), "%s/data/images/1", w.temp.dir);
+	assert_int_equal(sk_mkdir_p(AT_FDCWD, path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/data/images/1/" IMAGE ".part", w.temp.dir);
+	assert_int_equal(sk_file_write(AT_FDCWD, path, "abc", 3, 0600), 0);
+	assert_int_equal(send_raw(&w, "PUT", UPLOAD "?offset=3", "", 0), 200);
+	assert_int_equal(count(&w, "SELECT count(*) FROM images WHERE complete"), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_watch_sees_a_transaction),
+		cmocka_unit_test(passwords_are_hashed_outside),
+		cmocka_unit_test(signatures_are_checked_outside),
+		cmocka_unit_test(a_login_is_for_whom_it_was_checked),
+		cmocka_unit_test(a_new_password_does_not_undo_a_newer_one),
+		cmocka_unit_test(a_full_database),
+		cmocka_unit_test(a_database_that_another_holds),
+		cmocka_unit_test(an_image_that_the_disk_refuses),
+		cmocka_unit_test(an_image_that_cannot_be_synced),
+		cmocka_unit_test(an_image_of_which_all_has_come),
+	};
+
+	return cmocka_run_group_tests_name("hub/api", tests, NULL, NULL);
+}
