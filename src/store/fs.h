@@ -62,6 +62,11 @@ struct sk_fs_ops {
 	int (*allocate)(struct sk_fs *fs, int fd, uint64_t size);
 	/** flush_start() - begin to write a range out; a hint, promises nothing. */
 	void (*flush_start)(struct sk_fs *fs, int fd, uint64_t offset, uint64_t len);
+	/**
+	 * reread() - what is read from now on comes from the medium, as far as the system can do that
+	 * Its memory calls pages clean that never arrived, after a write-out that failed.
+	 */
+	void (*reread)(struct sk_fs *fs, int fd);
 	int (*fsync)(struct sk_fs *fs, int fd);
 	/**
 	 * seal() - take write permission away, make it durable, add fs-verity where there is one

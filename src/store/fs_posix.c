@@ -127,6 +127,11 @@ static void posix_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_
 	(void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
+static void posix_reread(struct sk_fs *fs, int fd)
+{
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int posix_fsync(struct sk_fs *fs, int fd)
 {
 	return fsync(fd) < 0 ? -errno : 0;
@@ -269,6 +274,7 @@ static const struct sk_fs_ops posix_ops = {
 	.truncate = posix_truncate,
 	.allocate = posix_allocate,
 	.flush_start = posix_flush_start,
+	.reread = posix_reread,
 	.fsync = posix_fsync,
 	.seal = posix_seal,
 	.stat = posix_stat,

@@ -124,6 +124,8 @@ static int open_part(struct sk_staged *st)
 			return r;
 		stat.size_bytes = stat.allocated_bytes = 0;
 	}
+	/* An earlier attempt may have ended between a write-out that failed and the removal of its part. */
+	fs->ops->reread(fs, st->fd);
 	st->offset = st->flushed = stat.size_bytes;
 	return check_room(st, stat.allocated_bytes);
 }

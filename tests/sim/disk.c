@@ -440,6 +440,11 @@ static void op_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_t l
 {
 }
 
+static void op_reread(struct sk_fs *fs, int fd)
+{
+	sim_inode_reread(disk_of(fs)->fds[fd]);
+}
+
 /* Writing out is where disks fail most. */
 static int sync_step(struct sim_disk *d)
 {
@@ -608,6 +613,7 @@ static const struct sk_fs_ops sim_ops = {
 	.truncate = op_truncate,
 	.allocate = op_allocate,
 	.flush_start = op_flush_start,
+	.reread = op_reread,
 	.fsync = op_fsync,
 	.seal = op_seal,
 	.stat = op_stat,

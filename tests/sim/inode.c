@@ -105,6 +105,13 @@ void sim_inode_lose(struct sim_inode *i)
 		i->dirty[s] = false;
 }
 
+void sim_inode_reread(struct sim_inode *i)
+{
+	for (size_t s = 0; s < sectors(i); s++)
+		if (!i->dirty[s])
+			memcpy(i->seen + s * SIM_SECTOR, i->stable + s * SIM_SECTOR, SIM_SECTOR);
+}
+
 /* What a sector holds that was given to the file but never written: zeros, or what was there. */
 static void fill_unwritten(unsigned char *at, struct rng *rng)
 {

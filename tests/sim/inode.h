@@ -29,5 +29,7 @@ void sim_inode_truncate(struct sim_inode *i, size_t size);
 void sim_inode_sync(struct sim_inode *i);
 /** The cache believes that all of it is on the medium, and it is not. */
 void sim_inode_lose(struct sim_inode *i);
+/** What the cache believes is forgotten; what it has still to write out is not. */
+void sim_inode_reread(struct sim_inode *i);
 /** Power was cut: what did not arrive is gone. */
 void sim_inode_crash(struct sim_inode *i, struct rng *rng);

@@ -76,6 +76,9 @@ static void commit(struct sim_world *w, unsigned slot)
 		sim_disk_quiet(w->disk, false);
 		return;
 	}
+	/* What a failed write-out left, and could not be removed either, will be refused later. */
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	image->tainted = image->tainted || w->glitchy;
 	w->counts.refused += r == -EBADMSG;
 	w->counts.full += r == -ENOSPC;
 	SIM_CHECK(r != -EBADMSG || wrong || w->glitchy, "a right image was refused: %s", err.text);

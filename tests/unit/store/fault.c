@@ -89,6 +89,11 @@ static void f_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_t le
 {
 }
 
+static void f_reread(struct sk_fs *fs, int fd)
+{
+	REAL(fs)->ops->reread(REAL(fs), fd);
+}
+
 static int f_fsync(struct sk_fs *fs, int fd)
 {
 	FORWARD(TAKES_ROOM, fsync, fd);
@@ -158,6 +163,7 @@ static const struct sk_fs_ops fault_ops = {
 	.truncate = f_truncate,
 	.allocate = f_allocate,
 	.flush_start = f_flush_start,
+	.reread = f_reread,
 	.fsync = f_fsync,
 	.seal = f_seal,
 	.stat = f_stat,
