@@ -14,8 +14,8 @@
 #include "agent/hub.h"
 #include "agent/inventory.h"
 #include "agent/job.h"
+#include "agent/mend.h"
 #include "agent/retry.h"
-#include "agent/transfer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -36,6 +36,7 @@ struct link {
 	struct sk_hub_link hub;
 	struct sk_device_link device;
 	struct sk_retry retry;
+	struct sk_mend mend;
 	struct sk_job job;
 	bool working; /* @job is under way */
 	bool crls_due;
@@ -132,30 +133,6 @@ static int sync_crls(struct link *l, struct sk_err *err)
 	l->crls_due = r < 0;
 	l->crls_session = l->hub.sessions;
 	return r;
-}
-
-/* Images of the running release that skerryd found damaged: fetched again, without any job. */
-static void mend_images(struct link *l)
-{
-	_cleanup_json_ json_t *status = NULL;
-	json_t *missing, *j;
-	size_t i;
-
-	if (sk_device_get(&l->device, "/status", &status, NULL) < 0)
-		return;
-	missing = json_object_get(status, "missing");
-	json_array_foreach (missing, i, j) {
-		struct sk_device_image image;
-		struct sk_err err = SK_ERR_INIT;
-		bool refused;
-
-		if (sk_device_image_parse(j, &image, &err) < 0)
-			return;
-		sk_notice("image %s is damaged; fetching it again", SK_DIGEST_STR(&image.digest));
-		if (sk_transfer_image(&l->hub, &l->device, &image.digest, NULL, NULL, &refused,
-				      &err) < 0)
-			sk_warning("image %s: %s", SK_DIGEST_STR(&image.digest), err.text);
-	}
 }
 
 static int fetch_log(struct link *l, const char *capsule, uint64_t tail, char **ret,
@@ -287,7 +264,7 @@ static int one_round(struct link *l, struct sk_err *err)
 		r = or_go_on(send_inventory(l, false, err), "inventory", err);
 	if (r < 0)
 		return r;
-	mend_images(l);
+	sk_mend(&l->mend, &l->hub, &l->device);
 	return poll_work(l, err);
 }
 

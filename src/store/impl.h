@@ -35,6 +35,14 @@ int sk_staged_recover(struct sk_store *s);
 int sk_store_check(struct sk_store *s, enum sk_fs_dir dir, const char *name,
 		   const struct sk_digest *d);
 
+/**
+ * sk_store_take_out() - what could not be read or is not what it should be goes to quarantine
+ * @why: what reading answered; anything that is no damage leaves the file where it is
+ * Return: -EBADMSG ("damaged") when it was moved, else a negative errno
+ */
+int sk_store_take_out(struct sk_store *s, enum sk_fs_dir dir, const char *name, int why,
+		      struct sk_err *err);
+
 /** Room that only records may use: without it a full disk could not even be fallen back from. */
 void sk_ballast_fill(struct sk_store *s);
 int sk_ballast_drop(struct sk_store *s);

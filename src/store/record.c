@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "store/impl.h"
 
-#define RELEASE_MAX (8u << 20)
+#define RELEASE_MAX	 (8u << 20)
+#define RELEASE_FILE_MAX (RELEASE_MAX + SK_DIGEST_SIZE)
 
 #define BALLAST	      ".ballast"
 #define BALLAST_BYTES (256 * 1024)
@@ -48,6 +50,35 @@ int sk_ballast_drop(struct sk_store *s)
 	return r < 0 ? r : s->fs->ops->sync_dir(s->fs, SK_FS_RECORDS);
 }
 
+/*
+ * After the release file stands the SHA-256 of its id and of itself: the id alone is that of the manifest
+ * inside, which says nothing of a signature that rots.
+ */
+static int release_seal(const struct sk_digest *id, const void *skr, size_t len,
+			struct sk_digest *ret)
+{
+	_cleanup_(sk_hasher_freep) struct sk_hasher *h = sk_hasher_new();
+	int r = h ? sk_hasher_add(h, id->bytes, sizeof(id->bytes)) : -ENOMEM;
+
+	if (r == 0)
+		r = sk_hasher_add(h, skr, len);
+	return r == 0 ? sk_hasher_end(h, ret) : r;
+}
+
+static int put_sealed(struct sk_store *s, const struct sk_digest *id, const char *name,
+		      const void *skr, size_t len)
+{
+	_cleanup_buf_ struct sk_buf file = SK_BUF(RELEASE_FILE_MAX);
+	struct sk_digest seal;
+	int r = release_seal(id, skr, len, &seal);
+
+	if (r == 0)
+		r = sk_buf_add(&file, skr, len);
+	if (r == 0)
+		r = sk_buf_add(&file, seal.bytes, sizeof(seal.bytes));
+	return r == 0 ? sk_fs_replace(s->fs, SK_FS_RELEASES, name, file.data, file.len) : r;
+}
+
 int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const void *skr,
 			 size_t len, struct sk_err *err)
 {
@@ -58,17 +89,65 @@ int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const v
 		return sk_err_set(err, -EFBIG, "too-large",
 				  "release %s has %zu bytes; at most %u are taken", name.s, len,
 				  RELEASE_MAX);
-	r = sk_fs_replace(s->fs, SK_FS_RELEASES, name.s, skr, len);
-	return r < 0 ? sk_store_fail(err, r, "store release", name.s) : 0;
+	r = put_sealed(s, id, name.s, skr, len);
+	if (r < 0)
+		return sk_store_fail(err, r, "store release", name.s);
+	/* The damaged copy was kept to look at; a whole one is here again. */
+	(void)s->fs->ops->unlink(s->fs, SK_FS_QUARANTINE, name.s);
+	return 0;
+}
+
+/* Takes the seal off; *len is that of the release file afterwards. */
+static int unseal(const struct sk_digest *id, char *file, size_t *len)
+{
+	struct sk_digest want, got;
+	int r;
+
+	if (*len < sizeof(want.bytes))
+		return -EBADMSG;
+	*len -= sizeof(want.bytes);
+	memcpy(want.bytes, file + *len, sizeof(want.bytes));
+	file[*len] = '\0';
+	r = release_seal(id, file, *len, &got);
+	return r == 0 && !sk_digest_equal(&want, &got) ? -EBADMSG : r;
 }
 
 int sk_store_get_release(struct sk_store *s, const struct sk_digest *id, char **ret,
 			 size_t *ret_len, struct sk_err *err)
 {
 	struct sk_store_name name = sk_store_name(id, ".skr");
-	int r = sk_fs_read(s->fs, SK_FS_RELEASES, name.s, RELEASE_MAX, ret, ret_len);
+	_cleanup_free_ char *file = NULL;
+	size_t len;
+	int r = sk_fs_read(s->fs, SK_FS_RELEASES, name.s, RELEASE_FILE_MAX, &file, &len);
 
-	return r < 0 ? sk_store_fail(err, r, "read release", name.s) : 0;
+	if (r == 0)
+		r = unseal(id, file, &len);
+	if (r == -EBADMSG)
+		return sk_err_set(err, r, "damaged", "release %s is damaged on disk; load it again",
+				  SK_DIGEST_STR(id));
+	if (r < 0)
+		return sk_store_fail(err, r, "read release", name.s);
+	*ret = TAKE_PTR(file);
+	*ret_len = len;
+	return 0;
+}
+
+bool sk_store_has_release(struct sk_store *s, const struct sk_digest *id)
+{
+	struct sk_fs_stat st;
+
+	return s->fs->ops->stat(s->fs, SK_FS_RELEASES, sk_store_name(id, ".skr").s, &st) == 0 &&
+	       st.regular;
+}
+
+int sk_store_verify_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err)
+{
+	_cleanup_free_ char *skr = NULL;
+	size_t len;
+	int r = sk_store_get_release(s, id, &skr, &len, err);
+
+	return r < 0 ? sk_store_take_out(s, SK_FS_RELEASES, sk_store_name(id, ".skr").s, r, err)
+		     : 0;
 }
 
 int sk_store_del_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err)

@@ -234,6 +234,7 @@ int sk_store_check(struct sk_store *s, enum sk_fs_dir dir, const char *name,
 	fd = r < 0 ? r : s->fs->ops->open(s->fs, dir, name, SK_FS_READ);
 	if (fd < 0)
 		return fd;
+	s->fs->ops->reread(s->fs, fd);
 	r = sk_fs_hash(s->fs, fd, 0, st.size_bytes, h);
 	s->fs->ops->close(s->fs, fd);
 	if (r == 0)
@@ -243,41 +244,49 @@ int sk_store_check(struct sk_store *s, enum sk_fs_dir dir, const char *name,
 	return sk_digest_equal(&got, d) ? 0 : -EBADMSG;
 }
 
-static int quarantine(struct sk_store *s, const char *name)
+static int quarantine(struct sk_store *s, enum sk_fs_dir dir, const char *name)
 {
 	const struct sk_fs_ops *ops = s->fs->ops;
-	int r = ops->rename(s->fs, SK_FS_IMAGES, name, SK_FS_QUARANTINE, name);
+	int r = ops->rename(s->fs, dir, name, SK_FS_QUARANTINE, name);
 
-	/* No room to keep it to look at: what matters is that nobody runs it. */
+	/* No room to keep it to look at: what matters is that nobody uses it. */
 	if (r < 0)
-		r = ops->unlink(s->fs, SK_FS_IMAGES, name);
+		r = ops->unlink(s->fs, dir, name);
 	if (r == 0)
-		r = ops->sync_dir(s->fs, SK_FS_IMAGES);
+		r = ops->sync_dir(s->fs, dir);
 	if (r == 0)
 		r = ops->sync_dir(s->fs, SK_FS_QUARANTINE);
 	return r;
 }
 
+int sk_store_take_out(struct sk_store *s, enum sk_fs_dir dir, const char *name, int why,
+		      struct sk_err *err)
+{
+	const char *what = dir == SK_FS_IMAGES ? "image" : "release";
+	int r;
+
+	/* -EIO is how a bad sector and fs-verity answer; -ENODATA and -EFBIG a file that changed its size. */
+	if (why != -EBADMSG && why != -EIO && why != -ENODATA && why != -EFBIG)
+		return sk_store_fail(err, why, dir == SK_FS_IMAGES ? "read image" : "read release",
+				     name);
+	r = quarantine(s, dir, name);
+	if (r < 0)
+		return sk_store_fail(err, r, "move to quarantine what is damaged:", name);
+	return sk_err_set(err, -EBADMSG, "damaged",
+			  "%s %s is damaged; it was taken out of use and must be fetched again",
+			  what, name);
+}
+
 int sk_store_verify_image(struct sk_store *s, const struct sk_digest *d, struct sk_err *err)
 {
 	struct sk_store_name name = sk_store_name(d, "");
-	int r, moved;
+	int r;
 
 	if (!sk_store_has(s, d))
 		return sk_err_set(err, -ENOENT, "not-found", "image %s is not in the store",
 				  name.s);
 	r = sk_store_check(s, SK_FS_IMAGES, name.s, d);
-	if (r == 0 || r == -ENOMEM)
-		return r < 0 ? sk_err_oom(err) : 0;
-	/* -EIO is how a bad sector and fs-verity answer; -ENODATA a file that shrank. */
-	if (r != -EBADMSG && r != -EIO && r != -ENODATA)
-		return sk_store_fail(err, r, "read image", name.s);
-	moved = quarantine(s, name.s);
-	if (moved < 0)
-		return sk_store_fail(err, moved, "move to quarantine the damaged image", name.s);
-	return sk_err_set(err, -EBADMSG, "damaged",
-			  "image %s is damaged; it was taken out of use and must be fetched again",
-			  name.s);
+	return r < 0 ? sk_store_take_out(s, SK_FS_IMAGES, name.s, r, err) : 0;
 }
 
 struct collection {
@@ -323,6 +332,8 @@ int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk
 		r = collect_dir(&c, SK_FS_STAGING, ".part", is_part);
 	if (r == 0)
 		r = collect_dir(&c, SK_FS_QUARANTINE, "", is_image);
+	if (r == 0)
+		r = collect_dir(&c, SK_FS_QUARANTINE, ".skr", is_release);
 	if (r == 0)
 		r = collect_dir(&c, SK_FS_RELEASES, ".skr", is_release);
 	if (ret_freed_bytes)

@@ -13,8 +13,8 @@
  * Immutable files by SHA-256, on ext4 (or any POSIX file system). Below the store's folder:
  *   images/<hex>       sealed: complete, hashed, read-only, fs-verity where the file system has it
  *   staging/<hex>.part what arrived so far; survives a crash and is resumed
- *   quarantine/<hex>   found damaged; never handed out again
- *   releases/<hex>.skr verified release files by release id
+ *   quarantine/<hex>   found damaged; never handed out again (a release file: <hex>.skr)
+ *   releases/<hex>.skr verified release files by release id, each with a seal of its own
  *   records/<name>     small files replaced atomically (generations and the like; content is the caller's)
  * Reference: docs/reference/store.md
  */
@@ -92,11 +92,17 @@ int sk_store_verify_image(struct sk_store *s, const struct sk_digest *d, struct 
 int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk_digest *d),
 		     void *arg, uint64_t *ret_freed_bytes, struct sk_err *err);
 
-/* Release files, at most 8 MiB each. What is in them is the caller's to verify, at each use. */
+/*
+ * Release files, at most 8 MiB each. That one is still what was put in is checked at each use ("damaged"
+ * when not); whether it may be used is the caller's to verify.
+ */
 int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const void *skr,
 			 size_t len, struct sk_err *err);
 int sk_store_get_release(struct sk_store *s, const struct sk_digest *id, char **ret,
 			 size_t *ret_len, struct sk_err *err);
+bool sk_store_has_release(struct sk_store *s, const struct sk_digest *id);
+/** sk_store_verify_release() - as sk_store_verify_image(), for a release file */
+int sk_store_verify_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err);
 /** One that is not there is fine. */
 int sk_store_del_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err);
 /** As sk_store_list(), for release ids and sizes of their files. */

@@ -37,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.removeprefix('/skerry/v1')
         if path == '/status':
             missing = [d.image(i) for i in d.wanted if i in d.damaged]
-            return self.answer(200, {'skerry': 'fake', 'missing': missing, 'capsules': {'total': 0}})
+            return self.answer(200, {'skerry': 'fake', 'missing': missing, 'missing_releases': sorted(d.lost), 'capsules': {'total': 0}})
         if path == '/trust':
             return self.answer(200, {'crls': [{'issuer': i, 'issuer_id': hashlib.sha256(i.encode()).hexdigest(), 'number': n,
                                                'digest': '0' * 64} for i, n in d.crls.items()]})
@@ -68,6 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if d.refuse:
                 return self.error(403, *d.refuse)
             id = hashlib.sha256(data).hexdigest()
+            d.lost.discard(id)
             d.releases[id] = json.loads(data)
             d.wanted.update({digest: size for digest, size in d.releases[id]['images']})
             return self.answer(200, d.release(id))
@@ -136,7 +137,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class FakeSkerryd:
     def __init__(self, path):
         self.path = str(path)
-        self.releases, self.wanted, self.parts, self.have, self.damaged = {}, {}, {}, set(), set()
+        self.releases, self.wanted, self.parts, self.have, self.damaged, self.lost = {}, {}, {}, set(), set(), set()
         self.generations, self.seq, self.step, self.refuse, self.arrived = [], 1, 'idle', None, []
         self.verdict, self.applied = ('good', ''), 0
         self.crls, self.crl_puts = {}, 0

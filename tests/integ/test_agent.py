@@ -243,6 +243,41 @@ def test_damaged_image_of_the_running_release_is_fetched_again(world):
     wait_for('repair', lambda: not world.device.damaged)
 
 
+def test_damaged_release_file_is_fetched_again(world):
+    """Without a job; then what it names, which only skerryd can tell once it has the file."""
+    world.start()
+    release, digests = world.give_release()
+    world.final()
+    world.device.damaged.add(digests[0])
+    world.device.parts[digests[0]] = bytearray()
+    world.device.lost.add(release)
+    wait_for('repair', lambda: not world.device.lost and not world.device.damaged)
+
+
+def test_what_the_hub_cannot_give_is_not_asked_for_for_ever(world):
+    """One that the hub does not have, one that it gives another file for, an image that is wrong there too."""
+    world.hub.hold_s = 0.05
+    world.start()
+    release, digests = world.give_release()
+    world.final()
+    unknown = '7' * 64
+    swapped = '8' * 64
+    world.hub.releases[swapped] = world.hub.releases[release]
+    world.hub.images[digests[0]] = b'rotten' + world.hub.images[digests[0]][6:]
+    world.device.damaged.add(digests[0])
+    world.device.parts[digests[0]] = bytearray()
+    world.device.lost |= {unknown, swapped}
+    polls = world.hub.polls
+    wait_for('many rounds', lambda: world.hub.polls > polls + 8)
+    asked = [p for _, p in world.hub.requests]
+    for path in (f'/device/v1/releases/{unknown}', f'/device/v1/releases/{swapped}'):
+        assert asked.count(path) == 1, asked
+    assert len([p for p in asked if p == f'/device/v1/images/{digests[0]}']) == 2
+    # The next session may know better.
+    world.hub.token = None
+    wait_for('another try', lambda: [p for _, p in world.hub.requests].count(f'/device/v1/releases/{unknown}') == 2)
+
+
 def test_logs_and_inventory_on_request(world):
     world.start()
     wait_for('inventory', lambda: world.hub.inventories)

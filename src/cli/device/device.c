@@ -235,31 +235,42 @@ static int run_store_list(struct sk_cli *cli, struct sk_err *err)
 	return sk_device_list(cli, "/skerry/v1/images", headings, add_image, err);
 }
 
+/* Return: how many of @kind are damaged */
+static size_t print_checked(const json_t *counts, const char *kind)
+{
+	json_t *damaged = json_object_get(counts, "damaged"), *d;
+	size_t i;
+
+	json_array_foreach (damaged, i, d)
+		(void)printf("damaged: %s\n", json_string_value(d));
+	(void)printf("%" JSON_INTEGER_FORMAT " %s checked, %zu damaged\n",
+		     json_integer_value(json_object_get(counts, "checked")), kind,
+		     json_array_size(damaged));
+	return json_array_size(damaged);
+}
+
 static int run_store_verify(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *answer = NULL;
-	json_t *damaged, *d;
-	size_t i, n;
+	size_t n;
 	int r = sk_device_request(cli, "POST", "/skerry/v1/store/verify", &answer, err);
 
 	if (r < 0)
 		return r;
-	damaged = json_object_get(answer, "damaged");
-	n = json_array_size(damaged);
 	if (sk_cli_json(cli)) {
 		sk_cli_print_json(TAKE_PTR(answer));
 		return 0;
 	}
-	json_array_foreach (damaged, i, d)
-		(void)printf("damaged: %s\n", json_string_value(d));
-	(void)printf("%" JSON_INTEGER_FORMAT " images checked, %zu damaged\n",
-		     json_integer_value(json_object_get(answer, "checked")), n);
+	n = print_checked(answer, "images");
+	n += print_checked(json_object_get(answer, "releases"), "releases");
+	n += print_checked(json_object_get(answer, "records"), "records");
 	if (n == 0)
 		return 0;
-	return sk_err_set(err, -EBADMSG, "damaged",
-			  "%zu damaged images were taken out of use; they are fetched again, or "
-			  "load their release once more",
-			  n);
+	return sk_err_set(
+		err, -EBADMSG, "damaged",
+		"damaged files: %zu, taken out of use or written anew; what is missing now "
+		"is fetched again, or load its release once more",
+		n);
 }
 
 static const struct sk_cmd cmd_store_list = {
@@ -271,10 +282,11 @@ static const struct sk_cmd cmd_store_list = {
 
 static const struct sk_cmd cmd_store_verify = {
 	.name = "verify",
-	.summary = "read and check every image",
-	.about = "Each image is read and hashed. A damaged one is taken out of use; with a hub it "
-		 "is fetched again by itself. Exit status 1 when there was one (0 with --json, "
-		 "which lists them).",
+	.summary = "read and check every image, release file and record",
+	.about = "Each image and release file is read and hashed. A damaged one is taken out of "
+		 "use; with a hub it is fetched again by itself. A record of a generation that is "
+		 "damaged is written anew. Exit status 1 when there was one (0 with --json, which "
+		 "lists them).",
 	.opts = sk_device_opts,
 	.run = run_store_verify,
 };

@@ -108,6 +108,7 @@ void sk_update_collect(struct sk_update *u)
 		r = mark_capsules(u, keep);
 	if (r == 0)
 		r = sk_store_collect(u->store, is_kept, &k, &freed, &err);
+	sk_update_missing_stale(u);
 	if (u->claimed)
 		sk_map_free(u->claimed);
 	u->claimed = NULL;

@@ -23,6 +23,14 @@ static void set_target(struct sk_update *u, struct sk_release *rel, uint64_t gen
 			      : NULL;
 }
 
+/* Out of use, so that it is missed and fetched again. What only cannot be read now is left to the next start. */
+static void take_out(struct sk_update *u, const struct sk_digest *id, const struct sk_err *why)
+{
+	if (sk_err_is(why, "damaged"))
+		(void)sk_store_verify_release(u->store, id, NULL);
+	sk_update_missing_stale(u);
+}
+
 /* Only told and used to judge the clock: the device runs without it. */
 static void load_good(struct sk_update *u)
 {
@@ -32,6 +40,7 @@ static void load_good(struct sk_update *u)
 
 	if (good && sk_update_load(u, &good->release, &rel, &err) < 0) {
 		sk_error("generation %" PRIu64 ": %s", good->number, err.text);
+		take_out(u, &good->release, &err);
 		return;
 	}
 	sk_release_free(u->good);
@@ -45,6 +54,7 @@ static void pass_over(struct sk_update *u, const struct sk_generation *run,
 	struct sk_err err = SK_ERR_INIT;
 
 	sk_error("generation %" PRIu64 " cannot run: %s", run->number, why->text);
+	take_out(u, &run->release, why);
 	if (run->state != SK_GEN_TRYING)
 		sk_generations_set_aside(u->gens, run->number, true);
 	else if (sk_generations_unhealthy(u->gens, why->text, &err) < 0)

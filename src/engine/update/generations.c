@@ -605,3 +605,76 @@ int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct 
 	}
 	return r < 0 ? r : remove_damaged(g, err);
 }
+
+static int same_on_disk(struct sk_generations *g, const char *name, const struct sk_buf *want)
+{
+	_cleanup_free_ char *got = NULL;
+	size_t len = 0;
+	int r = sk_store_get_record(g->store, name, &got, &len, NULL);
+
+	if (r == -ENOMEM)
+		return r;
+	return r == 0 && len == want->len && memcmp(got, want->data, len) == 0;
+}
+
+/* Return: 1 when it is right, 0 when it was written anew */
+static int verify_one(struct sk_generations *g, size_t i, struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
+	int r = sk_gen_encode(&g->all[i], &text);
+
+	if (r == 0)
+		r = same_on_disk(g, name_of(g->all[i].number).s, &text);
+	if (r != 0)
+		return r;
+	r = save(g, &g->all[i], err);
+	if (r == 0)
+		g->unsaved[i] = false;
+	return r;
+}
+
+static int verify_link(struct sk_generations *g, struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
+	int r = sk_gen_link_encode(&g->link, &text);
+
+	if (r == 0)
+		r = same_on_disk(g, LINK_RECORD, &text);
+	return r != 0 ? r : save_link(g, &g->link, err);
+}
+
+/* Those that are on disk and were not read. */
+static int add_unknown(struct sk_generations *g, char ***ret, struct sk_err *err)
+{
+	_cleanup_strv_ char **names = NULL;
+	int n = 0, r = sk_store_list_records(g->store, &names, err);
+
+	SK_STRV_FOREACH (name, names) {
+		uint64_t number;
+
+		if (r < 0 || number_of(*name, &number) < 0 || find(g, number) >= 0)
+			continue;
+		r = sk_strv_add(ret, *name) < 0 ? sk_err_oom(err) : 0;
+		n++;
+	}
+	return r < 0 ? r : n;
+}
+
+int sk_generations_verify(struct sk_generations *g, char ***ret_damaged, struct sk_err *err)
+{
+	int r, n = add_unknown(g, ret_damaged, err);
+
+	for (size_t i = 0; n >= 0 && i < g->n; i++) {
+		r = verify_one(g, i, err);
+		if (r == 0)
+			r = sk_strv_add(ret_damaged, name_of(g->all[i].number).s);
+		n = r < 0 ? r : n + 1;
+	}
+	/* A device that never had a generation has no link. */
+	if (n <= 0)
+		return n;
+	r = verify_link(g, err);
+	if (r == 0)
+		r = sk_strv_add(ret_damaged, LINK_RECORD);
+	return r < 0 ? r : n + 1;
+}

@@ -163,6 +163,7 @@ static void forget_claims(struct sk_update *u)
 	if (u->claimed)
 		sk_map_free(u->claimed);
 	u->claimed = NULL;
+	sk_update_missing_stale(u);
 }
 
 /* Its file was damaged and is whole again: its generation can run. */
@@ -188,16 +189,59 @@ static void take_back(struct sk_update *u, const struct sk_digest *id)
 		sk_update_reconcile(u);
 }
 
+/*
+ * A generation whose release file was lost gets it back: that very manifest was verified when it came, and
+ * its digest is in the record. It may return, whatever was revoked or overtaken since, as it might have stayed.
+ */
+static int read_again(struct sk_update *u, const void *der, size_t len, struct sk_release **ret)
+{
+	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
+	int r = sk_update_read(der, len, &rel, NULL);
+
+	if (r == 0 && !has_generation(u, &rel->id))
+		r = -ENOENT;
+	if (r == 0)
+		*ret = TAKE_PTR(rel);
+	return r;
+}
+
+static int check(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
+		 bool *ret_verified, struct sk_err *err)
+{
+	int r = sk_update_verify(u, der, len, ret, err);
+
+	*ret_verified = r == 0;
+	return r == 0 || r == -ENOMEM || read_again(u, der, len, ret) < 0 ? r : 0;
+}
+
+int sk_update_check(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
+		    struct sk_err *err)
+{
+	bool verified;
+
+	return check(u, der, len, ret, &verified, err);
+}
+
+/* One that is not verified takes the place of nothing but a lost one: a whole file keeps its signature. */
+static int put(struct sk_update *u, const struct sk_digest *id, const void *der, size_t len,
+	       bool verified, struct sk_err *err)
+{
+	if (!verified && sk_store_verify_release(u->store, id, NULL) == 0)
+		return 0;
+	return sk_store_put_release(u->store, id, der, len, err);
+}
+
 int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err)
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
-	int r = sk_update_verify(u, der, len, &rel, err);
+	bool verified;
+	int r = check(u, der, len, &rel, &verified, err);
 
 	if (r == 0)
 		r = check_space(u, rel->manifest, err);
 	if (r == 0)
-		r = sk_store_put_release(u->store, &rel->id, der, len, err);
+		r = put(u, &rel->id, der, len, verified, err);
 	if (r == 0 && !has_generation(u, &rel->id))
 		r = note_kept(u, &rel->id, err);
 	forget_claims(u);
@@ -208,7 +252,7 @@ int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk
 	return 0;
 }
 
-static int claim_images(struct sk_update *u, const struct sk_manifest *m)
+int sk_update_claim(struct sk_map *claims, const struct sk_manifest *m)
 {
 	for (size_t i = 0; i < m->n_images; i++) {
 		const struct sk_image_ref *image = &m->images[i];
@@ -218,7 +262,7 @@ static int claim_images(struct sk_update *u, const struct sk_manifest *m)
 		if (!size)
 			return -ENOMEM;
 		*size = image->size_bytes;
-		r = sk_map_add(u->claimed, SK_DIGEST_STR(&image->digest), size);
+		r = sk_map_add(claims, SK_DIGEST_STR(&image->digest), size);
 		if (r < 0)
 			free(size);
 		if (r < 0 && r != -EEXIST)
@@ -240,7 +284,7 @@ static int claim_release(void *arg, const struct sk_digest *id, uint64_t size_by
 	/* One that cannot be read claims nothing; it can be loaded again. */
 	if (sk_update_load(c->u, id, &rel, NULL) < 0)
 		return 0;
-	c->failure = claim_images(c->u, rel->manifest);
+	c->failure = sk_update_claim(c->u->claimed, rel->manifest);
 	return c->failure;
 }
 

@@ -100,20 +100,6 @@ static json_t *capsules_json(struct sk_update *u)
 			 unhealthy);
 }
 
-/* Images of the running release that are gone: found damaged, and to be fetched again. */
-static json_t *missing_json(struct sk_update *u)
-{
-	const struct sk_manifest *m = u->target ? u->target->manifest : NULL;
-	json_t *list = json_array();
-
-	for (size_t i = 0; m && i < m->n_images; i++)
-		if (!sk_store_has(u->store, &m->images[i].digest))
-			(void)json_array_append_new(list,
-						    sk_update_image_json(u, &m->images[i].digest,
-									 m->images[i].size_bytes));
-	return list;
-}
-
 static json_t *clock_json(const struct sk_update *u)
 {
 	json_t *j = json_pack("{s:b}", "trusted", sk_update_clock_trusted(u));
@@ -128,10 +114,11 @@ json_t *sk_update_status_json(struct sk_update *u)
 	const struct sk_generation *run = sk_generations_running(u->gens);
 	const struct sk_generation *good = sk_generations_good(u->gens);
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I}}", "skerry", SK_VERSION,
-			 "compatible", sk_json_strv(u->compatible), "generation",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I}}", "skerry",
+			 SK_VERSION, "compatible", sk_json_strv(u->compatible), "generation",
 			 running_json(run, u->target), "good", running_json(good, u->good),
 			 "update", sk_update_news_json(u), "capsules", capsules_json(u), "clock",
-			 clock_json(u), "missing", missing_json(u), "store", "free_bytes",
-			 (json_int_t)sk_update_free_bytes(u));
+			 clock_json(u), "missing", sk_update_missing_images_json(u),
+			 "missing_releases", sk_update_missing_releases_json(u), "store",
+			 "free_bytes", (json_int_t)sk_update_free_bytes(u));
 }

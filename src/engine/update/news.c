@@ -60,6 +60,7 @@ void sk_update_publish(struct sk_update *u, const char *step, const struct sk_ge
 {
 	struct sk_update_news *n = &u->news;
 
+	sk_update_missing_stale(u);
 	n->step = step;
 	n->seq++;
 	n->generation = gen ? gen->number : 0;

@@ -75,7 +75,8 @@ struct sk_update {
 
 	/* intake */
 	char **kept;		/* ids of releases never applied, oldest first */
-	struct sk_map *claimed; /* digest -> struct sk_image_ref of any release here; NULL: stale */
+	struct sk_map *claimed; /* digest -> size, of the images of any release here; NULL: stale */
+	struct sk_map *needed;	/* the same, of those that generations need; NULL: stale */
 	struct sk_upload *uploads;
 	struct sk_child *verifying;
 	struct sk_vet *vets; /* the first one is under way */
@@ -109,6 +110,8 @@ struct sk_update {
 /** Full check of a file that came from outside: signature, pins, suitability. */
 int sk_update_verify(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err);
+/** What is in a file, without asking who signed it: for one that is known by its id already. */
+int sk_update_read(const void *der, size_t len, struct sk_release **ret, struct sk_err *err);
 /** From the store; what is in it must hash to its name, so that no signature is needed again. */
 int sk_update_load(struct sk_update *u, const struct sk_digest *id, struct sk_release **ret,
 		   struct sk_err *err);
@@ -125,11 +128,16 @@ void sk_update_facts(const struct sk_update *u, struct sk_device_facts *ret);
 int sk_update_trust(struct sk_update *u, struct sk_err *err);
 
 /* intake.c */
+/** sk_update_check() - may this come in? Looks at nothing but @u and the file: a child can do it. */
+int sk_update_check(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
+		    struct sk_err *err);
 int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err);
 /** Size that releases here claim for an image. "not-found" for one that none of them names. */
 int sk_update_claimed(struct sk_update *u, const struct sk_digest *d, uint64_t *ret_size_bytes,
 		      struct sk_err *err);
+/** sk_update_claim() - adds a manifest's images: digest in hex -> uint64_t, freed by the map */
+int sk_update_claim(struct sk_map *claims, const struct sk_manifest *m);
 int sk_update_kept_load(struct sk_update *u, struct sk_err *err);
 /** The release was applied: its generation keeps it from now on. */
 int sk_update_kept_drop(struct sk_update *u, const struct sk_digest *id, struct sk_err *err);
@@ -200,6 +208,12 @@ void sk_update_uploads_done(struct sk_update *u);
 
 /* logs.c */
 int sk_update_route_logs(struct sk_http_req *req, void *arg, struct sk_err *err);
+
+/* missing.c: what generations need and the store has no more, to be fetched again */
+json_t *sk_update_missing_images_json(struct sk_update *u);
+json_t *sk_update_missing_releases_json(const struct sk_update *u);
+/** What generations need is another set now. */
+void sk_update_missing_stale(struct sk_update *u);
 
 /* verify.c */
 int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *err);

@@ -28,6 +28,15 @@ static int parse(const void *content, size_t len, struct sk_release **ret, struc
 	return 0;
 }
 
+int sk_update_read(const void *der, size_t len, struct sk_release **ret, struct sk_err *err)
+{
+	_cleanup_free_ void *content = NULL;
+	size_t content_len;
+	int r = sk_cms_peek(der, len, SK_MANIFEST_SIZE_MAX, &content, &content_len, err);
+
+	return r < 0 ? r : parse(content, content_len, ret, err);
+}
+
 int sk_update_verify(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err)
 {
@@ -60,15 +69,12 @@ int sk_update_load(struct sk_update *u, const struct sk_digest *id, struct sk_re
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 	_cleanup_free_ char *der = NULL;
-	_cleanup_free_ void *content = NULL;
-	size_t len, content_len;
+	size_t len;
 	int r;
 
 	r = sk_store_get_release(u->store, id, &der, &len, err);
 	if (r == 0)
-		r = sk_cms_peek(der, len, SK_MANIFEST_SIZE_MAX, &content, &content_len, err);
-	if (r == 0)
-		r = parse(content, content_len, &rel, err);
+		r = sk_update_read(der, len, &rel, err);
 	if (r < 0)
 		return r;
 	if (!sk_digest_equal(&rel->id, id))

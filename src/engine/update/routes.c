@@ -36,7 +36,7 @@ static int check_release(struct sk_update *u, const void *der, size_t len, struc
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 
-	return sk_update_verify(u, der, len, &rel, err);
+	return sk_update_check(u, der, len, &rel, err);
 }
 
 static int take_release(struct sk_update *u, struct sk_http_req *req, struct sk_err *err)

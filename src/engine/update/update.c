@@ -78,6 +78,7 @@ void sk_update_free(struct sk_update *u)
 	(void)sd_event_source_disable_unref(u->repair);
 	if (u->claimed)
 		sk_map_free(u->claimed);
+	sk_update_missing_stale(u);
 	sk_release_free(u->target);
 	sk_release_free(u->good);
 	if (u->trust)

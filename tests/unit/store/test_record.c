@@ -134,6 +134,78 @@ static void releases(void **state)
 	assert_int_equal(sk_store_del_release(s, &d, NULL), 0);
 }
 
+static char *must_read(const char *path, size_t *ret_len)
+{
+	char *text = NULL;
+
+	assert_int_equal(sk_file_read(AT_FDCWD, path, 1 << 20, &text, ret_len), 0);
+	return text;
+}
+
+/* Any byte turned over, one cut off, one added, another one's whole file: it is not handed out, and a check moves it away. */
+static void damaged_releases(void **state)
+{
+	_cleanup_(sk_store_closep) struct sk_store *s = must_open(*state);
+	struct sk_digest d = digest_of("x", 1), other = digest_of("y", 1);
+	_cleanup_free_ char *path = strdup(store_path(*state, "releases", &d, ".skr"));
+	_cleanup_free_ char *away = strdup(store_path(*state, "quarantine", &d, ".skr"));
+	_cleanup_free_ char *file = NULL, *swapped = NULL;
+	size_t len, swapped_len;
+
+	assert_int_equal(sk_store_put_release(s, &other, "release", 7, NULL), 0);
+	swapped = must_read(store_path(*state, "releases", &other, ".skr"), &swapped_len);
+	assert_int_equal(sk_store_verify_release(s, &d, NULL), -ENOENT);
+	for (size_t i = 0, n = 1; i < n; i++) {
+		struct sk_err err = SK_ERR_INIT;
+		char *got = NULL;
+		size_t got_len;
+
+		assert_int_equal(sk_store_put_release(s, &d, "release", 7, NULL), 0);
+		assert_false(exists(away));
+		assert_int_equal(sk_store_verify_release(s, &d, &err), 0);
+		free(file);
+		file = must_read(path, &len);
+		n = len + 3;
+		if (i < len)
+			file[i] ^= 1;
+		else if (i == len)
+			len--;
+		else if (i == len + 1)
+			len++; /* the NUL */
+		put_file(path, i + 1 < n ? file : swapped, i + 1 < n ? len : swapped_len);
+		assert_int_equal(sk_store_get_release(s, &d, &got, &got_len, &err), -EBADMSG);
+		assert_string_equal(err.slug, "damaged");
+		assert_int_equal(sk_store_verify_release(s, &d, &err), -EBADMSG);
+		assert_string_equal(err.slug, "damaged");
+		assert_false(sk_store_has_release(s, &d));
+		assert_true(exists(away));
+	}
+	assert_int_equal(sk_store_verify_release(s, &other, NULL), 0);
+}
+
+/* A bad sector is damage when it is asked for one, and moves nothing when it is only read. */
+static void unreadable_release(void **state)
+{
+	struct sk_digest d = digest_of("x", 1);
+	struct fault_plan plan = { .fail_at = ~0u };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_store *s = NULL;
+	struct sk_fs *fs = NULL;
+	char *got = NULL;
+	size_t len;
+
+	assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &s, NULL), 0);
+	assert_int_equal(sk_store_put_release(s, &d, "release", 7, NULL), 0);
+	plan = (struct fault_plan){ .fail_at = 1, .code = -EIO };
+	assert_int_equal(sk_store_get_release(s, &d, &got, &len, &err), -EIO);
+	assert_true(sk_store_has_release(s, &d));
+	plan = (struct fault_plan){ .fail_at = 1, .code = -EIO };
+	assert_int_equal(sk_store_verify_release(s, &d, &err), -EBADMSG);
+	assert_false(sk_store_has_release(s, &d));
+	sk_store_close(s);
+}
+
 /* Each operation fails in turn: afterwards the old content or the new is there, never neither. */
 static void each_operation_fails(void **state)
 {
@@ -198,6 +270,8 @@ int main(void)
 		STORE_TEST(replaces),
 		STORE_TEST(names),
 		STORE_TEST(bounds),
+		STORE_TEST(damaged_releases),
+		STORE_TEST(unreadable_release),
 		STORE_TEST(listing),
 		STORE_TEST(left_overs_go),
 		STORE_TEST(releases),

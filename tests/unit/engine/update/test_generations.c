@@ -654,6 +654,74 @@ static void boot_identity(void **state)
 	unload(&d);
 }
 
+/* A byte turns over in a record, or it is gone: found, written anew from what is known, and nothing is lost by it. */
+static void damage_while_running(void **state)
+{
+	static const char *const names[] = { "generation-00000000000000000001",
+					     "generation-00000000000000000002", "current" };
+	struct device d = { .path = *state };
+	_cleanup_strv_ char **none = NULL;
+
+	load(&d);
+	assert_int_equal(sk_generations_verify(d.g, &none, NULL), 0);
+	make_good(&d, "1.0", false);
+	try_out(&d, "2.0", false);
+	assert_int_equal(sk_generations_verify(d.g, &none, NULL), 3);
+	assert_null(none);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = sk_asprintf("%s/records/%s", d.path, names[i]);
+		_cleanup_free_ char *whole = NULL;
+		size_t len;
+
+		assert_int_equal(sk_file_read(AT_FDCWD, path, 4096, &whole, &len), 0);
+		for (size_t at = 0; at <= len; at += 7) {
+			_cleanup_free_ char *bad = strdup(whole), *now = NULL;
+			_cleanup_strv_ char **found = NULL;
+			size_t now_len;
+
+			bad[at < len ? at : 0] ^= 4;
+			put_file(path, bad, len);
+			if (at + 7 > len)
+				assert_int_equal(unlink(path), 0);
+			assert_int_equal(sk_generations_verify(d.g, &found, NULL), 3);
+			assert_int_equal(sk_strv_len(found), 1);
+			assert_string_equal(found[0], names[i]);
+			assert_int_equal(sk_file_read(AT_FDCWD, path, 4096, &now, &now_len), 0);
+			assert_int_equal(now_len, len);
+			assert_string_equal(now, whole);
+		}
+	}
+	reload(&d);
+	assert_int_equal(sk_generations_running(d.g)->number, 2);
+	assert_int_equal(sk_generations_good(d.g)->number, 1);
+	unload(&d);
+}
+
+/* One that was damaged at the start already is told, and left as it is: nobody knows what stood there. */
+static void damage_before_the_start(void **state)
+{
+	struct device d = { .path = *state };
+	_cleanup_free_ char *path =
+		sk_asprintf("%s/records/generation-00000000000000000002", (char *)*state);
+	_cleanup_strv_ char **found = NULL;
+	struct sk_err err = SK_ERR_INIT;
+
+	load(&d);
+	make_good(&d, "1.0", false);
+	make_good(&d, "2.0", false);
+	put_file(path, "rot", 3);
+	reload(&d);
+	assert_int_equal(sk_generations_running(d.g)->number, 1);
+	assert_int_equal(sk_generations_verify(d.g, &found, NULL), 3);
+	assert_int_equal(sk_strv_len(found), 1);
+	assert_string_equal(found[0], "generation-00000000000000000002");
+	/* A disk that does not take what is to be written anew says so. */
+	d.plan = (struct fault_plan){ .stay = true, .code = -EIO };
+	assert_true(sk_generations_verify(d.g, &found, &err) < 0);
+	assert_string_equal(err.slug, "io");
+	unload(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -671,6 +739,8 @@ int main(void)
 		STORE_TEST(too_many),
 		STORE_TEST(damaged_records),
 		STORE_TEST(a_bad_sector_costs_one_generation),
+		STORE_TEST(damage_while_running),
+		STORE_TEST(damage_before_the_start),
 		STORE_TEST(set_aside),
 		STORE_TEST(link_before_a_collection),
 		STORE_TEST(overtaken),

@@ -506,7 +506,8 @@ static void another_release_under_its_name(void **state)
 	other = release_path(&kept);
 	assert_int_equal(unlink(other), 0);
 	assert_int_equal(link(mine, other), 0);
-	assert_int_equal(sk_update_apply(w.u, &kept, &number, &err), -EPERM);
+	assert_int_equal(sk_update_apply(w.u, &kept, &number, &err), -EBADMSG);
+	assert_string_equal(err.slug, "damaged");
 	free(TAKE_PTR(mine));
 	mine = release_path(&id);
 	assert_int_equal(unlink(other), 0);
