@@ -132,6 +132,7 @@ static const struct setting settings[] = {
 	ROW("trust-dir", set_path, trust_dir, "an absolute path"),
 	ROW("uid-base", set_uid, uid_base, "a number from 65536 to 4000000000"),
 	ROW("unpacked-max", set_size, unpacked_max, "a size such as 4G"),
+	ROW("unpacker", set_word, unpacker, "a program"),
 };
 
 int sk_daemon_config_init(struct sk_daemon_config *c)
@@ -148,7 +149,7 @@ int sk_daemon_config_init(struct sk_daemon_config *c)
 	    replace(&c->socket, "/run/skerry/skerry.sock") < 0 ||
 	    replace(&c->socket_group, "skerry") < 0 ||
 	    replace(&c->agent_user, "skerry-agent") < 0 || replace(&c->runtime, "crun") < 0 ||
-	    replace(&c->monitor, "conmon") < 0) {
+	    replace(&c->monitor, "conmon") < 0 || replace(&c->unpacker, "skerry-unpack") < 0) {
 		sk_daemon_config_done(c);
 		return -ENOMEM;
 	}
@@ -167,6 +168,7 @@ void sk_daemon_config_done(struct sk_daemon_config *c)
 	free(c->agent_user);
 	free(c->runtime);
 	free(c->monitor);
+	free(c->unpacker);
 	*c = (struct sk_daemon_config){ 0 };
 }
 

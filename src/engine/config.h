@@ -23,6 +23,7 @@ struct sk_daemon_config {
 	char *agent_user;   /* may use the update routes; "" for nobody */
 	char *runtime;
 	char *monitor;
+	char *unpacker; /* of what is loaded through the Docker API */
 	uint32_t uid_base;
 	uint64_t log_size_max; /* bytes */
 	uint64_t unpacked_max; /* bytes that a loaded image may unpack to */

@@ -7,7 +7,7 @@ AIM_BYTES = 1_000_000
 
 with workdir() as work:
     sizes = {}
-    for name in ('engine/skerryd', 'agent/skerry-agent'):
+    for name in ('engine/skerryd', 'unpack/skerry-unpack', 'agent/skerry-agent'):
         out = work / name.split('/')[1]
         sh('strip', '-o', out, BUILD / 'src' / name)
         sizes[out.name] = out.stat().st_size

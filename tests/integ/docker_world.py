@@ -17,6 +17,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
 SKERRYD = BUILD / 'src/engine/skerryd'
+UNPACKER = BUILD / 'src/unpack/skerry-unpack'
 DOCKER = os.environ.get('SKERRY_DOCKER_CLI') or shutil.which('docker')
 LOOP = 'trap "echo bye; exit 0" TERM; echo hello; echo oops >&2; i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done'
 MOUNTS = '''set -e
@@ -96,7 +97,7 @@ class Machine:
         (self.dir / 'conf').write_text(
             f'compatible = acme,box\nstate-dir = {self.dir}/state\nrun-dir = {self.dir}/run\n'
             f'log-dir = {self.dir}/log\ntrust-dir = {self.dir}/trust\nsocket = {self.socket}\n'
-            'limits = best-effort\nagent-user = nobody\n')
+            f'limits = best-effort\nagent-user = nobody\nunpacker = {UNPACKER}\n')
         self.space = subprocess.Popen(['unshare', '-m', 'sh', '-c', MOUNTS, 'sh', str(self.dir)])
         self.until(lambda: (self.dir / 'ready').exists())
         self.daemon = None
@@ -131,6 +132,11 @@ class Machine:
             ['nsenter', '-t', str(self.space.pid), '-m', str(SKERRYD), '--config', str(self.dir / 'conf')],
             stderr=open(self.dir / 'err', 'ab'))
         self.until(self.answers, 'an answer of the daemon')
+
+    def restart(self):
+        self.daemon.terminate()
+        assert self.daemon.wait(20) == 0
+        self.start()
 
     def answers(self):
         try:

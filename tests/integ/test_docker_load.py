@@ -2,6 +2,7 @@
 """`docker load`: what the children may do, who waits for whom, and what is left after a cut."""
 import concurrent.futures
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import threading
 
 import pytest
 
-from docker_world import Machine, docker_archive, missing, status_of
+from docker_world import BUILD, Machine, docker_archive, missing, status_of
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or '')
 
@@ -49,12 +50,12 @@ def images(m):
     return [p.name for p in m.inside('state/store/images').iterdir()]
 
 
-def unpackers(m):
-    """Children that have become another user."""
+def unpackers(m, program='skerry-unpack'):
+    """Children that have become another user, and that program."""
     found = []
     for pid in m.children():
         with contextlib.suppress(OSError):
-            if int(status_of(pid)['Uid'].split()[0]) >= UID_BASE:
+            if int(status_of(pid)['Uid'].split()[0]) >= UID_BASE and os.readlink(f'/proc/{pid}/exe').endswith('/' + program):
                 found.append(pid)
     return found
 
@@ -144,6 +145,8 @@ def test_the_child_has_no_rights(m):
     load = Load(m, archive(m, 'bare:1', 1))
     child = load.begin()
     s = status_of(child)
+    environ = pathlib.Path(f'/proc/{child}/environ').read_text().split('\0')
+    assert [v.split('=')[0] for v in environ if v] == ['PATH']
     assert {int(u) for u in s['Uid'].split()} == {int(g) for g in s['Gid'].split()}
     assert int(s['Uid'].split()[0]) >= UID_BASE + 1024 * 65536, 'a user of a capsule'
     assert s['Groups'].strip() == '' and s['NoNewPrivs'] == '1'
@@ -161,6 +164,17 @@ def test_the_child_has_no_rights(m):
     assert pathlib.Path(f'/proc/{child}/oom_score_adj').read_text() == '1000\n'
     os.kill(child, signal.SIGCONT)
     assert 'Loaded image: bare:1' in load.send_rest().answer()
+
+
+def test_the_daemon_has_no_archive_library(m):
+    """With what that links, it was a fifth of its memory."""
+    load = Load(m, archive(m, 'apart:1', 1))
+    child = load.begin()
+    links = {pid: pathlib.Path(f'/proc/{pid}/maps').read_text() for pid in (child, m.daemon.pid)}
+    assert 'libarchive' in links[child]
+    assert not any(name in links[m.daemon.pid] for name in ('libarchive', 'libxml2', 'libstdc++')), links[m.daemon.pid]
+    os.kill(child, signal.SIGCONT)
+    assert 'Loaded image: apart:1' in load.send_rest().answer()
 
 
 def test_users_of_two_children_differ(m):
@@ -322,3 +336,75 @@ def test_docker_cli_is_told_what_is_wrong(m):
     (m.dir / 'empty.tar').write_bytes(b'')
     r = subprocess.run(['curl', '-s', '--unix-socket', m.socket, '-XPOST', 'http://d/images/load'], capture_output=True, text=True, check=True)
     assert 'empty' in json.loads(r.stdout)['message']
+
+
+@contextlib.contextmanager
+def unpacker(m, program):
+    """The daemon, started anew with another program for archives."""
+    conf = (m.dir / 'conf').read_text()
+    (m.dir / 'conf').write_text(f'{conf}unpacker = {program}\n')
+    m.restart()
+    try:
+        yield
+    finally:
+        (m.dir / 'conf').write_text(conf)
+        m.restart()
+
+
+def lie(m, status, text, image=b''):
+    """What a load is answered when the unpacker ends with @status, says @text and makes @image."""
+    text = text if isinstance(text, bytes) else text.encode()
+    return Load(m, f'{status} {len(text)}\n'.encode() + text + image).send(1 << 30).answer()
+
+
+def test_nothing_is_believed_of_an_unpacker(m):
+    """It may be in the hands of whoever made the archive."""
+    image = os.urandom(8192)
+    digest = 'sha256:' + hashlib.sha256(image).hexdigest()
+    true = {'digest': digest, 'size': len(image), 'tags': ['liar:1']}
+    with unpacker(m, BUILD / 'tests/integ/helpers/liar'):
+        for change in ({'digest': 'sha256:' + 'ab' * 32}, {'digest': '../../../etc/passwd'}, {'digest': None},
+                       {'size': len(image) - 1}, {'size': len(image) + 1}, {'size': 0}, {'size': -1}, {'size': 1 << 62},
+                       {'size': 'many'}):
+            text = lie(m, 0, json.dumps({**true, **change}), image)
+            assert '"error"' in text and 'Loaded' not in text, (change, text)
+            assert not images(m), change
+        for said in ('', '[]', 'nonsense', '{"digest":', '\0', b'\xff\xfe', '[' * 60000, 'x' * (1 << 20)):
+            text = lie(m, 0, said, image)
+            assert '"error"' in text and 'Loaded' not in text, (said[:20], text)
+        answers(m)
+
+
+def test_names_of_an_unpacker_are_names(m):
+    image = os.urandom(8192)
+    true = {'digest': 'sha256:' + hashlib.sha256(image).hexdigest(), 'size': len(image)}
+    with unpacker(m, BUILD / 'tests/integ/helpers/liar'):
+        for tags in (['../../etc/passwd'], [''], ['a' * 5000], [7], 7, ['n:1'] * 65, [f'n{i}:1' for i in range(70)], ['a\nb:1']):
+            text = lie(m, 0, json.dumps({**true, 'tags': tags}), image)
+            assert '"error"' in text and 'Loaded' not in text, (tags, text)
+            # Not even without a name: nobody could remove it.
+            assert not images(m), tags
+        assert 'Loaded image: n:1' in lie(m, 0, json.dumps({**true, 'tags': ['n:1'] * 64}), image)
+
+
+def test_failures_of_an_unpacker(m):
+    with unpacker(m, BUILD / 'tests/integ/helpers/liar'):
+        assert 'the layer is odd' in lie(m, 1, 'bad-archive the layer is odd')
+        # Whatever it says comes as text of a bounded length, and as JSON.
+        for said in (b'bad-archive \xff\xfe\r\n{"stream":"Loaded image: x"}', b'no-such-slug text', b'x' * 60000, b'', b'bad-archive',
+                     b'bad-archive ' + b'y' * 60000):
+            text = lie(m, 1, said)
+            body = text.split('\r\n\r\n', 1)[1]
+            chunks = [line for line in body.split('\r\n') if line.startswith('{')]
+            assert len(chunks) == 1 and len(chunks[0]) < 5000 and json.loads(chunks[0])['error'], (said[:30], text)
+        assert 'failed with status 90' in lie(m, 90, '')
+        assert not images(m)
+
+
+def test_without_an_unpacker(m):
+    with unpacker(m, m.dir / 'not-there'):
+        (m.dir / 'some.tar').write_bytes(archive(m, 'none:1', 2))
+        text = m.docker('load', '-i', m.dir / 'some.tar', ok=False)
+        assert 'not-there' in text and 'is not installed' in text, text
+        answers(m)
+    assert 'Loaded image: back:1' in Load(m, archive(m, 'back:1')).send(1 << 30).answer()

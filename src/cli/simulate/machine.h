@@ -31,8 +31,9 @@ struct sk_sim_config {
 	enum sk_sim_network network;
 	char *const *publish;	/* "8080:80": a desk port to a device port; NULL-terminated */
 	char skerryd[PATH_MAX]; /* binaries to run */
-	char agent[PATH_MAX];	/* "" for a device without a link */
-	char tool[PATH_MAX];	/* the skerry command itself */
+	char unpacker[PATH_MAX];
+	char agent[PATH_MAX]; /* "" for a device without a link */
+	char tool[PATH_MAX];  /* the skerry command itself */
 };
 
 /* disk.c */

@@ -317,6 +317,7 @@ static int fill_root(const struct sk_sim_config *c, const struct sk_sim_provisio
 	r = r < 0 ? r : mount_run(c, root, err);
 	r = r < 0 ? r : new_boot_id(root, err);
 	r = r < 0 ? r : bind_program(root, c->skerryd, "skerryd", err);
+	r = r < 0 ? r : bind_program(root, c->unpacker, "skerry-unpack", err);
 	r = r < 0 ? r : bind_program(root, c->agent, "skerry-agent", err);
 	r = r < 0 ? r : bind_program(root, c->tool, "skerry", err);
 	return r < 0 ? r : mount_disk(c, p, root, err);

@@ -50,7 +50,9 @@ static int find_programs(struct sk_sim_config *c, bool with_agent, struct sk_err
 	ssize_t n = readlink("/proc/self/exe", c->tool, sizeof(c->tool) - 1);
 
 	c->tool[SK_MAX(n, (ssize_t)0)] = '\0';
-	if (find_program("engine/skerryd", "/usr/sbin/skerryd", c->skerryd) < 0)
+	if (find_program("engine/skerryd", "/usr/sbin/skerryd", c->skerryd) < 0 ||
+	    find_program("unpack/skerry-unpack", "/usr/libexec/skerry/skerry-unpack", c->unpacker) <
+		    0)
 		return sk_err_set(err, -ENOENT, "not-found",
 				  "skerryd is not installed: install the package skerry-device");
 	c->agent[0] = '\0';

@@ -17,6 +17,7 @@
 #include "engine/capsule/app.h"
 #include "engine/capsule/capsule.h"
 #include "engine/capsule/image_mount.h"
+#include "io/sys/program.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
 #define LOG_MAX_DEFAULT	     (UINT64_C(1) << 20)
@@ -386,27 +387,9 @@ int sk_engine_create(struct sk_engine *e, const struct sk_capsule_spec *spec,
 
 /* Making the engine */
 
-static char *find_program(const char *name)
-{
-	_cleanup_strv_ char **dirs = NULL;
-	const char *path = getenv("PATH");
-
-	if (strchr(name, '/'))
-		return access(name, X_OK) == 0 ? strdup(name) : NULL;
-	if (sk_strv_split(path ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':', &dirs) < 0)
-		return NULL;
-	SK_STRV_FOREACH (d, dirs) {
-		_cleanup_free_ char *full = sk_asprintf("%s/%s", *d, name);
-
-		if (full && access(full, X_OK) == 0)
-			return TAKE_PTR(full);
-	}
-	return NULL;
-}
-
 static int need_program(const char *name, char **ret, struct sk_err *err)
 {
-	*ret = find_program(name);
+	*ret = sk_program_find(name, NULL);
 	return *ret ? 0
 		    : sk_err_set(err, -ENOENT, "not-found",
 				 "the program %s is not installed; capsules need it", name);

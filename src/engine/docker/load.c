@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +11,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/docker/docker.h"
-#include "engine/docker/unpack.h"
 #include "engine/docker/workdir.h"
 #include "io/json.h"
 #include "io/sys/child.h"
+#include "io/sys/program.h"
 
 #define OUT_MAX	   (64 * 1024)
 #define BUFFER_MAX (64 * 1024)
@@ -41,11 +42,12 @@ struct load {
 	struct sk_http_stream *stream; /* from then on; NULL when the client has left */
 	char *work_dir;
 	int image_fd, pipe_fd;
-	struct sk_buf rest; /* of the body: the pipe was full */
+	int archive_fd, program_fd; /* what the first child is given */
+	struct sk_buf rest;	    /* of the body: the pipe was full */
 	sd_event_source *writable, *busy;
-	struct sk_unpack unpack;
 	struct sk_child *child;
-	json_t *found; /* by the first child; it is done */
+	bool unpacked; /* the first child is done: */
+	char **names;
 	bool failed;
 	struct sk_err err;
 	struct sk_digest digest;
@@ -95,11 +97,16 @@ static void wake_next(struct sk_docker_loads *all)
 		}
 }
 
+static void drop_fd(int *fd)
+{
+	sk_closep(fd);
+	*fd = -1;
+}
+
 static void close_pipe(struct load *l)
 {
 	l->writable = sd_event_source_disable_unref(l->writable);
-	sk_closep(&l->pipe_fd);
-	l->pipe_fd = -1;
+	drop_fd(&l->pipe_fd);
 	sk_buf_done(&l->rest);
 }
 
@@ -118,7 +125,7 @@ static void load_free(void *arg)
 		sk_staged_drop(l->staged);
 	if (l->work_dir)
 		sk_workdir_discard(l->d->workdirs, l->work_dir);
-	json_decref(l->found);
+	sk_strv_free(l->names);
 	wake_next(l->d->loads);
 	free(l);
 }
@@ -168,20 +175,13 @@ static void load_fail(struct load *l, const struct sk_err *err)
 
 static int name_image(struct load *l, struct sk_err *err)
 {
-	_cleanup_strv_ char **tags = NULL;
-	int r = sk_json_get_strv(l->found, "tags", TAGS_MAX, &tags, err);
+	int r = 0;
 
-	if (r == 0 && sk_strv_len(tags) == 0)
-		/* Without any name it would be collected as nobody's. */
-		r = sk_strv_addf(&tags, "loaded:%.12s", SK_DIGEST_STR(&l->digest));
-	SK_STRV_FOREACH (t, tags) {
-		char name[SK_IMAGE_NAME_MAX + 1];
-
-		r = r < 0 ? r : sk_names_normal(*t, name, err);
-		r = r < 0 ? r : sk_names_set(l->d->names, name, &l->digest, err);
+	SK_STRV_FOREACH (name, l->names) {
+		r = r < 0 ? r : sk_names_set(l->d->names, *name, &l->digest, err);
 		if (r == 0)
-			say(l,
-			    json_pack("{s:o}", "stream", json_sprintf("Loaded image: %s\n", name)));
+			say(l, json_pack("{s:o}", "stream",
+					 json_sprintf("Loaded image: %s\n", *name)));
 	}
 	return r;
 }
@@ -282,12 +282,32 @@ static int on_no_longer_busy(sd_event_source *s, uint64_t usec, void *arg)
 
 /* --- first: unpacked by a child that may do nothing else --- */
 
+/* Before anything is stored: an image whose names are none would be nobody's. */
+static int read_names(struct load *l, const json_t *found, struct sk_err *err)
+{
+	_cleanup_strv_ char **tags = NULL;
+	int r = sk_json_get_strv(found, "tags", TAGS_MAX, &tags, err);
+
+	if (r == 0 && sk_strv_len(tags) == 0)
+		r = sk_strv_addf(&tags, "loaded:%.12s", SK_DIGEST_STR(&l->digest));
+	SK_STRV_FOREACH (t, tags) {
+		char name[SK_IMAGE_NAME_MAX + 1];
+
+		r = r < 0 ? r : sk_names_normal(*t, name, err);
+		if (r == 0 && sk_strv_add(&l->names, name) < 0)
+			r = sk_err_oom(err);
+	}
+	return r;
+}
+
 static int read_found(struct load *l, const char *text, struct sk_err *err)
 {
-	int r = sk_json_parse(text, strlen(text), &l->found, err);
+	_cleanup_json_ json_t *found = NULL;
+	int r = sk_json_parse(text, strlen(text), &found, err);
 
-	r = r < 0 ? r : sk_json_need_digest(l->found, "digest", &l->digest, err);
-	return r < 0 ? r : sk_json_get_u64(l->found, "size", &l->size, err);
+	r = r < 0 ? r : sk_json_need_digest(found, "digest", &l->digest, err);
+	r = r < 0 ? r : sk_json_get_u64(found, "size", &l->size, err);
+	return r < 0 ? r : read_names(l, found, err);
 }
 
 static void on_unpacked(void *arg, int status, const char *out, const char *err_tail)
@@ -303,6 +323,7 @@ static void on_unpacked(void *arg, int status, const char *out, const char *err_
 		load_fail(l, &err);
 		return;
 	}
+	l->unpacked = true;
 	close_pipe(l);
 	/* What follows the archive's end is read and thrown away. */
 	if (l->req)
@@ -337,7 +358,7 @@ static int make_pipe(struct load *l, struct sk_err *err)
 
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return sk_err_set(err, -errno, "io", "cannot make a pipe: %s", strerror(errno));
-	l->unpack.archive_fd = p[0];
+	l->archive_fd = p[0];
 	l->pipe_fd = p[1];
 	l->rest.max = BUFFER_MAX;
 	r = fcntl(p[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
@@ -358,25 +379,50 @@ static int open_image(struct load *l, struct sk_err *err)
 			       : 0;
 }
 
+static int open_program(struct load *l, struct sk_err *err)
+{
+	const char *name = l->d->config.unpacker;
+	_cleanup_free_ char *path = sk_program_find(name, SK_LIBEXEC_DIR);
+
+	/* By descriptor: the child may not be able to reach it by name. */
+	l->program_fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	return l->program_fd < 0
+		       ? sk_err_set(err, -ENOENT, "not-found",
+				    "the program %s is not installed; loading images needs it",
+				    name)
+		       : 0;
+}
+
+static int unpack_task(void *arg)
+{
+	const struct load *l = arg;
+	const int fds[] = { l->archive_fd, l->image_fd };
+	char max[32];
+	const char *const argv[] = { "skerry-unpack", max, NULL };
+
+	(void)snprintf(max, sizeof(max), "%" PRIu64, l->d->config.unpacked_max);
+	return sk_task_exec(l->program_fd, argv, fds, ARRAY_SIZE(fds));
+}
+
 static int unpack_in_child(struct load *l, uid_t uid, struct sk_err *err)
 {
-	const int keep[] = { l->unpack.archive_fd, l->image_fd };
+	const int keep[] = { l->archive_fd, l->image_fd, l->program_fd };
 	const struct sk_task task = {
-		.run = sk_unpack_task,
-		.arg = &l->unpack,
+		.run = unpack_task,
+		.arg = l,
 		.keep_fds = keep,
 		.n_keep = ARRAY_SIZE(keep),
 		.cwd = l->work_dir,
 		.uid = uid,
 		.gid = uid,
 		.confined = true,
+		.program_fd = l->program_fd,
 		.limit_as_bytes = MEMORY_MAX,
 		.limit_cpu_s = CPU_MAX_S,
-		.limit_fsize_bytes = l->unpack.unpacked_max * SPOOL_PARTS,
+		.limit_fsize_bytes = l->d->config.unpacked_max * SPOOL_PARTS,
 		.out_max = OUT_MAX,
 	};
 
-	l->unpack.image_fd = l->image_fd;
 	return sk_child_task(l->d->event, &task, on_unpacked, l, &l->child, err);
 }
 
@@ -386,12 +432,12 @@ static int start(struct load *l, unsigned slot, struct sk_err *err)
 	int r = sk_workdir_make(l->d->workdirs, uid, &l->work_dir, err);
 
 	l->slot = slot;
-	l->unpack.unpacked_max = l->d->config.unpacked_max;
 	r = r < 0 ? r : open_image(l, err);
+	r = r < 0 ? r : open_program(l, err);
 	r = r < 0 ? r : make_pipe(l, err);
 	r = r < 0 ? r : unpack_in_child(l, uid, err);
-	sk_closep(&l->unpack.archive_fd);
-	l->unpack.archive_fd = -1;
+	drop_fd(&l->archive_fd);
+	drop_fd(&l->program_fd);
 	return r;
 }
 
@@ -407,7 +453,7 @@ static struct load *begin(struct sk_http_req *req, struct sk_daemon *d, struct s
 	}
 	l->d = d;
 	l->req = req;
-	l->image_fd = l->pipe_fd = l->unpack.archive_fd = -1;
+	l->image_fd = l->pipe_fd = l->archive_fd = l->program_fd = -1;
 	while (*at)
 		at = &(*at)->next;
 	*at = l;
@@ -458,7 +504,7 @@ int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, si
 	if (len == 0)
 		return 0;
 	r = make_sure_it_runs(l, err);
-	if (r < 0 || l->found)
+	if (r < 0 || l->unpacked)
 		return r;
 	return pass_on(l, data, len, err);
 }
@@ -484,7 +530,7 @@ int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err)
 	/* From here on it is the children's end, or the client's leaving, that frees it. */
 	sk_http_set_user(req, l, NULL);
 	l->req = NULL;
-	if (l->found)
+	if (l->unpacked)
 		store(l);
 	else if (l->rest.len == 0)
 		close_pipe(l);

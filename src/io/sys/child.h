@@ -79,6 +79,7 @@ SK_DEFINE_CLEANUP(struct sk_child, sk_child_free);
  * @caps:     the capabilities that it keeps while it stays root; all others go for good
  * @confined: for work on what strangers sent: it has no network, may write below @cwd alone, or nowhere (Landlock,
  *            where the kernel has it), and is the first to go when memory runs out
+ * @program_fd: one of @keep_fds that sk_task_exec() is to run, wherever the file lies; 0 for none
  * @limit_as_bytes, @limit_cpu_s, @limit_fsize_bytes: rlimits; 0 for none
  * @out_max:  most bytes kept of its standard output
  * A task never gains a privilege by what it runs, and dies with the daemon.
@@ -93,6 +94,7 @@ struct sk_task {
 	gid_t gid;
 	uint64_t caps;
 	bool confined;
+	int program_fd;
 	uint64_t limit_as_bytes, limit_cpu_s, limit_fsize_bytes;
 	size_t out_max;
 };
@@ -100,6 +102,15 @@ struct sk_task {
 /** sk_child_task() - start @task in the event loop; @done and @ret as for sk_child_watch(). */
 int sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn done, void *arg,
 		  struct sk_child **ret, struct sk_err *err);
+
+/**
+ * sk_task_exec() - in a task: become the program that @program_fd is open on, with the rights of the task
+ * @argv: NULL-terminated
+ * @fds:  fds[i] becomes i + 3 in the program. All descriptors from 3 on must be close-on-exec.
+ * Of the environment PATH alone is handed on.
+ * Return: the exit status of a task that failed to become it
+ */
+int sk_task_exec(int program_fd, const char *const *argv, const int *fds, size_t n_fds);
 
 /** sk_task_fail() - in a task: hand @err to the parent's sk_task_verdict(). Return: the exit status */
 int sk_task_fail(const struct sk_err *err);

@@ -15,12 +15,11 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
-#include "base/macros.h"
+#include "base/str.h"
 #include "io/sys/child_priv.h"
 #include "io/sys/landlock.h"
 
-#define KEEP_MAX    64
-#define TASK_FAILED 1 /* and its standard output says why */
+#define KEEP_MAX 64
 
 static int by_number(const void *a, const void *b)
 {
@@ -110,7 +109,8 @@ static int give_up_rights(const struct sk_task *t)
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0 && t->confined)
-		r = sk_landlock_write_below(t->cwd ? "." : NULL);
+		r = sk_landlock_write_below(t->cwd ? "." : NULL,
+					    t->program_fd > 0 ? t->program_fd : -1);
 	bound_caps(keep);
 	if (r == 0)
 		r = sk_child_become(t->uid, t->gid);
@@ -187,39 +187,35 @@ int sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn 
 	return 0;
 }
 
-int sk_task_fail(const struct sk_err *err)
+static int hand_on(const int *fds, size_t n)
 {
-	(void)printf("%s %s", err->slug, err->text);
-	return TASK_FAILED;
+	int high[KEEP_MAX];
+
+	if (n > KEEP_MAX)
+		return -EINVAL;
+	/* First out of the way, so that no target overwrites a source that is still wanted. */
+	for (size_t i = 0; i < n; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)n + 3);
+		if (high[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (dup2(high[i], (int)i + 3) < 0)
+			return -errno;
+	return 0;
 }
 
-/* "slug sentence" */
-static int read_failure(const char *out, struct sk_err *err)
+int sk_task_exec(int program_fd, const char *const *argv, const int *fds, size_t n_fds)
 {
-	char slug[SK_ERR_SLUG_MAX];
-	size_t len = strcspn(out, " ");
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *variable = sk_asprintf("PATH=%s", path ? path : "/usr/bin:/bin");
+	char *env[] = { variable, NULL };
+	struct sk_err err = SK_ERR_INIT;
+	_cleanup_close_ int program = fcntl(program_fd, F_DUPFD_CLOEXEC, (int)n_fds + 3);
+	int r = program < 0 ? -errno : hand_on(fds, n_fds);
 
-	if (out[len] == '\0' || len >= sizeof(slug))
-		return -EPROTO;
-	memcpy(slug, out, len);
-	slug[len] = '\0';
-	return sk_err_set(err, -EBADMSG, slug, "%s", out + len + 1);
-}
-
-int sk_task_verdict(const char *what, int status, const char *out, const char *err_tail,
-		    struct sk_err *err)
-{
-	int r = -EPROTO;
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	if (WIFSIGNALED(status))
-		return sk_err_set(err, -EIO, "child-failed",
-				  "%s was ended by signal %d (%s); is there memory enough?", what,
-				  WTERMSIG(status), strsignal(WTERMSIG(status)));
-	if (WEXITSTATUS(status) == TASK_FAILED)
-		r = read_failure(out, err);
-	return r != -EPROTO ? r
-			    : sk_err_set(err, -EIO, "child-failed", "%s failed with status %d: %s",
-					 what, WEXITSTATUS(status), err_tail);
+	if (r == 0 && syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH) < 0)
+		r = -errno;
+	(void)sk_err_set(&err, r, "child-failed", "cannot run %s: %s", argv[0], strerror(-r));
+	return sk_task_fail(&err);
 }

@@ -21,6 +21,7 @@
 	 LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 #define READ	     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define READ_AND_RUN (READ | LANDLOCK_ACCESS_FS_EXECUTE)
+#define READ_PROGRAM (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
 
 static const struct {
 	const char *path;
@@ -33,22 +34,31 @@ static const struct {
 	{ "/etc", READ },
 	{ "/sys/devices/system/cpu", READ },
 	{ "/dev/null", LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE },
+#ifdef __SANITIZE_ADDRESS__
+	{ "/proc", READ }, /* a sanitizer does not start without its maps */
+#endif
 };
 
-/* A path that is not there needs no rule. */
-static int allow(int ruleset, const char *path, uint64_t access)
+static int allow_fd(int ruleset, int fd, uint64_t access)
 {
-	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = fd };
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
 	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
 		       ? -errno
 		       : 0;
 }
 
-int sk_landlock_write_below(const char *dir)
+/* A path that is not there needs no rule. */
+static int allow(int ruleset, const char *path, uint64_t access)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return allow_fd(ruleset, fd, access);
+}
+
+int sk_landlock_write_below(const char *dir, int program_fd)
 {
 	long version =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -65,6 +75,8 @@ int sk_landlock_write_below(const char *dir)
 	r = dir ? allow(ruleset, dir, ALL) : 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(readable); i++)
 		r = allow(ruleset, readable[i].path, readable[i].access);
+	if (r == 0 && program_fd >= 0)
+		r = allow_fd(ruleset, program_fd, READ_PROGRAM);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	return r;

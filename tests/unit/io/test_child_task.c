@@ -230,6 +230,98 @@ static void confined_has_no_network(void **state)
 	assert_string_equal(f->out, "lo ");
 }
 
+/* A program where the user of the task cannot reach it by name, and a file for its descriptor 3. */
+struct other_program {
+	int fds[2]; /* of both */
+	bool named; /* in the task */
+};
+
+static int become_it(void *arg)
+{
+	static const char *const argv[] = { "reader", "-c",
+					    "read line <&3; echo \"$line\"; env; "
+					    "(: <&4) 2>/dev/null && echo open; id -u; "
+					    "(: > ../out) 2>/dev/null; : > in",
+					    NULL };
+	const struct other_program *p = arg;
+
+	return sk_task_exec(p->fds[0], argv, &p->fds[1], 1);
+}
+
+static struct other_program other_program(struct fixture *f)
+{
+	_cleanup_free_ char *program = sk_asprintf("%s/hidden/sh", f->dir);
+	_cleanup_free_ char *file = sk_asprintf("%s/hidden/file", f->dir);
+	_cleanup_free_ char *hidden = sk_asprintf("%s/hidden", f->dir);
+	_cleanup_free_ char *copy = sk_asprintf("cp /bin/sh %s", program);
+	struct other_program p = { 0 };
+
+	assert_int_equal(mkdir(hidden, 0700), 0);
+	assert_int_equal(system(copy), 0);
+	assert_int_equal(sk_file_write(AT_FDCWD, file, "hello\n", 6, 0600), 0);
+	p.fds[0] = open(program, O_RDONLY | O_CLOEXEC);
+	p.fds[1] = open(file, O_RDONLY | O_CLOEXEC);
+	assert_true(p.fds[0] >= 0 && p.fds[1] >= 0);
+	return p;
+}
+
+static void confined_becomes_a_program(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *work = sk_asprintf("%s/work", f->dir);
+	_cleanup_free_ char *in = sk_asprintf("%s/work/in", f->dir);
+	_cleanup_free_ char *out = sk_asprintf("%s/out", f->dir);
+	struct other_program p = other_program(f);
+	struct sk_task task = { .run = become_it,
+				.arg = &p,
+				.keep_fds = p.fds,
+				.n_keep = 2,
+				.cwd = work,
+				.confined = true,
+				.program_fd = p.fds[0] };
+	const char *path = getenv("PATH");
+
+	assert_int_equal(mkdir(work, 0777), 0);
+	assert_int_equal(chmod(work, 0777), 0);
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	if (geteuid() == 0)
+		task.uid = task.gid = 65534;
+	run(f, task);
+	assert_int_equal(f->status, 0);
+	assert_int_equal(strncmp(f->out, "hello\n", 6), 0);
+	assert_non_null(strstr(f->out, "\nPATH="));
+	assert_non_null(strstr(f->out, path));
+	/* Nothing else of the daemon's. */
+	assert_null(strstr(f->out, "CMOCKA"));
+	assert_null(strstr(f->out, "\nopen"));
+	if (geteuid() == 0)
+		assert_non_null(strstr(f->out, "\n65534\n"));
+	assert_int_equal(access(in, F_OK), 0);
+	assert_true(access(out, F_OK) < 0 || !has_landlock());
+	(void)close(p.fds[0]);
+	(void)close(p.fds[1]);
+}
+
+static void confined_becomes_no_other(void **state)
+{
+	struct fixture *f = *state;
+	struct other_program p = other_program(f);
+	struct sk_err err = SK_ERR_INIT;
+
+	if (!has_landlock())
+		skip();
+	run(f, (struct sk_task){ .run = become_it,
+				 .arg = &p,
+				 .keep_fds = p.fds,
+				 .n_keep = 2,
+				 .confined = true });
+	assert_int_equal(sk_task_verdict("it", f->status, f->out, f->tail, &err), -EBADMSG);
+	assert_true(sk_err_is(&err, "child-failed"));
+	assert_string_equal(err.text, "cannot run reader: Permission denied");
+	(void)close(p.fds[0]);
+	(void)close(p.fds[1]);
+}
+
 static int spin(void *arg)
 {
 	for (volatile bool on = true; on;)
@@ -343,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(root_keeps_what_it_needs, setup, teardown),
 		cmocka_unit_test_setup_teardown(confined_writes_below_its_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(confined_has_no_network, setup, teardown),
+		cmocka_unit_test_setup_teardown(confined_becomes_a_program, setup, teardown),
+		cmocka_unit_test_setup_teardown(confined_becomes_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits_hold, setup, teardown),
 		cmocka_unit_test_setup_teardown(dies_with_the_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(setting_up_may_fail, setup, teardown),
