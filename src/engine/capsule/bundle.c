@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "engine/capsule/idmap.h"
 #include "engine/capsule/image_mount.h"
 #include "engine/capsule/oci.h"
 #include "engine/capsule/rootfs.h"
@@ -141,9 +140,8 @@ static int fill(const struct sk_runtime_unit *u, const struct sk_rootfs *root, s
 	return r < 0 ? r : configure(u, &user, root_fd, err);
 }
 
-int sk_bundle_make(const struct sk_runtime_unit *u, struct sk_err *err)
+int sk_bundle_make(const struct sk_runtime_unit *u, struct sk_userns *userns, struct sk_err *err)
 {
-	_cleanup_close_ int userns = -1;
 	struct sk_rootfs root = {
 		.dir = u->dir,
 		.upper_dir = u->app->writable_root ? u->upper_dir : NULL,
@@ -154,13 +152,13 @@ int sk_bundle_make(const struct sk_runtime_unit *u, struct sk_err *err)
 
 	if (mkdir(u->dir, 0711) < 0 && errno != EEXIST)
 		return sk_err_set(err, -errno, "io", "cannot make %s: %s", u->dir, strerror(errno));
-	userns = sk_idmap_userns(root.uid_base);
-	if (userns < 0)
-		return sk_err_set(err, userns, "not-supported",
+	r = sk_userns_open(userns, root.uid_base);
+	if (r < 0)
+		return sk_err_set(err, r, "not-supported",
 				  "cannot make a user namespace: %s (is user.max_user_namespaces "
 				  "above 0?)",
-				  strerror(-userns));
-	root.userns_fd = userns;
+				  strerror(-r));
+	root.userns_fd = userns->fd;
 	r = mount_image(u, &root, err);
 	return r < 0 ? r : fill(u, &root, err);
 }

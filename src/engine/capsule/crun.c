@@ -54,6 +54,7 @@ static int crun_attach(struct sk_runtime_unit *u)
 		return -ENOMEM;
 	c->u = u;
 	c->sync_fd = c->conmon_fd = c->pid_fd = -1;
+	c->userns = (struct sk_userns)SK_USERNS_INIT;
 	c->sync.max = SYNC_MAX;
 	u->priv = c;
 	return 0;
@@ -68,6 +69,7 @@ static void reset(struct crun_unit *c)
 	drop_fd(&c->sync_fd);
 	drop_fd(&c->conmon_fd);
 	drop_fd(&c->pid_fd);
+	sk_userns_close(&c->userns);
 	sk_buf_done(&c->sync);
 	c->launched = c->synced = c->starting = c->ended = c->cleaning = c->deleted = false;
 	c->u->pid = 0;
@@ -175,6 +177,7 @@ static void created(struct crun_unit *c, const struct sk_err *err)
 	drop_source(&c->sync_source);
 	drop_source(&c->timer);
 	drop_fd(&c->sync_fd);
+	sk_userns_close(&c->userns);
 	c->launched = false;
 	c->u->events->created(c->u->arg, err);
 }
@@ -375,7 +378,7 @@ static int crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
 	go_w = go[1];
 	r = launch(c, sync_w, go_r, err);
 	if (r == 0)
-		r = sk_bundle_make(u, err);
+		r = sk_bundle_make(u, &c->userns, err);
 	if (r == 0 && write(go_w, "1", 1) != 1)
 		r = sk_err_set(err, -EIO, "child-failed", "the monitor ended too early");
 	c->launched = r == 0;

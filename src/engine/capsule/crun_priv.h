@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "base/buf.h"
+#include "engine/capsule/idmap.h"
 #include "engine/capsule/runtime.h"
 
 /* Shared by crun.c, crun_exec.c and crun_recover.c only. */
@@ -21,6 +22,7 @@ struct crun_unit {
 	struct sk_runtime_unit *u;
 	struct sk_child *child;
 	int sync_fd, conmon_fd, pid_fd;
+	struct sk_userns userns; /* while it is being created */
 	sd_event_source *sync_source, *conmon_source, *timer, *defer;
 	struct sk_buf sync;
 	bool launched, synced, starting, ended, cleaning, deleted;

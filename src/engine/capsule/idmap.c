@@ -15,15 +15,24 @@
 
 #define STACK_SIZE 16384
 
-/* Only there to own the new namespace until a descriptor of it is open. */
+/* What parent and holder share; the holder's stack is in it. */
+struct hold {
+	int pipe[2];
+	char byte;
+	char stack[STACK_SIZE] __attribute__((aligned(16)));
+};
+
+/*
+ * Only there to own the new namespace until a descriptor of it is open. It runs in its parent's
+ * memory, which does not wait for it: system calls only.
+ */
 static int hold(void *arg)
 {
-	const int *pipefd = arg;
-	char c;
+	struct hold *h = arg;
 
 	/* With the writing end gone here, the parent's death ends it too. */
-	(void)close(pipefd[1]);
-	(void)!read(pipefd[0], &c, 1);
+	(void)close(h->pipe[1]);
+	(void)!read(h->pipe[0], &h->byte, 1);
 	return 0;
 }
 
@@ -57,25 +66,56 @@ static int open_mapped(pid_t pid, uint32_t base)
 	return fd < 0 ? -errno : fd;
 }
 
-int sk_idmap_userns(uint32_t base)
+/* No handler of the parent's may run in the holder, which has its memory. */
+static pid_t clone_holder(struct hold *h)
 {
-	_cleanup_free_ char *stack = malloc(STACK_SIZE);
-	int pipefd[2], r;
+	sigset_t all, old;
 	pid_t pid;
 
-	if (!stack)
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = clone(hold, h->stack + sizeof(h->stack), CLONE_VM | CLONE_NEWUSER | SIGCHLD, h);
+	if (pid < 0)
+		pid = -errno;
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return pid;
+}
+
+int sk_userns_open(struct sk_userns *u, uint32_t base)
+{
+	struct hold *h = malloc(sizeof(*h));
+	int r;
+
+	*u = (struct sk_userns)SK_USERNS_INIT;
+	if (!h)
 		return -ENOMEM;
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
-		return -errno;
-	pid = clone(hold, stack + STACK_SIZE, CLONE_NEWUSER | SIGCHLD, pipefd);
-	r = pid < 0 ? -errno : open_mapped(pid, base);
-	if (pid > 0) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
+	if (pipe2(h->pipe, O_CLOEXEC) < 0) {
+		r = -errno;
+		free(h);
+		return r;
 	}
-	(void)close(pipefd[0]);
-	(void)close(pipefd[1]);
+	u->hold = h;
+	u->holder = clone_holder(h);
+	u->fd = u->holder < 0 ? u->holder : open_mapped(u->holder, base);
+	/* It is not waited for here: that would hand the processor to somebody else. */
+	if (u->holder > 0)
+		(void)kill(u->holder, SIGKILL);
+	(void)close(h->pipe[0]);
+	(void)close(h->pipe[1]);
+	r = SK_MIN(u->fd, 0);
+	if (r < 0)
+		sk_userns_close(u);
 	return r;
+}
+
+void sk_userns_close(struct sk_userns *u)
+{
+	sk_closep(&u->fd);
+	if (u->holder > 0)
+		while (waitpid(u->holder, NULL, 0) < 0 && errno == EINTR)
+			;
+	free(u->hold);
+	*u = (struct sk_userns)SK_USERNS_INIT;
 }
 
 int sk_idmap_clone(int dirfd, const char *path, int userns_fd, uint64_t attr)

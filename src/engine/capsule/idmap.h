@@ -2,17 +2,29 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
 #define SK_IDMAP_SIZE 65536u
 
+/** struct sk_userns - a user namespace, and the process that made it and has been told to end */
+struct sk_userns {
+	int fd;
+	pid_t holder;
+	void *hold;
+};
+
+#define SK_USERNS_INIT { .fd = -1 }
+
 /**
- * sk_idmap_userns() - a user namespace in which ids 0 to 65535 are host ids @base and on
- * Made for idmapped mounts only; it lives as long as the descriptor.
- * Return: descriptor, owned by the caller, or -errno
+ * sk_userns_open() - a user namespace in which ids 0 to 65535 are host ids @base and on
+ * Made for idmapped mounts only; what was mounted with it stays after it is closed.
+ * Return: 0 or -errno, and nothing is to be closed then
  */
-int sk_idmap_userns(uint32_t base);
+int sk_userns_open(struct sk_userns *u, uint32_t base);
+/** sk_userns_close() - wait for the process to end, if it has not yet: leave it some time before */
+void sk_userns_close(struct sk_userns *u);
 
 /**
  * sk_idmap_clone() - a detached copy of the mount at @path (relative to @dirfd)

@@ -197,6 +197,16 @@ static void undo(struct world *w)
 	assert_int_equal(sk_rm_rf(AT_FDCWD, w->unit_dir), 0);
 }
 
+/* As the runtime does it, apart from what it does meanwhile. */
+static int make(const struct sk_runtime_unit *u, struct sk_err *err)
+{
+	struct sk_userns userns = SK_USERNS_INIT;
+	int r = sk_bundle_make(u, &userns, err);
+
+	sk_userns_close(&userns);
+	return r;
+}
+
 static void made_and_undone(void **state)
 {
 	struct world *w = *state;
@@ -208,7 +218,7 @@ static void made_and_undone(void **state)
 	if (!w->store)
 		skip();
 	fds = open_fds();
-	if (sk_bundle_make(&w->unit, &err) < 0)
+	if (make(&w->unit, &err) < 0)
 		fail_msg("%s", err.text);
 	(void)snprintf(path, sizeof(path), "%s/rootfs/srv/data", w->unit_dir);
 	assert_int_equal(stat(path, &st), 0);
@@ -259,8 +269,8 @@ static void image_is_mounted_once(void **state)
 	if (!w->store)
 		skip();
 	second = second_unit(w, dir);
-	assert_int_equal(sk_bundle_make(&w->unit, NULL), 0);
-	assert_int_equal(sk_bundle_make(&second, NULL), 0);
+	assert_int_equal(make(&w->unit, NULL), 0);
+	assert_int_equal(make(&second, NULL), 0);
 	assert_int_equal(mounts_below(w->dir, "images/"), 1);
 	/* It stays for as long as a capsule has it, also one that is not mounted. */
 	assert_int_equal(sk_rootfs_umount(w->unit_dir), 0);
@@ -283,14 +293,14 @@ static void another_file_is_another_mount(void **state)
 	if (!w->store)
 		skip();
 	second = second_unit(w, dir);
-	assert_int_equal(sk_bundle_make(&w->unit, NULL), 0);
+	assert_int_equal(make(&w->unit, NULL), 0);
 	(void)snprintf(from, sizeof(from), "%s/store/images/%s", w->dir,
 		       SK_DIGEST_STR(&w->unit.image));
 	(void)snprintf(to, sizeof(to), "%s/copy", w->dir);
 	assert_int_equal(sk_file_read(AT_FDCWD, from, 1 << 20, &data, &len), 0);
 	assert_int_equal(sk_file_write(AT_FDCWD, to, data, len, 0444), 0);
 	assert_int_equal(rename(to, from), 0);
-	assert_int_equal(sk_bundle_make(&second, NULL), 0);
+	assert_int_equal(make(&second, NULL), 0);
 	assert_int_equal(mounts_below(w->dir, "images/"), 1);
 	assert_int_equal(stat(from, &st), 0);
 	(void)snprintf(to, sizeof(to), "images/%s.%llu", SK_DIGEST_STR(&w->unit.image),
@@ -315,7 +325,7 @@ static void each_step_fails(void **state)
 		int r;
 
 		countdown = i;
-		r = sk_bundle_make(&w->unit, &err);
+		r = make(&w->unit, &err);
 		failures += r < 0;
 		if (r < 0)
 			assert_true(err.text[0] != '\0');
