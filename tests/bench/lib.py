@@ -98,6 +98,9 @@ def workdir():
     try:
         yield path
     finally:
+        for line in reversed(pathlib.Path('/proc/self/mountinfo').read_text().splitlines()):
+            if (at := line.split()[4]).startswith(f'{path}/'):
+                sh('umount', '-l', at)
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -127,6 +130,13 @@ def crun_bundle(work, *args):
     return bundle
 
 
+def in_memory(folder):
+    """Where a runtime keeps its states: in memory, as /run is on every device and desk."""
+    folder.mkdir(parents=True)
+    sh('mount', '-t', 'tmpfs', 'run', folder)
+    return folder
+
+
 @contextlib.contextmanager
 def device(work):
     """A virtual device without a link, and a connection to its daemon."""
@@ -134,6 +144,7 @@ def device(work):
     if not keys.exists():
         sh(SKERRY, 'key', 'init', '--dir', keys, stderr=subprocess.DEVNULL)
     folder = work / 'device'
+    in_memory(folder / 'run')
     sh(SKERRY, 'simulate', 'start', folder, '--trust', keys, '--no-agent', '--network', 'none', '--detach')
     try:
         yield Api(folder / 'run/skerry.sock'), folder

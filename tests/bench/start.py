@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 from archive import docker_archive
-from lib import TOP, crun_bundle, device, emit, now_ns, own_view, sh, spread, static_program, workdir
+from lib import TOP, crun_bundle, device, emit, in_memory, now_ns, own_view, sh, spread, static_program, workdir
 
 CONTAINER = {'Image': 'firstlight:1', 'Cmd': ['/firstlight'], 'HostConfig': {'NetworkMode': 'none', 'ReadonlyRootfs': True}}
 
@@ -105,7 +105,7 @@ def podman_command(work, archive):
     shim, conf = work / 'memlock.so', work / 'containers.conf'
     sh('gcc', '-O2', '-shared', '-fPIC', '-D_GNU_SOURCE', '-o', shim, TOP / 'tests/bench/memlock.c')
     conf.write_text(f'[engine]\nevents_logger = "none"\nconmon_env_vars = ["LD_PRELOAD={shim}", "PATH=/usr/sbin:/usr/bin"]\n')
-    podman = ('/usr/bin/env', f'CONTAINERS_CONF={conf}', '/usr/bin/podman', '--root', work / 'podman', '--runroot', work / 'podman-run')
+    podman = ('/usr/bin/env', f'CONTAINERS_CONF={conf}', '/usr/bin/podman', '--root', work / 'podman', '--runroot', in_memory(work / 'podman-run'))
     sh(*podman, 'load', '-q', '-i', archive, stderr=subprocess.DEVNULL)
     return Command(work / 'rootfs/firstlight', *podman, 'run', '--rm', '--network', 'none', '--ulimit', 'nofile=1024:1024',
                    '--ulimit', 'nproc=1024:1024', '--pids-limit=0', 'localhost/firstlight:1', '/firstlight', stderr=subprocess.DEVNULL)
@@ -133,7 +133,7 @@ def main():
             sh('docker', '-H', f'unix://{folder}/run/skerry.sock', 'load', '-q', '-i', archive)
             Created(api, 'other').create()
             times = race({
-                'crun': Command(rootfs / 'firstlight', '/usr/bin/crun', '--root', work / 'crun', 'run', 'bench', cwd=crun_bundle(work)),
+                'crun': Command(rootfs / 'firstlight', '/usr/bin/crun', '--root', in_memory(work / 'crun'), 'run', 'bench', cwd=crun_bundle(work)),
                 'created': Created(api, 'created'),
                 'stopped': Stopped(api, 'stopped'),
                 'both': Both(api, 'both'),
