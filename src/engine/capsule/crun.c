@@ -28,7 +28,7 @@
 #include "io/json.h"
 
 #define CREATE_TIMEOUT_MS 60000
-#define START_TIMEOUT_MS  30000
+#define CREATE_LOOK_MS	  1000
 #define DELETE_TIMEOUT_MS 30000
 #define CONMON_END_MS	  3000 /* for conmon to follow its container */
 #define SYNC_MAX	  65536
@@ -66,11 +66,13 @@ static void reset(struct crun_unit *c)
 	drop_source(&c->sync_source);
 	drop_source(&c->conmon_source);
 	drop_source(&c->timer);
+	drop_source(&c->defer);
 	drop_fd(&c->sync_fd);
 	drop_fd(&c->conmon_fd);
 	drop_fd(&c->pid_fd);
 	sk_userns_close(&c->userns);
 	sk_buf_done(&c->sync);
+	c->looks = c->alone = 0;
 	c->launched = c->synced = c->starting = c->ended = c->cleaning = c->deleted = false;
 	c->u->pid = 0;
 	c->u->lost = false;
@@ -118,7 +120,7 @@ static void kill_pidfd(int fd, int sig)
 		(void)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0);
 }
 
-static void report_end(struct crun_unit *c)
+void crun_report_end(struct crun_unit *c)
 {
 	const struct sk_runtime_env *env = c->u->env;
 	char path[PATH_MAX];
@@ -151,24 +153,35 @@ static int on_conmon_end(sd_event_source *s, int fd, uint32_t events, void *arg)
 		if (c->deleted)
 			finish_clean(c);
 	} else if (!c->starting && c->synced) {
-		report_end(c);
+		crun_report_end(c);
 	}
 	return 0;
 }
 
-int crun_watch(struct crun_unit *c, pid_t conmon, pid_t pid)
+int crun_hold(struct crun_unit *c, pid_t conmon, pid_t pid)
 {
-	int r;
-
 	c->conmon_fd = (int)syscall(SYS_pidfd_open, conmon, 0);
-	c->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	c->u->pid = pid;
-	c->synced = true;
 	if (c->conmon_fd < 0)
 		return -errno;
-	r = sd_event_add_io(c->u->env->event, &c->conmon_source, c->conmon_fd, EPOLLIN,
-			    on_conmon_end, c);
-	return r < 0 ? r : 0;
+	c->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	c->u->pid = pid;
+	return 0;
+}
+
+void crun_let_loose(struct crun_unit *c)
+{
+	drop_fd(&c->conmon_fd);
+	drop_fd(&c->pid_fd);
+	c->u->pid = 0;
+}
+
+int crun_watch(struct crun_unit *c)
+{
+	int r = sd_event_add_io(c->u->env->event, &c->conmon_source, c->conmon_fd, EPOLLIN,
+				on_conmon_end, c);
+
+	c->synced = r >= 0;
+	return SK_MIN(r, 0);
 }
 
 /* Creating: both have to come, conmon's first process ends and the result arrives. */
@@ -212,7 +225,11 @@ static void both_came(struct crun_unit *c)
 	if (r == 0) {
 		r = crun_read_number(c, "conmon.pid", &conmon);
 		if (r == 0)
-			r = crun_watch(c, (pid_t)conmon, pid);
+			r = crun_hold(c, (pid_t)conmon, pid);
+		if (r == 0)
+			r = crun_watch(c);
+		if (r == 0)
+			crun_monitor_note(c, (pid_t)conmon);
 		if (r < 0)
 			(void)sk_err_set(&err, r, "child-failed", "the monitor is gone: %s",
 					 strerror(-r));
@@ -255,14 +272,43 @@ static void on_launched(void *arg, int status, const char *out, const char *err_
 	}
 }
 
-static int on_create_timeout(sd_event_source *s, uint64_t usec, void *arg)
+static int look_later(struct crun_unit *c, struct sk_err *err);
+
+/*
+ * conmon that waits for its crun notices its end, but then waits for the end of what the container's
+ * first process may have to say, which is for ever when crun was killed.
+ */
+static int look(struct crun_unit *c, struct sk_err *err)
 {
+	c->alone = crun_monitor_alone(c) ? c->alone + 1 : 0;
+	/* More than once: between its end and the monitor's word it may be so for a moment. */
+	if (c->alone > 2)
+		return sk_err_set(err, -EIO, "child-failed",
+				  "the container was not made: crun was killed");
+	if (++c->looks * CREATE_LOOK_MS >= CREATE_TIMEOUT_MS)
+		return sk_err_set(err, -ETIMEDOUT, "timeout",
+				  "the container was not made within %d s",
+				  CREATE_TIMEOUT_MS / 1000);
+	return 0;
+}
+
+static int on_look(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct crun_unit *c = arg;
 	struct sk_err err;
 
-	(void)sk_err_set(&err, -ETIMEDOUT, "timeout", "the container was not made within %d s",
-			 CREATE_TIMEOUT_MS / 1000);
-	created(arg, &err);
+	drop_source(&c->timer);
+	if (look(c, &err) < 0 || look_later(c, &err) < 0)
+		created(c, &err);
 	return 0;
+}
+
+static int look_later(struct crun_unit *c, struct sk_err *err)
+{
+	int r = sd_event_add_time_relative(c->u->env->event, &c->timer, CLOCK_MONOTONIC,
+					   CREATE_LOOK_MS * 1000ull, 0, on_look, c);
+
+	return r < 0 ? sk_err_set(err, r, "internal", "event loop: %s", strerror(-r)) : 0;
 }
 
 static int conmon_args(const struct crun_unit *c, char ***ret)
@@ -355,11 +401,9 @@ static int listen_for_result(struct crun_unit *c, int *ret_sync_w, struct sk_err
 	c->sync_fd = p[0];
 	*ret_sync_w = p[1];
 	r = sd_event_add_io(event, &c->sync_source, c->sync_fd, EPOLLIN, on_sync, c);
-	if (r >= 0)
-		r = sd_event_add_time_relative(event, &c->timer, CLOCK_MONOTONIC,
-					       CREATE_TIMEOUT_MS * 1000ull, 0, on_create_timeout,
-					       c);
-	return r < 0 ? sk_err_set(err, r, "internal", "event loop: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return sk_err_set(err, r, "internal", "event loop: %s", strerror(-r));
+	return look_later(c, err);
 }
 
 static int crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
@@ -405,33 +449,6 @@ int crun_spawn(struct crun_unit *c, char *const *more, size_t out_max, uint64_t 
 		return sk_err_oom(err);
 	spec.argv = (const char *const *)v;
 	return sk_child_watch(c->u->env->event, &spec, out_max, timeout_ms, done, arg, ret, err);
-}
-
-static void on_started(void *arg, int status, const char *out, const char *err_tail)
-{
-	struct crun_unit *c = arg;
-	struct sk_err err = SK_ERR_INIT;
-
-	sk_child_free(TAKE_PTR(c->child));
-	c->starting = false;
-	if (status != 0)
-		(void)sk_err_set(&err, -EIO, "child-failed", "the container does not start: %s",
-				 *err_tail ? err_tail : "no reason given");
-	c->u->events->started(c->u->arg, status != 0 ? &err : NULL);
-	/* It may have ended before its start was confirmed; that is told in this order. */
-	if (status == 0 && c->ended && !c->cleaning)
-		report_end(c);
-}
-
-static int crun_start(struct sk_runtime_unit *u, struct sk_err *err)
-{
-	struct crun_unit *c = u->priv;
-	char start[] = "start";
-	char *const args[] = { start, (char *)u->id, NULL };
-	int r = crun_spawn(c, args, 0, START_TIMEOUT_MS, on_started, c, &c->child, err);
-
-	c->starting = r == 0;
-	return r;
 }
 
 static int crun_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
@@ -550,6 +567,7 @@ static void crun_clean(struct sk_runtime_unit *u)
 	c->launched = false;
 	drop_source(&c->sync_source);
 	drop_source(&c->timer);
+	drop_source(&c->defer);
 	drop_fd(&c->sync_fd);
 	sk_child_free(TAKE_PTR(c->child));
 	c->starting = false;

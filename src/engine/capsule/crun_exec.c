@@ -32,8 +32,7 @@ int crun_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
 	return crun_spawn(u->priv, v, OUTPUT_MAX, timeout_ms, done, arg, ret, err);
 }
 
-/* Are both in the same namespace of processes? */
-static bool same_space(long a, long b)
+bool crun_same_space(long a, long b)
 {
 	char path[64];
 	struct stat x, y;
@@ -56,7 +55,7 @@ void crun_end_exec(struct sk_runtime_unit *u)
 		return;
 	fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 	/* By now the number may be that of a stranger. Crun made it the leader of a group. */
-	if (fd >= 0 && pid > 1 && same_space(pid, u->pid)) {
+	if (fd >= 0 && pid > 1 && crun_same_space(pid, u->pid)) {
 		(void)kill((pid_t)-pid, SIGKILL);
 		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	}

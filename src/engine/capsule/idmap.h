@@ -15,7 +15,10 @@ struct sk_userns {
 	void *hold;
 };
 
-#define SK_USERNS_INIT { .fd = -1 }
+#define SK_USERNS_INIT   \
+	{                \
+		.fd = -1 \
+	}
 
 /**
  * sk_userns_open() - a user namespace in which ids 0 to 65535 are host ids @base and on

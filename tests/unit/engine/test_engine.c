@@ -32,7 +32,7 @@ struct fake {
 static struct {
 	struct fake v[UNITS];
 	int prepares, starts, cleans, live_max, ended_execs;
-	bool fail_prepare, fail_create, fail_start, ignore_term, hold_clean, lose;
+	bool fail_prepare, fail_create, hang_create, fail_start, ignore_term, hold_clean, lose;
 	struct fake *held;
 	enum sk_runtime_found found;
 } fakes;
@@ -111,7 +111,8 @@ static int fake_prepare(struct sk_runtime_unit *u, struct sk_err *err)
 	fakes.prepares++;
 	if (fakes.fail_prepare)
 		return sk_err_set(err, -EIO, "bad-image", "no such luck");
-	later(f, CREATE);
+	if (!fakes.hang_create)
+		later(f, CREATE);
 	return 0;
 }
 
@@ -141,6 +142,9 @@ static void fake_clean(struct sk_runtime_unit *u)
 	struct fake *f = u->priv;
 
 	fakes.cleans++;
+	/* What is under way is broken off. */
+	f->source = sd_event_source_disable_unref(f->source);
+	f->next = NOTHING;
 	if (fakes.hold_clean)
 		fakes.held = f;
 	else
@@ -404,6 +408,23 @@ static void overtaken_operations_are_told(void **state)
 	settle(w, 50);
 	assert_string_equal(w->done, "bad-state bad-state ok ");
 	assert_int_equal(live(), 0);
+}
+
+/* A runtime that hangs holds up neither the capsule's removal nor its name. */
+static void removal_does_not_wait_for_a_start(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	fakes.hang_create = true;
+	assert_int_equal(sk_capsule_start(c, on_done, w, NULL), 0);
+	settle(w, 5);
+	assert_string_equal(w->done, "");
+	assert_int_equal(sk_capsule_remove(c, true, on_done, w, NULL), 0);
+	settle(w, 50);
+	assert_string_equal(w->done, "bad-state ok ");
+	assert_int_equal(fakes.cleans, 1);
+	assert_null(sk_engine_find(w->e, "a", NULL));
 }
 
 static void failures(void **state)
@@ -893,6 +914,7 @@ int main(void)
 		T(end_waits_where_processes_may_live),
 		T(idempotent),
 		T(overtaken_operations_are_told),
+		T(removal_does_not_wait_for_a_start),
 		T(failures),
 		T(restarts_and_gives_up),
 		T(back_off_can_be_cut_short),

@@ -197,10 +197,8 @@ static void no_such_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(maps_ids),
-		cmocka_unit_test(closes_once),
-		cmocka_unit_test(each_step_fails),
-		cmocka_unit_test(mount_outlives_namespace),
+		cmocka_unit_test(maps_ids),	   cmocka_unit_test(closes_once),
+		cmocka_unit_test(each_step_fails), cmocka_unit_test(mount_outlives_namespace),
 		cmocka_unit_test(no_such_folder),
 	};
 
