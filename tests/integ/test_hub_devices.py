@@ -230,6 +230,32 @@ def test_abort_and_supersede(world):
     assert step(second['id']) == 'done', 'what the device says of its end is believed'
 
 
+def test_the_reason_of_a_superseded_job_stays(world):
+    """Its device goes on for a while, finds the files gone and says that it failed: that is not why the job ended."""
+    d = joined(world, 'late')
+    drain(d)
+    attach(world, world.releases[0], again=True)
+    job = d.work()['id']
+    d.report(job, 'downloading', bytes_done=1, bytes_total=10)
+    attach(world, world.releases[2])
+    show = lambda: world.hub.ask('GET', f'/api/v1/jobs/{job}', token=world.alice).json
+    assert show()['step'] == 'aborted' and 'a newer release took its place' in show()['reason']
+    only_mine = next(i for i in world.releases[0].images if i not in world.releases[2].images)
+    for path in (f'/releases/{world.releases[0].id}', f'/images/{only_mine}'):
+        a = d.ask('GET', path)
+        assert a.status == 404 and 'taken back: a newer release took its place' in a.json['message'], a
+    never = d.ask('GET', f'/images/{"0" * 64}')
+    assert never.status == 404 and 'taken back' not in never.json['message']
+    for _ in range(5):
+        d.report(job, 'failed', reason='there is no image')
+    j = show()
+    assert j['step'] == 'aborted' and j['reason'] == 'a newer release took its place', j
+    said = [e for e in j['history'] if e['step'] == 'failed']
+    assert [e['reason'] for e in said] == ['there is no image'], 'what it said is in the history, once'
+    d.report(job, 'done')
+    assert show()['step'] == 'done'
+
+
 def test_there_and_back_while_the_device_is_on_its_way(world):
     """It runs 1, works on 2, and the deployment goes back to 1: it may come out at 2, so it gets 1 once more."""
     d = joined(world, 'wanderer')

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -193,6 +194,39 @@ int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, b
 				 "iisiis", j->id, now, j->state, (int64_t)j->bytes_done,
 				 (int64_t)j->bytes_total, reason);
 	return r < 0 ? r : 0;
+}
+
+int sk_job_note(struct sk_conn *c, const struct sk_job *j, const char *step, const char *reason,
+		struct sk_err *err)
+{
+	int r = sk_db_run(c, err,
+			  "INSERT INTO job_events (job_id, at_s, step, bytes_done, bytes_total,"
+			  " reason) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM"
+			  " job_events WHERE job_id = ?1 AND step = ?3)",
+			  "iisiis", j->id, sk_wall_s(), step, (int64_t)j->bytes_done,
+			  (int64_t)j->bytes_total, reason);
+
+	return SK_MIN(r, 0);
+}
+
+int sk_job_taken_back(struct sk_conn *c, int64_t device, const char *digest, char **ret_reason,
+		      struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT coalesce(j.reason, 'it was taken back') FROM jobs j"
+			       " WHERE j.device_id = ?1 AND j.state = 'aborted' AND (j.release = ?2"
+			       " OR EXISTS (SELECT 1 FROM release_images ri JOIN images i"
+			       " ON i.id = ri.image_id WHERE ri.release_id = j.release_id"
+			       " AND i.digest = ?2)) ORDER BY j.id DESC LIMIT 1",
+			       "is", device, digest);
+
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	if (r <= 0)
+		return r;
+	*ret_reason = strdup(sk_query_text(&q, 0));
+	return *ret_reason ? 1 : sk_err_oom(err);
 }
 
 int sk_job_abort_rollout(struct sk_conn *c, int64_t deployment, const char *reason,

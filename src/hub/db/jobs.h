@@ -57,6 +57,16 @@ int sk_job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct 
 /** sk_job_save() - write state, openness and bytes back; adds to the history when @event. */
 int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,
 		struct sk_err *err);
+/** sk_job_note() - what a device said of a job that had ended; once for each @step. */
+int sk_job_note(struct sk_conn *c, const struct sk_job *j, const char *step, const char *reason,
+		struct sk_err *err);
+/**
+ * sk_job_taken_back() - why the device may not fetch a release, or an image, that it was given once
+ * @digest: of either
+ * 1 with *ret_reason, owned by the caller; 0 when no job of it was taken back
+ */
+int sk_job_taken_back(struct sk_conn *c, int64_t device, const char *digest, char **ret_reason,
+		      struct sk_err *err);
 /** sk_job_unsettled() - 1 when the device's last release job did not end well, or not yet: which
  *  release it runs is not known for sure. */
 int sk_job_unsettled(struct sk_conn *c, int64_t device, struct sk_err *err);

@@ -75,6 +75,19 @@ static int reply_blob(struct sk_http_req *req, struct sk_blobs *blobs, int64_t o
 	return sk_http_reply_fd(req, fd, type, hex) < 0 ? sk_err_oom(err) : 0;
 }
 
+/* A device that goes on with a job which was taken back is told so: its owner reads what it says. */
+static int none(struct sk_conn *c, int64_t device, const char *what, const char *id,
+		struct sk_err *err)
+{
+	_cleanup_free_ char *reason = NULL;
+	int r = sk_job_taken_back(c, device, id, &reason, err);
+
+	if (r > 0)
+		return sk_err_set(err, -ENOENT, "not-found",
+				  "the job with %s %.12s was taken back: %s", what, id, reason);
+	return r < 0 ? r : sk_call_none(what, id, err);
+}
+
 static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_hub *hub = arg;
@@ -87,7 +100,7 @@ static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = sk_release_of_device(c, p->device, id, &row, err);
 	if (r <= 0)
-		return r < 0 ? r : sk_call_none("release", id, err);
+		return r < 0 ? r : none(c, p->device, "release", id, err);
 	return reply_blob(req, hub->files, p->org, row.file_digest, "application/pkcs7-mime", err);
 }
 
@@ -102,7 +115,7 @@ static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = sk_release_image_of_device(c, p->device, hex, err);
 	if (r <= 0)
-		return r < 0 ? r : sk_call_none("image", hex, err);
+		return r < 0 ? r : none(c, p->device, "image", hex, err);
 	return reply_blob(req, hub->images, p->org, hex, "application/octet-stream", err);
 }
 
@@ -117,6 +130,8 @@ static int apply_report(struct sk_call *call, struct sk_job *j, const struct sk_
 	change = sk_job_report(now, rep->step);
 	if (change == SK_JOB_IGNORE)
 		return 0;
+	if (change == SK_JOB_NOTE)
+		return sk_job_note(call->db, j, sk_job_state_name(rep->step), rep->reason, err);
 	(void)snprintf(j->state, sizeof(j->state), "%s", sk_job_state_name(rep->step));
 	j->open = sk_job_open(rep->step);
 	j->bytes_total = rep->total ? rep->total : j->bytes_total;

@@ -16,6 +16,7 @@ static const char *const names[SK_JOB_STATES] = {
 #define IGN SK_JOB_IGNORE
 #define PRO SK_JOB_PROGRESS
 #define MOV SK_JOB_MOVE
+#define NOT SK_JOB_NOTE
 
 /* Row: state now. Column: reported step. */
 static const enum sk_job_change table[SK_JOB_STATES][SK_JOB_STATES] = {
@@ -28,7 +29,7 @@ static const enum sk_job_change table[SK_JOB_STATES][SK_JOB_STATES] = {
 	[SK_JOB_SETTLING]    = { IGN, IGN, IGN, IGN, PRO, MOV, MOV, IGN },
 	[SK_JOB_DONE]        = { IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN },
 	[SK_JOB_FAILED]      = { IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN },
-	[SK_JOB_ABORTED]     = { IGN, IGN, IGN, IGN, IGN, MOV, MOV, IGN },
+	[SK_JOB_ABORTED]     = { IGN, IGN, IGN, IGN, IGN, MOV, NOT, IGN },
 	/* clang-format on */
 };
 

@@ -6,8 +6,9 @@
 
 /*
  * The life of a job as the hub sees it: pure. Devices report over a bad link: late, twice, out of
- * order, after the job was taken back. A report never moves a job backwards, and what a device says
- * of its end is believed even when the job was aborted meanwhile.
+ * order, after the job was taken back. A report never moves a job backwards. A device that says that
+ * it is done is believed even when the job was aborted meanwhile; that it failed then is only what
+ * follows from taking its files away, or at least not why the job ended.
  */
 enum sk_job_state {
 	SK_JOB_WAITING, /* not yet reported by the device */
@@ -26,6 +27,7 @@ enum sk_job_change {
 	SK_JOB_IGNORE,	 /* old news */
 	SK_JOB_PROGRESS, /* the same step, more bytes perhaps */
 	SK_JOB_MOVE,	 /* another state */
+	SK_JOB_NOTE,	 /* the same state; worth a line in the history */
 };
 
 const char *sk_job_state_name(enum sk_job_state s);

@@ -31,6 +31,7 @@ static void ends_are_believed(void **state)
 {
 	assert_int_equal(sk_job_report(SK_JOB_ABORTED, SK_JOB_DONE), SK_JOB_MOVE);
 	assert_int_equal(sk_job_report(SK_JOB_ABORTED, SK_JOB_APPLYING), SK_JOB_IGNORE);
+	assert_int_equal(sk_job_report(SK_JOB_ABORTED, SK_JOB_FAILED), SK_JOB_NOTE);
 	assert_int_equal(sk_job_report(SK_JOB_DONE, SK_JOB_FAILED), SK_JOB_IGNORE);
 	assert_int_equal(sk_job_report(SK_JOB_FAILED, SK_JOB_DONE), SK_JOB_IGNORE);
 	assert_int_equal(sk_job_report(SK_JOB_DOWNLOADING, SK_JOB_DOWNLOADING), SK_JOB_PROGRESS);
