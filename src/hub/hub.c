@@ -13,6 +13,7 @@
 #include "hub/api/call.h"
 #include "hub/db/images.h"
 #include "hub/db/jobs.h"
+#include "hub/db/orgs.h"
 #include "hub/db/releases.h"
 #include "hub/db/tokens.h"
 #include "io/json.h"
@@ -163,6 +164,33 @@ static int remove_orphan(const struct sk_blob_entry *e, void *arg)
 	return sk_blob_remove(o->blobs, &e->key, &err);
 }
 
+static int one_is_enough(const struct sk_blob_entry *e, void *arg)
+{
+	*(bool *)arg = true;
+	return -ECANCELED;
+}
+
+/*
+ * Files that nothing names are removed below. An empty database names none: more likely it was lost
+ * than that all of them are left over.
+ */
+static int check_not_lost(struct sk_hub *hub, struct sk_conn *c, struct sk_err *err)
+{
+	bool files = false;
+	int r = sk_org_any(c, err);
+
+	if (r != 0)
+		return SK_MIN(r, 0);
+	(void)sk_blob_each(hub->images, one_is_enough, &files, NULL);
+	(void)sk_blob_each(hub->files, one_is_enough, &files, NULL);
+	if (files)
+		return sk_err_set(err, -EBADMSG, "damaged",
+				  "%s/hub.db has no organisation, but images and releases are "
+				  "there: put back a backup of it, or move these folders away",
+				  hub->config.data);
+	return 0;
+}
+
 static int settle(struct sk_hub *hub, struct sk_err *err)
 {
 	_cleanup_json_ json_t *rows = NULL;
@@ -173,7 +201,9 @@ static int settle(struct sk_hub *hub, struct sk_err *err)
 
 	if (r < 0)
 		return r;
-	r = sk_image_all(c, &rows, err);
+	r = check_not_lost(hub, c, err);
+	if (r == 0)
+		r = sk_image_all(c, &rows, err);
 	json_array_foreach (rows, i, row) {
 		if (r >= 0)
 			r = settle_image(hub, c, row, err);

@@ -164,6 +164,49 @@ def test_files_without_rows_go_and_rows_without_files_are_asked_for_again(tmp_pa
         assert hub.ask('GET', f'/api/v1/projects/station/releases/{release.id}', token=token).json['complete']
 
 
+def test_a_lost_or_wrong_database_costs_no_image(tmp_path):
+    """The hub says what is wrong and removes nothing; with the database back all is there."""
+    hub = hubtest.Hub(tmp_path)
+    hub.add_org('acme', 'alice')
+    release = Release(Signer(tmp_path / 'signer'), 'station', '1.0.0', {'web': b'w' * 1000})
+    with hub:
+        token = hubtest.make_world(hub, 'acme', 'alice')
+        hubtest.upload(hub, token, 'station', release)
+    path = hub.data / 'hub.db'
+    good = path.read_bytes()
+    assert not (hub.data / 'hub.db-wal').exists()
+    files = lambda: sorted(str(p) for d in ('images', 'releases') for p in (hub.data / d).rglob('*'))
+    before = files()
+
+    def newer(p):
+        db = sqlite3.connect(p)
+        with db:
+            db.execute('INSERT INTO schema_version VALUES (99, 1)')
+        db.close()
+
+    def foreign(p):
+        p.unlink()
+        db = sqlite3.connect(p)
+        with db:
+            db.execute('CREATE TABLE users (x)')
+        db.close()
+    for spoil, says in ((lambda p: p.unlink(), 'no organisation'), (lambda p: p.write_bytes(b''), 'no organisation'),
+                        (lambda p: p.write_bytes(good[:5000]), 'damaged'), (lambda p: p.write_bytes(os.urandom(len(good))), 'damaged'),
+                        (newer, 'a newer skerry-hub made this database'), (foreign, 'not a database of skerry-hub')):
+        for f in hub.data.glob('hub.db*'):
+            f.unlink()
+        path.write_bytes(good)
+        spoil(path)
+        r = hub.admin('serve', '--listen', '127.0.0.1:0')
+        assert r.returncode != 0 and says in r.stderr and 'hub.db' in r.stderr, r
+        assert files() == before
+    for f in hub.data.glob('hub.db*'):
+        f.unlink()
+    path.write_bytes(good)
+    with hub:
+        assert hub.ask('GET', f'/api/v1/projects/station/releases/{release.id}', token=token).json['complete']
+
+
 def test_one_hub_for_one_folder(tmp_path):
     hub = hubtest.Hub(tmp_path)
     hub.add_org('acme', 'alice')

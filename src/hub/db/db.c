@@ -42,6 +42,10 @@ int sk_db_fail(struct sk_conn *c, struct sk_err *err)
 		return sk_err_set(err, -ENOSPC, "no-space", "no room for the database");
 	case SQLITE_BUSY:
 		return sk_err_set(err, -EBUSY, "timeout", "the database is busy; try again");
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return sk_err_set(err, -EBADMSG, "damaged",
+				  "the database is damaged (%s): put back a backup of it", text);
 	default:
 		return sk_err_set(err, -EIO, "io", "database: %s", text);
 	}
@@ -89,7 +93,7 @@ static int conn_new(struct sk_db *db, bool writer, struct sk_conn **ret, struct 
 		flags |= SQLITE_OPEN_CREATE;
 	r = sqlite3_open_v2(db->path, &c->handle, flags, NULL);
 	if (r != SQLITE_OK)
-		return sk_err_set(err, -EIO, "io", "cannot open %s: %s", db->path,
+		return sk_err_set(err, -EIO, "io", "cannot open the database: %s",
 				  sqlite3_errstr(r));
 	r = conn_setup(c, writer, err);
 	if (r < 0)
@@ -132,6 +136,7 @@ int sk_db_open(const char *path, struct sk_db **ret, struct sk_err *err)
 	if (r == 0)
 		r = sk_schema_migrate(db->writer, err);
 	if (r < 0) {
+		(void)sk_err_prefix(err, "%s", path);
 		sk_db_close(db);
 		return r;
 	}

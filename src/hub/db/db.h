@@ -29,7 +29,7 @@ struct sk_conn {
 	struct sk_conn *next;
 };
 
-/** sk_db_open() - open or make the file, and bring its schema up to date. "io", "not-supported" */
+/** sk_db_open() - open or make the file, and bring its schema up to date. "io", "damaged", "not-supported" */
 int sk_db_open(const char *path, struct sk_db **ret, struct sk_err *err);
 
 /** sk_db_close() - the threads that read must have ended. */

@@ -22,6 +22,13 @@ int sk_org_find(struct sk_conn *c, const char *name, int64_t *ret_id, struct sk_
 	return sk_db_int(c, ret_id, err, "SELECT id FROM orgs WHERE name = ?", "s", name);
 }
 
+int sk_org_any(struct sk_conn *c, struct sk_err *err)
+{
+	int64_t one;
+
+	return sk_db_int(c, &one, err, "SELECT 1 FROM orgs LIMIT 1", "");
+}
+
 int sk_org_only(struct sk_conn *c, int64_t *ret_id, struct sk_err *err)
 {
 	return sk_db_int(c, ret_id, err, "SELECT min(id) FROM orgs HAVING count(*) = 1", "");

@@ -7,6 +7,8 @@
 int sk_org_add(struct sk_conn *c, const char *name, int64_t *ret_id, struct sk_err *err);
 /** sk_org_find() - 1 with its id, 0 when there is none. */
 int sk_org_find(struct sk_conn *c, const char *name, int64_t *ret_id, struct sk_err *err);
+/** sk_org_any() - 1 when there is an organisation at all. */
+int sk_org_any(struct sk_conn *c, struct sk_err *err);
 /** sk_org_only() - 1 with its id when the hub has exactly one organisation. */
 int sk_org_only(struct sk_conn *c, int64_t *ret_id, struct sk_err *err);
 /** sk_org_show() - name, counts, quota; new reference. */

@@ -198,14 +198,31 @@ static int step(struct sk_conn *c, int target, int64_t *at, struct sk_err *err)
 	return r;
 }
 
+/* Someone else's database is not added to. */
+static int check_ours(struct sk_conn *c, struct sk_err *err)
+{
+	int64_t foreign = 0;
+	int r = sk_db_int(c, &foreign, err,
+			  "SELECT count(*) > 0 AND sum(name = 'schema_version') = 0"
+			  " FROM sqlite_schema",
+			  "");
+
+	if (r >= 0 && foreign)
+		return sk_err_set(err, -EPROTO, "not-supported",
+				  "this is not a database of skerry-hub");
+	return SK_MIN(r, 0);
+}
+
 int sk_schema_migrate_to(struct sk_conn *c, int version, struct sk_err *err)
 {
 	int64_t at = 0;
-	int r = exec(c,
-		     "CREATE TABLE IF NOT EXISTS schema_version"
-		     " (version INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
-		     err);
+	int r = check_ours(c, err);
 
+	if (r == 0)
+		r = exec(c,
+			 "CREATE TABLE IF NOT EXISTS schema_version"
+			 " (version INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
+			 err);
 	if (r == 0)
 		r = current(c, &at, err);
 	if (r == 0 && at > (int64_t)ARRAY_SIZE(versions))

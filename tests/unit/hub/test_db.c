@@ -101,7 +101,7 @@ static void refuses_what_is_no_database(void **state)
 				       23, 0600),
 			 0);
 	assert_true(sk_db_open(t.path, &db, &err) < 0);
-	assert_string_equal(err.slug, "io");
+	assert_string_equal(err.slug, "damaged");
 	assert_true(sk_db_open("/nonexistent/hub.db", &db, &err) < 0);
 }
 
