@@ -10,9 +10,11 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "hub/db/expiry.h"
 #include "model/manifest.h"
 
 #define CONFIG_SIZE_MAX (64 * 1024)
+#define KEEP_DAYS_MAX	36500
 
 enum kind { TEXT, NUMBER, SIZE };
 
@@ -47,6 +49,10 @@ static const struct key keys[] = {
 	NUMBER_KEY("pending-per-ip-max", pending_per_ip_max, 0, 1000000),
 	NUMBER_KEY("poll-max", poll_max_s, 1, 600),
 	NUMBER_KEY("session-time", session_s, 10, 86400),
+	NUMBER_KEY("audit-keep", audit_keep_days, SK_EXPIRY_AUDIT_MIN_DAYS, KEEP_DAYS_MAX),
+	NUMBER_KEY("jobs-keep", jobs_keep_days, 1, KEEP_DAYS_MAX),
+	NUMBER_KEY("logs-keep", logs_keep_days, 1, KEEP_DAYS_MAX),
+	NUMBER_KEY("pending-keep", pending_keep_days, 1, KEEP_DAYS_MAX),
 	{ "image-size-max", SIZE, offsetof(struct sk_hub_config, image_max), 0, 4096,
 	  SK_IMAGE_SIZE_MAX },
 };
@@ -64,6 +70,10 @@ void sk_hub_config_defaults(struct sk_hub_config *c)
 		.poll_max_s = 120,
 		.session_s = 3600,
 		.image_max = SK_IMAGE_SIZE_MAX,
+		.audit_keep_days = 730,
+		.jobs_keep_days = 180,
+		.logs_keep_days = 30,
+		.pending_keep_days = 30,
 	};
 }
 

@@ -24,6 +24,11 @@ struct sk_hub_config {
 	uint32_t poll_max_s;
 	uint32_t session_s;
 	uint64_t image_max;
+	/* how long what is over is kept, days */
+	uint32_t audit_keep_days;
+	uint32_t jobs_keep_days;
+	uint32_t logs_keep_days;
+	uint32_t pending_keep_days;
 };
 
 void sk_hub_config_defaults(struct sk_hub_config *c);

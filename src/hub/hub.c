@@ -15,11 +15,10 @@
 #include "hub/db/jobs.h"
 #include "hub/db/orgs.h"
 #include "hub/db/releases.h"
-#include "hub/db/tokens.h"
+#include "hub/sweep.h"
 #include "io/json.h"
 
 #define FLUSH_EVERY_S 30
-#define PRUNE_EVERY_S 3600
 
 static void wake_one(struct sk_hub *hub, struct sk_conn *c, int64_t device)
 {
@@ -296,17 +295,6 @@ void sk_hub_free(struct sk_hub *hub)
 	free(hub);
 }
 
-static void prune(struct sk_hub *hub)
-{
-	struct sk_err err = SK_ERR_INIT;
-	struct sk_conn *c;
-
-	if (sk_db_begin(hub->db, &c, &err) < 0)
-		return;
-	(void)sk_token_prune(c, sk_wall_s(), &err);
-	(void)sk_db_commit(c, &err);
-}
-
 static bool tick_wait(struct sk_hub *hub)
 {
 	struct timespec until;
@@ -325,13 +313,13 @@ static bool tick_wait(struct sk_hub *hub)
 static void *tick(void *arg)
 {
 	struct sk_hub *hub = arg;
+	struct sk_sweep sweep = { 0 };
 
 	for (unsigned n = 1; tick_wait(hub); n++) {
 		sk_waiters_expire(hub->waiters, sk_mono_ms());
 		if (n % FLUSH_EVERY_S == 0)
 			flush(hub);
-		if (n % PRUNE_EVERY_S == 0)
-			prune(hub);
+		sk_sweep_step(&sweep, &hub->config, hub->db, sk_wall_s());
 	}
 	return NULL;
 }

@@ -218,3 +218,37 @@ def test_one_hub_for_one_folder(tmp_path):
         assert r.returncode == 0, r.stderr
         db = sqlite3.connect(tmp_path / 'copy.db')
         assert {x[0] for x in db.execute('SELECT name FROM orgs')} == {'acme', 'more'}
+
+
+def test_kill_while_what_is_over_goes(tmp_path):
+    """Killed again and again as it clears out: nothing half gone, what is needed stays, and in the end the rest is gone."""
+    rng = random.Random(os.environ.get('SKERRY_SEED', '20261122'))
+    hub, now = hubtest.Hub(tmp_path), int(time.time())
+    hub.add_org('acme', 'alice')
+    with hub:
+        token = hubtest.make_world(hub, 'acme', 'alice')
+        device = hubtest.joined_device(hub, tmp_path, 'dev', hubtest.enrolment_token(hub, token))
+    db = sqlite3.connect(hub.data / 'hub.db')
+    with db:
+        (org, row), = db.execute('SELECT org_id, id FROM devices')
+        for i in range(6000):
+            db.execute("INSERT INTO audit (org_id, at_s, actor, action, outcome) VALUES (?, ?, 'a', 'old', 'ok')", (org, 1000 + i))
+            db.execute("INSERT INTO jobs (org_id, device_id, kind, state, open, created_s, updated_s, created_by)"
+                       " VALUES (?, ?, ?, 'done', 0, 1, ?, 'a')", (org, row, ('logs', 'release')[i % 2], 1000 + i))
+            db.execute("INSERT INTO job_events (job_id, at_s, step, bytes_done, bytes_total) SELECT max(id), 1, 'done', 0, 0 FROM jobs")
+        (young,), = db.execute('SELECT count(*) FROM audit WHERE at_s > ?', (now - 86400,))
+    count = lambda sql: db.execute('SELECT count(*) FROM ' + sql).fetchone()[0]
+    with hub:
+        for _ in range(12):
+            time.sleep(rng.uniform(0.3, 1.6))
+            hub.kill()
+            assert db.execute('PRAGMA integrity_check').fetchone()[0] == 'ok'
+            assert db.execute('PRAGMA foreign_key_check').fetchall() == []
+            assert count('jobs') == count('job_events'), 'a job goes with its history'
+            assert count('(SELECT * FROM jobs WHERE kind = \'release\')') >= 8
+            hub.start()
+        hubtest.wait_for(lambda: count("audit WHERE action = 'old'") == 0, 'the end of the clearing out', 180)
+        assert count('jobs') == 8 and count('job_events') == 8
+        assert count('audit') >= young
+        assert device.work() is None, 'its session goes on'
+    db.close()

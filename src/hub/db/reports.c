@@ -32,9 +32,12 @@ int sk_logs_add(struct sk_conn *c, int64_t device, const char *job, const char *
 
 	if (r == 0)
 		r = sk_db_run(c, err,
-			      "DELETE FROM logs WHERE device_id = ?1 AND id <= (SELECT id FROM logs"
-			      " WHERE device_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-			      "id", device, SK_LOGS_KEPT);
+			      "DELETE FROM logs WHERE device_id = ?1 AND id IN (SELECT id FROM"
+			      " (SELECT id, row_number() OVER newest AS n,"
+			      " sum(length(CAST(text AS BLOB))) OVER newest AS bytes FROM logs"
+			      " WHERE device_id = ?1 WINDOW newest AS (ORDER BY id DESC))"
+			      " WHERE n > ?2 OR bytes > ?3)",
+			      "idd", device, SK_LOGS_KEPT, SK_LOGS_KEPT_BYTES);
 	return r < 0 ? r : 0;
 }
 

@@ -82,8 +82,3 @@ int sk_token_del_id(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *e
 {
 	return sk_db_run(c, err, "DELETE FROM tokens WHERE org_id = ? AND id = ?", "ii", org, id);
 }
-
-int sk_token_prune(struct sk_conn *c, int64_t now_s, struct sk_err *err)
-{
-	return sk_db_run(c, err, "DELETE FROM tokens WHERE expires_s <= ?", "i", now_s);
-}

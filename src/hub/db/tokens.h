@@ -30,5 +30,3 @@ int sk_token_list(struct sk_conn *c, int64_t org, int64_t user, const struct sk_
 /** Both: number of tokens ended. */
 int sk_token_del(struct sk_conn *c, int64_t org, int64_t user, const char *uid, struct sk_err *err);
 int sk_token_del_id(struct sk_conn *c, int64_t org, int64_t id, struct sk_err *err);
-/** sk_token_prune() - forget those that expired before @now_s. */
-int sk_token_prune(struct sk_conn *c, int64_t now_s, struct sk_err *err);

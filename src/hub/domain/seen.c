@@ -8,7 +8,8 @@
 
 #include "hub/db/devices.h"
 
-#define DEVICES_MAX (16 * 1024 * 1024) /* rows beyond are simply not tracked */
+#define DEVICES_MAX   (16 * 1024 * 1024) /* rows beyond are simply not tracked */
+#define FLUSH_AT_ONCE 2000		 /* who else writes waits for one batch only */
 
 /* Devices' row numbers are small and dense: an array, five bytes a device. */
 struct sk_seen {
@@ -98,14 +99,24 @@ static int64_t take_dirty(struct sk_seen *s, size_t *pos, int64_t *ret_at_s)
 	return found;
 }
 
-int sk_seen_flush(struct sk_seen *s, struct sk_db *db, struct sk_err *err)
+void sk_seen_forget(struct sk_seen *s, int64_t device)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	if (device > 0 && (size_t)device < s->size) {
+		s->at_s[device] = 0;
+		s->dirty[device] = false;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Number written; 0 when there is nothing more to write. */
+static int flush_some(struct sk_seen *s, struct sk_db *db, size_t *pos, struct sk_err *err)
 {
 	struct sk_conn *c = NULL;
 	int64_t device, at_s = 0;
-	size_t pos = 0;
 	int n = 0, r = 0;
 
-	while (r == 0 && (device = take_dirty(s, &pos, &at_s)) > 0) {
+	while (r == 0 && n < FLUSH_AT_ONCE && (device = take_dirty(s, pos, &at_s)) > 0) {
 		if (!c)
 			r = sk_db_begin(db, &c, err);
 		if (r == 0)
@@ -119,5 +130,15 @@ int sk_seen_flush(struct sk_seen *s, struct sk_db *db, struct sk_err *err)
 		return r;
 	}
 	r = sk_db_commit(c, err);
+	return r < 0 ? r : n;
+}
+
+int sk_seen_flush(struct sk_seen *s, struct sk_db *db, struct sk_err *err)
+{
+	size_t pos = 0;
+	int r, n = 0;
+
+	while ((r = flush_some(s, db, &pos, err)) > 0)
+		n += r;
 	return r < 0 ? r : n;
 }

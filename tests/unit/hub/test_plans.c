@@ -8,6 +8,7 @@
 #include "hub/db/deployments.h"
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
+#include "hub/db/expiry.h"
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
@@ -256,6 +257,24 @@ static void pages_of_lists(void **state)
 	assert_int_equal(seen, 12);
 }
 
+static void what_is_over(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	open_world(&w);
+	for (unsigned what = 0; what < SK_EXPIRIES; what++) {
+		struct sk_expiry_place place = { 0 };
+
+		/* Jobs: only when there is one, the second statement too. */
+		if (what == SK_EXPIRY_JOBS)
+			run(&w,
+			    "INSERT INTO jobs (org_id, device_id, kind, state, open, created_s,"
+			    " updated_s, created_by) VALUES (1, 1, 'logs', 'done', 0, 1, 1, 'a')");
+		assert_true(sk_expire(w.c, (enum sk_expiry)what, 100, &place, &err) >= 0);
+	}
+	assert_true(seen >= SK_EXPIRIES + 2);
+}
+
 /* That the net has no hole: a statement that does walk is caught. */
 static void the_net_holds(void **state)
 {
@@ -275,6 +294,7 @@ int main(void)
 		cmocka_unit_test(what_a_device_tells),
 		cmocka_unit_test(a_device_comes_in),
 		cmocka_unit_test(pages_of_lists),
+		cmocka_unit_test(what_is_over),
 		cmocka_unit_test(the_net_holds),
 	};
 
