@@ -56,13 +56,18 @@ static int note_waiting(struct sk_conn *c, int64_t before_s, struct sk_err *err)
 #define JOBS_AT_ONCE	  500
 #define ENDED_AFTER(when) "NOT open AND updated_s < ?1 AND (updated_s, id) > (?2, ?3)" when
 
+/* The newest release job of the same device, whose release is (or is not) what it runs. */
+#define LAST_JOB(more)                                                       \
+	"(SELECT max(k.id) FROM jobs k JOIN devices v ON v.id = k.device_id" \
+	" WHERE k.device_id = jobs.device_id AND k.kind = 'release' AND " more ")"
+
 /* What stays of a device's release jobs. */
-#define NEEDED                                                                              \
-	"kind = 'release' AND (id >= coalesce((SELECT k.id FROM jobs k"                     \
-	" WHERE k.device_id = jobs.device_id AND k.kind = 'release' ORDER BY k.id DESC"     \
-	" LIMIT 1 OFFSET ?6 - 1), 0) OR id IS (SELECT max(k.id) FROM jobs k JOIN devices v" \
-	" ON v.id = k.device_id WHERE k.device_id = jobs.device_id AND k.kind = 'release'"  \
-	" AND k.release = v.release AND k.state <> 'aborted'))"
+#define NEEDED                                                                                         \
+	"kind = 'release' AND (id >= coalesce((SELECT k.id FROM jobs k"                                \
+	" WHERE k.device_id = jobs.device_id AND k.kind = 'release' ORDER BY k.id DESC"                \
+	" LIMIT 1 OFFSET ?6 - 1), 0)"                                                                  \
+	" OR id IS " LAST_JOB("k.release = v.release AND k.state <> 'aborted'") " OR id IS " LAST_JOB( \
+		"k.release <> v.release AND k.state = 'done'") ")"
 
 static int end_of_slice(struct sk_conn *c, int64_t before_s, const struct sk_expiry_place *from,
 			struct sk_expiry_place *ret, struct sk_err *err)

@@ -6,8 +6,8 @@
 /*
  * What is removed when it is old, a few rows in each transaction, so that nobody waits for it and a
  * kill between two of them leaves nothing half done. What a device may still need stays whatever its
- * age: open jobs, its newest SK_JOBS_KEPT release jobs, and the one that gave it what it runs (a device
- * reaches the files of its jobs only).
+ * age: open jobs, its newest SK_JOBS_KEPT release jobs, and those that gave it what it runs and what it
+ * ran before, to which it would fall back (a device reaches the files of its jobs only).
  */
 enum sk_expiry {
 	SK_EXPIRY_SESSIONS,
