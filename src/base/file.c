@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -14,6 +15,7 @@
 
 #define COPY_CHUNK (256 * 1024)
 #define DEPTH_MAX  128
+#define TMP_TRIES  1000
 
 int sk_fd_read(int fd, size_t max, char **ret, size_t *ret_len)
 {
@@ -95,30 +97,82 @@ int sk_dir_sync(int dirfd, const char *path)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_synced(int dirfd, const char *tmp, const void *data, size_t len, mode_t mode)
+/* Return: 1 when @fd is what the name leads to and nothing else does, 0 when not */
+static int is_ours(int dirfd, const char *tmp, int fd)
 {
-	_cleanup_close_ int fd =
-		openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int r;
+	struct stat mine, there;
 
-	if (fd < 0)
+	if (fstat(fd, &mine) < 0)
 		return -errno;
-	r = sk_fd_write(fd, data, len);
+	if (fstatat(dirfd, tmp, &there, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(mine.st_mode) && mine.st_nlink == 1 && mine.st_uid == geteuid() &&
+	       mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+/*
+ * What stands there and cannot be taken over: a link, a FIFO, a file that has another name too, or another owner,
+ * or that may not be written to.
+ */
+static bool is_in_the_way(int dirfd, const char *tmp)
+{
+	struct stat st;
+
+	return fstatat(dirfd, tmp, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
+	       (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid() ||
+		!(st.st_mode & S_IWUSR));
+}
+
+/*
+ * There is one temporary name for each file, so that processes that were killed leave one such file at most, and
+ * the next write takes it over. Who writes holds a lock on it, and who waited for that looks whether it is still
+ * the file of that name.
+ */
+static int open_tmp(int dirfd, const char *tmp)
+{
+	const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+
+	for (int tries = 0; tries < TMP_TRIES; tries++) {
+		_cleanup_close_ int fd = openat(dirfd, tmp, flags, 0600);
+		int r;
+
+		if (fd < 0 && errno != EACCES && errno != ELOOP && errno != ENXIO)
+			return -errno;
+		if (fd >= 0 && TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) < 0)
+			return -errno;
+		r = fd < 0 ? 0 : is_ours(dirfd, tmp, fd);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0 ? -errno : TAKE_FD(fd);
+		/* If not that, the one that had it renamed it meanwhile. */
+		if (is_in_the_way(dirfd, tmp) && unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return -EBUSY;
+}
+
+static int fill(int fd, const void *data, size_t len, mode_t mode)
+{
+	int r = sk_fd_write(fd, data, len);
+
 	if (r < 0)
 		return r;
-	if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
-		return -errno;
-	return 0;
+	return fchmod(fd, mode) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int sk_file_write(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
 {
 	char parent[PATH_MAX], tmp[PATH_MAX];
+	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp-%d", path, (int)getpid()) >= (int)sizeof(tmp))
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
-	r = write_synced(dirfd, tmp, data, len, mode);
+	fd = open_tmp(dirfd, tmp);
+	if (fd < 0)
+		return fd;
+	r = fill(fd, data, len, mode);
 	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
 		r = -errno;
 	if (r < 0) {

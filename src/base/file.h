@@ -21,7 +21,9 @@ int sk_fd_read(int fd, size_t max, char **ret, size_t *ret_len);
 
 /**
  * sk_file_write() - replace a file so that after a power cut there is the old one or the new one
- * Temporary name in the same folder, fsync, rename, fsync of the folder.
+ * Temporary name (@path.tmp) in the same folder, fsync, rename, fsync of the folder. Of processes that are
+ * killed on the way one temporary file is left at most, which the next write takes over. Several may write at
+ * once: each waits for the one before.
  */
 int sk_file_write(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 

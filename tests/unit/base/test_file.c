@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,6 +98,111 @@ static void a_failed_write_leaves_the_old_file(void **state)
 	fail_rename = true;
 	assert_int_equal(sk_file_write(dir, "a", "new", 3, 0640), -ENOSPC);
 	expect_content("a", "old");
+	assert_int_equal(count_files(), 1);
+}
+
+/* Writes in a child that is killed at its @n-th stop at a system call. Return: did it get that far? */
+static bool killed_at(unsigned n)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		(void)raise(SIGSTOP);
+		_exit(sk_file_write(dir, "a", "new", 3, 0444) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (unsigned i = 0; WIFSTOPPED(status) && i < n; i++) {
+		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+	if (!WIFSTOPPED(status)) {
+		assert_int_equal(status, 0);
+		return false;
+	}
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return true;
+}
+
+/* Killed between any two system calls: the old file or the new one, and of all of them one file is left at most. */
+static void killed_at_any_moment(void **state)
+{
+	unsigned n = 0, left = 0;
+
+	assert_int_equal(sk_file_write(dir, "a", "old", 3, 0640), 0);
+	while (killed_at(++n)) {
+		_cleanup_free_ char *s = NULL;
+		size_t len;
+
+		assert_int_equal(sk_file_read(dir, "a", 10, &s, &len), 0);
+		assert_true(strcmp(s, "old") == 0 || strcmp(s, "new") == 0);
+		assert_true(count_files() <= 2);
+		left += count_files() == 2;
+		/* Every other time the left-over stays for the next one. */
+		if (n % 2 == 0)
+			continue;
+		assert_int_equal(sk_file_write(dir, "a", "old", 3, 0640), 0);
+		expect_content("a", "old");
+		assert_int_equal(count_files(), 1);
+	}
+	expect_content("a", "new");
+	assert_int_equal(count_files(), 1);
+	assert_true(n > 12 && left > 6);
+}
+
+/* What others put in its way: it is not followed, not written to, not waited for. */
+static void something_is_in_the_way(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(sk_file_write(dir, "victim", "mine", 4, 0600), 0);
+	assert_int_equal(symlinkat("victim", dir, "a.tmp"), 0);
+	assert_int_equal(sk_file_write(dir, "a", "1", 1, 0600), 0);
+	assert_int_equal(linkat(dir, "victim", dir, "a.tmp", 0), 0);
+	assert_int_equal(sk_file_write(dir, "a", "2", 1, 0600), 0);
+	assert_int_equal(mkfifoat(dir, "a.tmp", 0600), 0);
+	assert_int_equal(sk_file_write(dir, "a", "3", 1, 0600), 0);
+	expect_content("a", "3");
+	expect_content("victim", "mine");
+	assert_int_equal(count_files(), 2);
+	/* A folder is nothing that this made: an error, and it stays. */
+	assert_int_equal(mkdirat(dir, "a.tmp", 0700), 0);
+	assert_int_equal(sk_file_write(dir, "a", "4", 1, 0600), -EISDIR);
+	expect_content("a", "3");
+	assert_int_equal(fstatat(dir, "a.tmp", &st, 0), 0);
+}
+
+/* Several at once, over a left-over: each is done, one of them is the last, and none is mixed with another. */
+static void many_at_once(void **state)
+{
+	enum { WRITERS = 6, ROUNDS = 30, LEN = 20000 };
+	_cleanup_free_ char *s = NULL;
+	size_t len;
+
+	assert_int_equal(sk_file_write(dir, "a.tmp", "left", 4, 0444), 0);
+	for (int w = 0; w < WRITERS; w++) {
+		if (fork() == 0) {
+			char text[LEN];
+
+			memset(text, 'a' + w, sizeof(text));
+			for (int i = 0; i < ROUNDS; i++)
+				if (sk_file_write(dir, "a", text, LEN - (size_t)w, 0600) < 0)
+					_exit(1);
+			_exit(0);
+		}
+	}
+	for (int w = 0; w < WRITERS; w++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(sk_file_read(dir, "a", LEN, &s, &len), 0);
+	assert_int_equal(len, LEN - (s[0] - 'a'));
+	assert_int_equal(strspn(s, (char[]){ s[0], '\0' }), len);
 	assert_int_equal(count_files(), 1);
 }
 
@@ -196,6 +304,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(replaces_as_a_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
+		cmocka_unit_test_setup_teardown(something_is_in_the_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(reading_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_regular_files_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(removing_never_follows_links, setup, teardown),
