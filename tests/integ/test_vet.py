@@ -113,6 +113,43 @@ def test_a_tree_of_100000_nodes(desk):
     assert kept(desk) == {'1.0'}
 
 
+def trust(desk, *roots):
+    """Another ca.pem in the device, while its daemon runs."""
+    pem = ''.join((r / 'ca.pem').read_text() for r in roots)
+    desk.devices[0].exec('/bin/sh', '-c', f"printf %s '{pem}' >/etc/skerry/trust/ca.pem")
+
+
+def test_the_root_is_changed_without_a_restart(desk):
+    """The steps of docs/howto/keys.md, with somebody whom the old root revoked: its list is no obstacle afterwards."""
+    old, new = desk.keys, desk.dir / 'next'
+    desk.skerry('key', 'release', 'leaver', '--dir', old)
+    desk.skerry('key', 'revoke', 'leaver', '--dir', old)
+    desk.skerry('key', 'init', '--dir', new, '--name', 'the next root')
+    desk.skerry('key', 'release', 'builder', '--dir', new)
+    pid = daemon(desk)
+    first = desk.release('1.0', APPS)
+    assert desk.call('PUT', '/trust/crl', (old / 'crl.pem').read_bytes())[1] == {'changed': True}
+    desk.apply(first)
+    desk.keys = new
+    second = desk.release('2.0', APPS).read_bytes()
+    assert desk.call('POST', '/releases', second)[1]['error'] == 'untrusted'
+    trust(desk, old, new)
+    status, release = desk.call('POST', '/releases', second)
+    assert (status, release['version']) == (200, '2.0')
+    trust(desk, new)
+    assert desk.call('POST', '/releases', second)[0] == 200
+    # What comes before it in time came from the old root, and comes no more.
+    desk.keys = old
+    third = desk.release('3.0', APPS).read_bytes()
+    assert desk.call('POST', '/releases', third)[1]['error'] == 'untrusted'
+    desk.keys = new
+    assert desk.call('PUT', '/trust/crl', (new / 'crl.pem').read_bytes())[1] == {'changed': True}
+    assert sorted(c['number'] for c in desk.call('GET', '/trust')[1]['crls']) == [1, 2]
+    assert desk.call('POST', f'/releases/{release["id"]}/apply')[0] == 202
+    wait_for('2.0', lambda: desk.call('GET', '/update')[1]['step'] == 'good' and desk.call('GET', '/status')[1]['generation']['version'] == '2.0')
+    assert daemon(desk) == pid
+
+
 def test_who_waits_for_whom(desk):
     one, two = desk.release('1.0', APPS).read_bytes(), desk.release('2.0', APPS).read_bytes()
     post, child = held(desk, one)

@@ -2,6 +2,7 @@
 #include <sys/timex.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/update/private.h"
 
 static bool kernel_synchronised(void)
@@ -42,7 +43,12 @@ void sk_update_facts(const struct sk_update *u, struct sk_device_facts *ret)
 
 int sk_update_trust(struct sk_update *u, struct sk_err *err)
 {
-	if (u->trust)
-		return 0;
-	return sk_trust_load(u->trust_dir, &u->trust, err);
+	int r;
+
+	if (!u->trust)
+		return sk_trust_load(u->trust_dir, &u->trust, err);
+	r = sk_trust_refresh(&u->trust, err);
+	if (r > 0)
+		sk_notice("%s has changed and was read again", u->trust_dir);
+	return SK_MIN(r, 0);
 }

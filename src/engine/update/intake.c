@@ -235,9 +235,11 @@ int sk_update_intake(struct sk_update *u, const void *der, size_t len, struct sk
 		     struct sk_err *err)
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
-	bool verified;
-	int r = check(u, der, len, &rel, &verified, err);
+	bool verified = false;
+	int r = sk_update_trust(u, err);
 
+	if (r == 0)
+		r = check(u, der, len, &rel, &verified, err);
 	if (r == 0)
 		r = check_space(u, rel->manifest, err);
 	if (r == 0)

@@ -107,7 +107,7 @@ struct sk_update {
 };
 
 /* release.c: release files */
-/** Full check of a file that came from outside: signature, pins, suitability. */
+/** Full check of a file that came from outside: signature, pins, suitability. With the trust that was read last. */
 int sk_update_verify(struct sk_update *u, const void *der, size_t len, struct sk_release **ret,
 		     struct sk_err *err);
 /** What is in a file, without asking who signed it: for one that is known by its id already. */
@@ -124,7 +124,7 @@ bool sk_update_clock_trusted(const struct sk_update *u);
 /** Wall clock, or 0 when it is not trusted. */
 int64_t sk_update_now_s(const struct sk_update *u);
 void sk_update_facts(const struct sk_update *u, struct sk_device_facts *ret);
-/** Trust again when it is not there yet. */
+/** Trust as it is on disk now: roots are changed, and lists put there, without a restart. Until the next call. */
 int sk_update_trust(struct sk_update *u, struct sk_err *err);
 
 /* intake.c */

@@ -174,8 +174,10 @@ static int take_crl(struct sk_update *u, struct sk_http_req *req, struct sk_err 
 {
 	size_t len;
 	const char *crl = sk_http_body(req, &len);
-	int r = sk_trust_update_crl(u->trust, crl, len, err);
+	int r = sk_update_trust(u, err);
 
+	if (r == 0)
+		r = sk_trust_update_crl(u->trust, crl, len, err);
 	if (r < 0)
 		return r;
 	if (r == 0)

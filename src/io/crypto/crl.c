@@ -77,6 +77,41 @@ static X509 *find_root(X509_CRL *list, STACK_OF(X509) * roots)
 	return NULL;
 }
 
+/* Is that the root's key, by the identifier that a list carries of its issuer's? */
+static bool has_key_id(X509 *root, const ASN1_OCTET_STRING *id)
+{
+	const ASN1_OCTET_STRING *own = X509_get0_subject_key_id(root);
+	unsigned char sha1[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (own)
+		return ASN1_OCTET_STRING_cmp(own, id) == 0;
+	return X509_pubkey_digest(root, EVP_sha1(), sha1, &len) == 1 &&
+	       ASN1_STRING_length(id) == (int)len &&
+	       memcmp(ASN1_STRING_get0_data(id), sha1, len) == 0;
+}
+
+/*
+ * Of a root that was taken out of ca.pem: neither its name nor its key is known here. One of them alone says that
+ * the list is damaged.
+ */
+static bool of_a_former_root(X509_CRL *list, STACK_OF(X509) * roots)
+{
+	AUTHORITY_KEYID *key = X509_CRL_get_ext_d2i(list, NID_authority_key_identifier, NULL, NULL);
+	bool known = !key || !key->keyid;
+
+	for (int i = 0; !known && i < sk_X509_num(roots); i++) {
+		X509 *root = sk_X509_value(roots, i);
+
+		known = X509_NAME_cmp(X509_get_subject_name(root), X509_CRL_get_issuer(list)) ==
+				0 ||
+			has_key_id(root, key->keyid);
+	}
+	AUTHORITY_KEYID_free(key);
+	ERR_clear_error();
+	return !known;
+}
+
 const char *sk_crl_unfit(X509_CRL *list)
 {
 	_cleanup_(ASN1_INTEGER_freep) ASN1_INTEGER *number =
@@ -93,8 +128,8 @@ const char *sk_crl_unfit(X509_CRL *list)
 	return NULL;
 }
 
-/* Consumes @list whatever comes of it. */
-static int check_list(X509_CRL *list, STACK_OF(X509) * roots, struct sk_crl *ret,
+/* Consumes @list whatever comes of it. @kept: one that was taken before may have lost its root since. */
+static int check_list(X509_CRL *list, STACK_OF(X509) * roots, bool kept, struct sk_crl *ret,
 		      struct sk_err *err)
 {
 	struct sk_crl c = { .list = list };
@@ -108,7 +143,7 @@ static int check_list(X509_CRL *list, STACK_OF(X509) * roots, struct sk_crl *ret
 		return refuse(err, why);
 	}
 	c.root = find_root(list, roots);
-	if (!c.root) {
+	if (!c.root && !(kept && of_a_former_root(list, roots))) {
 		crl_done(&c);
 		return sk_err_set(err, -EKEYREJECTED, "untrusted",
 				  "revocation list: none of the trusted roots signed it");
@@ -117,12 +152,25 @@ static int check_list(X509_CRL *list, STACK_OF(X509) * roots, struct sk_crl *ret
 	return 0;
 }
 
+static bool is_of(const struct sk_crl *c, X509 *issuer)
+{
+	bool signed_by;
+
+	if (c->root)
+		return X509_NAME_cmp(X509_get_subject_name(c->root),
+				     X509_get_subject_name(issuer)) == 0 &&
+		       EVP_PKEY_eq(X509_get0_pubkey(c->root), X509_get0_pubkey(issuer)) == 1;
+	signed_by =
+		X509_NAME_cmp(X509_CRL_get_issuer(c->list), X509_get_subject_name(issuer)) == 0 &&
+		X509_CRL_verify(c->list, X509_get0_pubkey(issuer)) == 1;
+	ERR_clear_error();
+	return signed_by;
+}
+
 static struct sk_crl *list_of(const struct sk_crls *c, X509 *issuer)
 {
 	for (size_t i = 0; i < c->n; i++)
-		if (X509_NAME_cmp(X509_get_subject_name(c->v[i].root),
-				  X509_get_subject_name(issuer)) == 0 &&
-		    EVP_PKEY_eq(X509_get0_pubkey(c->v[i].root), X509_get0_pubkey(issuer)) == 1)
+		if (is_of(&c->v[i], issuer))
 			return &c->v[i];
 	return NULL;
 }
@@ -154,8 +202,8 @@ int sk_crls_load(struct sk_crls *c, const void *pem, size_t len, STACK_OF(X509) 
 	while (r == 0 && (list = PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL))) {
 		struct sk_crl one;
 
-		r = check_list(list, roots, &one, err);
-		if (r == 0 && list_of(c, one.root)) {
+		r = check_list(list, roots, true, &one, err);
+		if (r == 0 && one.root && list_of(c, one.root)) {
 			crl_done(&one);
 			r = refuse(err, "a root has two of them");
 		}
@@ -230,7 +278,7 @@ int sk_crls_with(const struct sk_crls *old, const void *crl, size_t len, STACK_O
 	list = parse_one(crl, len);
 	if (!list)
 		return refuse(err, "it is not one whole list (PEM or DER)");
-	r = check_list(list, roots, &one, err);
+	r = check_list(list, roots, false, &one, err);
 	if (r < 0)
 		return r;
 	present = list_of(old, one.root);

@@ -10,7 +10,11 @@
 
 #define SK_CRL_FILE_MAX (4u << 20)
 
-/** One root's list; @root is borrowed from the roots it was loaded with. */
+/**
+ * struct sk_crl - one root's list
+ * @root: borrowed from the roots it was loaded with; NULL when it is not trusted any more. Such a list is kept: the
+ *        root may be vouched for by another one (cross-signed), and what it revoked must stay that.
+ */
 struct sk_crl {
 	X509_CRL *list;
 	ASN1_INTEGER *number;
@@ -26,7 +30,7 @@ void sk_crls_done(struct sk_crls *c);
 
 /**
  * sk_crls_load() - what crl.pem holds: at most one list of each root
- * Return: 0, "untrusted" (no root signed it), "bad-value" (damaged, no number, or with a critical
+ * Return: 0, "untrusted" (said to be of a root that did not sign it), "bad-value" (damaged, no number, or with a critical
  * extension: those narrow what a list is about, and none of them is understood here)
  */
 int sk_crls_load(struct sk_crls *c, const void *pem, size_t len, STACK_OF(X509) * roots,

@@ -50,6 +50,11 @@ SK_DEFINE_CLEANUP(struct sk_signer, sk_signer_free);
  */
 struct sk_trust;
 int sk_trust_load(const char *dir, struct sk_trust **ret, struct sk_err *err);
+/**
+ * sk_trust_refresh() - the same folder again, if its files are not what they were when they were read
+ * Return: 0 unchanged, 1 read anew. On failure *t is NULL: what is not known any more is not believed.
+ */
+int sk_trust_refresh(struct sk_trust **t, struct sk_err *err);
 /** sk_trust_of() - the roots of @ca_pem, without a folder: lists are kept in memory alone. */
 int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err);
 /**

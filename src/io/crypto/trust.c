@@ -19,7 +19,8 @@
 #define STRENGTH_LEVEL 2 /* OpenSSL's security level: 112 bit */
 
 struct sk_trust {
-	char *dir; /* NULL: in memory alone */
+	char *dir;		/* NULL: in memory alone */
+	struct sk_digest files; /* of what was read there */
 	STACK_OF(X509) * roots;
 	X509_STORE *store; /* the same roots, as chain building wants them */
 	struct sk_crls crls;
@@ -71,59 +72,109 @@ static int add_roots(struct sk_trust *t, const char *pem, size_t len, struct sk_
 	return 0;
 }
 
-static int load_roots(struct sk_trust *t, struct sk_err *err)
-{
-	_cleanup_free_ char *path = sk_asprintf("%s/ca.pem", t->dir), *pem = NULL;
-	size_t len;
-	int r;
+/** The text of ca.pem and crl.pem. @crl: NULL when there is none */
+struct files {
+	char *ca, *crl;
+	size_t ca_len, crl_len;
+};
 
-	if (!path)
+static void files_done(struct files *f)
+{
+	free(f->ca);
+	free(f->crl);
+}
+
+static int read_file(const char *dir, const char *name, size_t max, char **ret, size_t *ret_len,
+		     struct sk_err *err)
+{
+	_cleanup_free_ char *path = sk_asprintf("%s/%s", dir, name);
+	bool roots = sk_streq(name, "ca.pem");
+	int r = path ? sk_file_read(AT_FDCWD, path, max, ret, ret_len) : -ENOMEM;
+
+	if (r == 0 || (r == -ENOENT && !roots))
+		return 0;
+	if (r == -ENOMEM)
 		return sk_err_oom(err);
-	r = sk_file_read(AT_FDCWD, path, CA_SIZE_MAX, &pem, &len);
-	if (r < 0)
-		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io",
-				  "cannot read the roots of trust, %s: %s", path, strerror(-r));
-	r = add_roots(t, pem, len, err);
-	if (r < 0)
-		(void)sk_err_prefix(err, "%s", path);
-	return r;
+	return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s, %s: %s",
+			  roots ? "the roots of trust" : "the revocation list", path, strerror(-r));
+}
+
+static int read_files(const char *dir, struct files *ret, struct sk_err *err)
+{
+	int r = read_file(dir, "ca.pem", CA_SIZE_MAX, &ret->ca, &ret->ca_len, err);
+
+	return r < 0 ? r
+		     : read_file(dir, "crl.pem", SK_CRL_FILE_MAX, &ret->crl, &ret->crl_len, err);
+}
+
+/* Of both, their lengths among it: what stands in the one is not what stands in the other. */
+static int digest_files(const struct files *f, struct sk_digest *ret)
+{
+	_cleanup_(sk_hasher_freep) struct sk_hasher *h = sk_hasher_new();
+	const size_t head[] = { f->ca_len, f->crl ? f->crl_len + 1 : 0 };
+	int r = h ? sk_hasher_add(h, head, sizeof(head)) : -ENOMEM;
+
+	if (r == 0)
+		r = sk_hasher_add(h, f->ca, f->ca_len);
+	if (r == 0 && f->crl)
+		r = sk_hasher_add(h, f->crl, f->crl_len);
+	return r == 0 ? sk_hasher_end(h, ret) : r;
 }
 
 /* A list that cannot be used is an error, not "nothing is revoked". */
-static int load_crls(struct sk_trust *t, struct sk_err *err)
+static int use_files(struct sk_trust *t, const struct files *f, struct sk_err *err)
 {
-	_cleanup_free_ char *path = sk_asprintf("%s/crl.pem", t->dir), *pem = NULL;
-	size_t len;
+	const char *name = "ca.pem";
+	int r = add_roots(t, f->ca, f->ca_len, err);
+
+	if (r == 0 && f->crl) {
+		name = "crl.pem";
+		r = sk_crls_load(&t->crls, f->crl, f->crl_len, t->roots, err);
+	}
+	if (r < 0)
+		(void)sk_err_prefix(err, "%s/%s", t->dir, name);
+	return r;
+}
+
+static int load_from(const char *dir, const struct files *f, struct sk_trust **ret,
+		     struct sk_err *err)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *t = calloc(1, sizeof(*t));
 	int r;
 
-	if (!path)
+	if (!t || !(t->dir = strdup(dir)) || digest_files(f, &t->files) < 0)
 		return sk_err_oom(err);
-	r = sk_file_read(AT_FDCWD, path, SK_CRL_FILE_MAX, &pem, &len);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return sk_err_set(err, r, "io", "cannot read the revocation list %s: %s", path,
-				  strerror(-r));
-	r = sk_crls_load(&t->crls, pem, len, t->roots, err);
-	if (r < 0)
-		(void)sk_err_prefix(err, "%s", path);
+	r = use_files(t, f, err);
+	if (r == 0)
+		*ret = TAKE_PTR(t);
 	return r;
 }
 
 int sk_trust_load(const char *dir, struct sk_trust **ret, struct sk_err *err)
 {
-	_cleanup_(sk_trust_freep) struct sk_trust *t = calloc(1, sizeof(*t));
-	int r;
+	_cleanup_(files_done) struct files f = { 0 };
+	int r = read_files(dir, &f, err);
 
-	if (!t || !(t->dir = strdup(dir)))
-		return sk_err_oom(err);
-	r = load_roots(t, err);
-	if (r == 0)
-		r = load_crls(t, err);
+	return r < 0 ? r : load_from(dir, &f, ret, err);
+}
+
+int sk_trust_refresh(struct sk_trust **t, struct sk_err *err)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *old = TAKE_PTR(*t);
+	_cleanup_(files_done) struct files f = { 0 };
+	struct sk_digest now;
+	int r = read_files(old->dir, &f, err);
+
 	if (r < 0)
 		return r;
-	*ret = TAKE_PTR(t);
-	return 0;
+	if (digest_files(&f, &now) < 0)
+		return sk_err_oom(err);
+	if (sk_digest_equal(&now, &old->files)) {
+		*t = TAKE_PTR(old);
+		return 0;
+	}
+	r = load_from(old->dir, &f, t, err);
+	return r < 0 ? r : 1;
 }
 
 int sk_trust_of(const char *ca_pem, struct sk_trust **ret, struct sk_err *err)
@@ -161,6 +212,15 @@ static int write_crls(const struct sk_trust *t, const struct sk_crls *crls, stru
 	return 0;
 }
 
+/* What this wrote itself is no change. If it cannot be read now, the next refresh tells. */
+static void note_files(struct sk_trust *t)
+{
+	_cleanup_(files_done) struct files f = { 0 };
+
+	if (read_files(t->dir, &f, NULL) == 0)
+		(void)digest_files(&f, &t->files);
+}
+
 int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct sk_err *err)
 {
 	_cleanup_(sk_crls_done) struct sk_crls next = { 0 };
@@ -171,6 +231,8 @@ int sk_trust_update_crl(struct sk_trust *t, const void *crl, size_t len, struct 
 	r = t->dir ? write_crls(t, &next, err) : 0;
 	if (r < 0)
 		return r;
+	if (t->dir)
+		note_files(t);
 	sk_crls_done(&t->crls);
 	t->crls = next;
 	next = (struct sk_crls){ 0 };

@@ -159,6 +159,19 @@ static ASN1_INTEGER *from_hex(const char *hex)
 	return ret;
 }
 
+static void add_key_id(X509_CRL *crl, const X509 *of)
+{
+	AUTHORITY_KEYID *id = AUTHORITY_KEYID_new();
+	unsigned char sha1[EVP_MAX_MD_SIZE];
+	unsigned int len;
+
+	assert_int_equal(X509_pubkey_digest(of, EVP_sha1(), sha1, &len), 1);
+	id->keyid = ASN1_OCTET_STRING_new();
+	assert_int_equal(ASN1_OCTET_STRING_set(id->keyid, sha1, (int)len), 1);
+	assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, id, 0, 0), 1);
+	AUTHORITY_KEYID_free(id);
+}
+
 X509_CRL *pki_crl(const struct pki_crl_spec *s)
 {
 	X509_CRL *crl = X509_CRL_new();
@@ -179,6 +192,8 @@ X509_CRL *pki_crl(const struct pki_crl_spec *s)
 		assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_crl_number, n, 0, 0), 1);
 		ASN1_INTEGER_free(n);
 	}
+	if (s->key_id)
+		add_key_id(crl, s->key_id);
 	if (s->critical_oid) {
 		X509_EXTENSION *e = unknown_critical(s->critical_oid);
 

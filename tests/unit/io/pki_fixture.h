@@ -51,6 +51,7 @@ struct pki_crl_spec {
 	const char *entry_oid;	/* critical extension of each entry */
 	const char *number_hex; /* instead of @number: any number of bytes, "-…" for below 0 */
 	size_t n_others;	/* entries of serials that nobody has */
+	const X509 *key_id;	/* the issuer's key is named as this one's */
 };
 X509_CRL *pki_crl(const struct pki_crl_spec *spec);
 

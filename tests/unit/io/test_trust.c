@@ -230,14 +230,95 @@ static void renewed_root(void **state)
 	pki_free(&again);
 }
 
-/* A list of a root that is not trusted any more: nothing is taken until somebody looks. */
+/* A list that does not say whose key signed it, and none of the roots did: nothing is taken until somebody looks. */
 static void list_without_its_root(void **state)
 {
+	struct pki_who fake = pki_make(&(struct pki_spec){ .name = "root", .ca = true });
+	struct pki_who renamed =
+		pki_make(&(struct pki_spec){ .name = "renamed", .ca = true, .key = root.key });
 	struct sk_err err = SK_ERR_INIT;
 
 	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &root, .number = 1 }, &err), 0);
 	pki_write_roots(dir, (const struct pki_who *const[]){ &other, NULL });
 	check_load("untrusted");
+	/* Or it says so, and one of name and key is known here: a bit of the other one turned over. */
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, NULL });
+	assert_int_equal(
+		update(&(struct pki_crl_spec){ .issuer = &root, .number = 2, .key_id = root.cert },
+		       &err),
+		0);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &fake, NULL });
+	check_load("untrusted");
+	pki_write_roots(dir, (const struct pki_who *const[]){ &renamed, NULL });
+	check_load("untrusted");
+	pki_free(&renamed);
+	pki_free(&fake);
+}
+
+/*
+ * The root was taken out of ca.pem, as docs/howto/keys.md has it. Its list is no obstacle; it goes on to count where
+ * the new root vouches for the old one, survives another list, and is as new as ever when the root comes back.
+ */
+static void former_root(void **state)
+{
+	const struct pki_crl_spec old = {
+		.issuer = &root, .number = 7, .revoked = { alice.cert }, .key_id = root.cert
+	};
+	struct pki_who cross = pki_make(&(struct pki_spec){
+		.name = "root", .ca = true, .key = root.key, .issuer = &other });
+	struct pki_who carol = pki_make(&(struct pki_spec){ .name = "carol", .issuer = &root });
+	X509 *more[] = { cross.cert, NULL };
+	struct sk_err err = SK_ERR_INIT;
+
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, &other, NULL });
+	assert_int_equal(update(&old, &err), 0);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &other, NULL });
+	check_who(&bob, NULL, "");
+	check_who(&carol, NULL, "untrusted");
+	check_who(&carol, more, "");
+	check_who(&alice, more, "revoked");
+	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &other, .number = 1 }, &err), 0);
+	check_who(&alice, more, "revoked");
+	/* Nobody sends one of a root that is not there. */
+	assert_true(update(&old, &err) < 0);
+	assert_string_equal(err.slug, "untrusted");
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, &other, NULL });
+	check_who(&alice, NULL, "revoked");
+	assert_int_equal(update(&(struct pki_crl_spec){ .issuer = &root, .number = 7 }, &err), 1);
+	pki_free(&carol);
+	pki_free(&cross);
+}
+
+/* Read anew when a file is another one, by whatever hand and however it was put there; what cannot be read is not believed. */
+static void refreshed(void **state)
+{
+	struct sk_trust *t = NULL;
+	struct sk_err err = SK_ERR_INIT;
+	X509_CRL *crl = pki_crl(
+		&(struct pki_crl_spec){ .issuer = &root, .number = 1, .revoked = { alice.cert } });
+	X509_CRL *next = pki_crl(&(struct pki_crl_spec){ .issuer = &root, .number = 2 });
+	size_t len;
+	char *pem = pki_pem_crl(next, &len);
+
+	assert_int_equal(sk_trust_load(dir, &t, &err), 0);
+	assert_int_equal(sk_trust_refresh(&t, &err), 0);
+	pki_write_crl(dir, crl);
+	assert_int_equal(sk_trust_refresh(&t, &err), 1);
+	assert_int_equal(sk_trust_refresh(&t, &err), 0);
+	/* Its own writing is no change. */
+	assert_int_equal(sk_trust_update_crl(t, pem, len, &err), 0);
+	assert_int_equal(sk_trust_refresh(&t, &err), 0);
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, &other, NULL });
+	assert_int_equal(sk_trust_refresh(&t, &err), 1);
+	assert_int_equal(sk_trust_refresh(&t, &err), 0);
+	put("ca.pem", "-----BEGIN CERT");
+	assert_true(sk_trust_refresh(&t, &err) < 0);
+	assert_string_equal(err.slug, "bad-value");
+	assert_non_null(strstr(err.text, "ca.pem"));
+	assert_null(t);
+	free(pem);
+	X509_CRL_free(next);
+	X509_CRL_free(crl);
 }
 
 /* Which of them counts would depend on their order. */
@@ -425,6 +506,8 @@ int main(void)
 		TEST(numbers_of_lists),
 		TEST(renewed_root),
 		TEST(list_without_its_root),
+		TEST(former_root),
+		TEST(refreshed),
 		TEST(two_roots),
 		TEST(serial_of_another),
 		TEST(revoked_intermediate),

@@ -448,6 +448,48 @@ static void without_trust_it_runs_what_it_has(void **state)
 	assert_true(intake(&two, &id, &err) < 0);
 }
 
+/*
+ * Roots are changed while the daemon runs, in the steps of docs/howto/keys.md, by replacing ca.pem or writing into
+ * it; half a file, or none, means that nothing is taken in until it is whole.
+ */
+static void roots_are_changed(void **state)
+{
+	struct pki_who root = pki_make(&(struct pki_spec){ .name = "next root", .ca = true });
+	struct pki_who next = pki_make(&(struct pki_spec){ .name = "next", .issuer = &root });
+	struct pki_who first = w.signer;
+	_cleanup_free_ char *ca = sk_asprintf("%s/ca.pem", w.trust);
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id, kept;
+	uint64_t number;
+
+	go(&one);
+	w.signer = next;
+	assert_int_equal(intake(&two, &id, &err), -EKEYREJECTED);
+	assert_string_equal(err.slug, "untrusted");
+	pki_write_roots(w.trust, (const struct pki_who *const[]){ &w.ca, &root, NULL });
+	go(&two);
+	expect_running(&two);
+	w.signer = first;
+	assert_int_equal(intake(&(struct spec){ "3.0", { "d1", "w3", "j1" } }, &kept, &err), 0);
+	/* The old root goes: also what was kept of it is not applied any more, and what runs goes on. */
+	pki_write_roots(w.trust, (const struct pki_who *const[]){ &root, NULL });
+	assert_int_equal(sk_update_apply(w.u, &kept, &number, &err), -EKEYREJECTED);
+	assert_int_equal(intake(&(struct spec){ "4.0", { "d4" } }, &id, &err), -EKEYREJECTED);
+	w.signer = next;
+	assert_int_equal(truncate(ca, 100), 0);
+	assert_true(intake(&(struct spec){ "4.0", { "d4" } }, &id, &err) < 0);
+	assert_string_equal(err.slug, "bad-value");
+	assert_int_equal(unlink(ca), 0);
+	assert_true(intake(&(struct spec){ "4.0", { "d4" } }, &id, &err) < 0);
+	assert_string_equal(err.slug, "not-found");
+	expect_running(&two);
+	pki_write_roots(w.trust, (const struct pki_who *const[]){ &root, NULL });
+	go(&(struct spec){ "4.0", { "d4" } });
+	w.signer = first;
+	pki_free(&next);
+	pki_free(&root);
+}
+
 static void damage(const struct sk_digest *id)
 {
 	_cleanup_free_ char *path = release_path(id);
@@ -626,6 +668,7 @@ int main(void)
 		TEST(old_images_are_collected),
 		TEST(lost_image_is_missed_and_mended),
 		TEST(without_trust_it_runs_what_it_has),
+		TEST(roots_are_changed),
 		TEST(damaged_release_is_passed_over),
 		TEST(another_release_under_its_name),
 		TEST(no_release_can_be_read),
