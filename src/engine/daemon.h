@@ -45,3 +45,5 @@ unsigned sk_daemon_peer_max(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg)
 
 /** /skerry/v1/capsules */
 extern const struct sk_http_route sk_api_capsule_routes[];
+/** /skerry/v1/halt */
+extern const struct sk_http_route sk_api_halt_routes[];

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "engine/ask.h"
 #include "engine/daemon.h"
 #include "engine/docker/docker.h"
 #include "engine/docker/workdir.h"
@@ -25,9 +26,11 @@
 #define COLLECT_KEEPS	1
 
 static const struct sk_http_route *const tables[] = {
-	sk_update_routes,	sk_api_capsule_routes,	    sk_docker_system_routes,
-	sk_docker_image_routes, sk_docker_container_routes, sk_docker_wait_routes,
-	sk_docker_log_routes,	sk_docker_event_routes,	    sk_docker_unsupported_routes,
+	sk_update_routes,	sk_api_capsule_routes,
+	sk_api_halt_routes,	sk_docker_system_routes,
+	sk_docker_image_routes, sk_docker_container_routes,
+	sk_docker_wait_routes,	sk_docker_log_routes,
+	sk_docker_event_routes, sk_docker_unsupported_routes,
 };
 
 struct sk_update *sk_update_of(void *http_arg)
@@ -245,13 +248,14 @@ static int run(struct sk_daemon *d)
 
 static int usage(FILE *to)
 {
-	fputs("usage: skerryd [--config FILE] [--debug]\n"
+	fputs("usage: skerryd [--config FILE] [--debug | --halt]\n"
 	      "\n"
 	      "The device's daemon: keeps images and generations, runs capsules, and serves the\n"
 	      "Skerry API and a part of the Docker API on its socket. See skerryd(8).\n"
 	      "\n"
 	      "  -c, --config FILE  settings (default " CONFIG_FILE ")\n"
 	      "      --debug        say more\n"
+	      "      --halt         tell the running daemon to stop all capsules, and wait for it\n"
 	      "      --version      print the version\n"
 	      "  -h, --help         this text\n",
 	      to);
@@ -261,16 +265,15 @@ static int usage(FILE *to)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "debug", no_argument, NULL, 'd' },
-		{ "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' }, { "debug", no_argument, NULL, 'd' },
+		{ "halt", no_argument, NULL, 'H' },	    { "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 	};
 	enum sk_log_level level = SK_LOG_INFO;
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_daemon d = { 0 };
 	const char *config = NULL;
+	bool halt = false;
 	int r, opt;
 
 	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -282,6 +285,8 @@ int main(int argc, char **argv)
 			config = optarg;
 		else if (opt == 'd')
 			level = SK_LOG_DEBUG;
+		else if (opt == 'H')
+			halt = true;
 		else
 			return usage(stderr);
 	}
@@ -293,11 +298,11 @@ int main(int argc, char **argv)
 		r = sk_daemon_config_read(&d.config, config ? config : CONFIG_FILE, config != NULL,
 					  &err);
 	if (r == 0)
-		r = daemon_start(&d, &err);
-	if (r == 0)
-		r = run(&d);
-	else
+		r = halt ? sk_ask_halt(d.config.socket, &err) : daemon_start(&d, &err);
+	if (r < 0)
 		sk_error("%s", err.text);
+	else if (!halt)
+		r = run(&d);
 	daemon_done(&d);
 	return r < 0 ? sk_err_exit_code(err.slug) : r;
 }

@@ -147,6 +147,8 @@ int sk_store_open(const char *path, struct sk_store **ret, struct sk_err *err)
 
 void sk_store_close(struct sk_store *s)
 {
+	if (!s)
+		return;
 	sk_fs_free(s->fs);
 	free(s);
 }

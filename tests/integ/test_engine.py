@@ -273,6 +273,72 @@ def test_supervision(driver):
                      ["ethernet", "start"], ["tunnel", "start"], ["hello", "start"]]
 
 
+def halt(driver):
+    driver.send("halt")
+    return driver.expect("done halt all ").split(" ")[3]
+
+
+def test_halt(world, driver):
+    """All go down, dependants before what they need, and come back with the next daemon."""
+    quick = ("/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    for name in ("ethernet", "tunnel", "hello"):
+        driver.create(name, *quick, generation=1)
+        assert driver.do("start", name) == "ok"
+    # A user's: one that runs, one that waits for its restart, one that is ready and one that was stopped.
+    driver.create("mine", *quick)
+    driver.create("restless", "/bin/false", restart=2, restart_max=1000, backoff_min_ms=3600000, backoff_max_ms=3600000)
+    driver.create("ready", *quick)
+    driver.create("stopped", *quick)
+    for name in ("mine", "restless", "stopped"):
+        assert driver.do("start", name) == "ok"
+    assert driver.do("stop", "stopped") == "ok"
+    assert driver.do("prepare", "ready") == "ok"
+    driver.until("restless", lambda c: c["state"] == "backoff")
+    driver.send('supervise {"order": ["ethernet", "tunnel", "hello"],'
+                ' "rules": [["ethernet", "tunnel"], ["tunnel", "hello"]]}')
+    driver.expect("supervised 0")
+    driver.list()
+    driver.seen.clear()
+    assert halt(driver) == "ok"
+    died = [line.split()[1] for line in driver.seen if line.endswith(" die")]
+    assert [n for n in died if n != "mine"] == ["hello", "tunnel", "ethernet"]
+    assert {n: c["state"] for n, c in driver.list().items()} == {
+        "ethernet": "exited", "tunnel": "exited", "hello": "exited", "mine": "exited",
+        "restless": "backoff", "ready": "created", "stopped": "exited"}
+    # All were asked, none had to be killed.
+    assert all(c["exit_code"] == 0 for n, c in driver.list().items() if n != "restless")
+    assert world.rests()["conmon"] == [] and world.rests()["groups"] == []
+    # Nothing is started any more; and it may be said twice.
+    for name in ("mine", "ready", "stopped"):
+        for word in ("start", "restart", "prepare"):
+            assert driver.do(word, name) == "bad-state"
+    assert halt(driver) == "ok"
+    driver.quit()
+    driver = world.driver()
+    for name in ("ethernet", "tunnel", "hello", "mine"):
+        driver.until(name, lambda c: c["state"] == "running")
+    assert driver.list()["stopped"]["state"] == "exited"
+
+
+def test_halt_of_one_that_does_not_listen(driver):
+    """Nobody is given longer than its own grace, and a daemon that is killed meanwhile has lost nothing."""
+    driver.create("deaf", "/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done", stop_grace_ms=100)
+    assert driver.do("start", "deaf") == "ok"
+    assert halt(driver) == "ok"
+    assert driver.list()["deaf"]["exit_code"] == 137
+
+
+def test_halt_killed_in_the_middle(world, driver):
+    driver.create("slow", "/bin/sh", "-c", "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.05; done")
+    assert driver.do("start", "slow") == "ok"
+    driver.send("halt")
+    driver.until("slow", lambda c: c["state"] == "stopping")
+    driver.kill()
+    driver = world.driver()
+    first = driver.list()["slow"]
+    driver.until("slow", lambda c: c["state"] == "running" and c["pid"] != first["pid"])
+
+
 def health(kind, **more):
     return {"kind": kind, "interval_ms": 50, "timeout_ms": 2000, "retries": 2, **more}
 

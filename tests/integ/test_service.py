@@ -11,6 +11,8 @@ import engine_world
 
 UNITS = engine_world.TOP / "share/systemd"
 ALL = sorted(UNITS.glob("*.service"))
+DAEMONS = [u for u in ALL if "ExecStart=" in u.read_text()]
+PROGRAMS = ("engine/skerryd", "agent/skerry-agent", "hub/skerry-hub")
 # Each of these gives a service a mount namespace of its own: see skerryd.service.
 OWN_MOUNTS = {
     "PrivateDevices", "PrivateMounts", "PrivateTmp", "ProtectControlGroups", "ProtectHome", "ProtectHostname",
@@ -32,16 +34,41 @@ def settings(unit):
 def test_no_mistakes(unit, tmp_path):
     copy = tmp_path / unit.name
     # The program need not be installed to look at the rest.
-    copy.write_text(re.sub(r"^ExecStart=.*", "ExecStart=/bin/true", unit.read_text(), flags=re.M))
+    copy.write_text(re.sub(r"^(Exec\w+)=.*", r"\1=/bin/true", unit.read_text(), flags=re.M))
     r = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], check=False, capture_output=True, text=True)
     found = [line for line in r.stderr.splitlines() if unit.name in line]
     assert found == []
 
 
-@pytest.mark.parametrize("unit", ALL, ids=lambda p: p.stem)
+@pytest.mark.parametrize("unit", DAEMONS, ids=lambda p: p.stem)
 def test_nobody_has_to_start_them_by_hand(unit):
     have = dict(settings(unit.name))
     assert have["Restart"] == "always" and have["StartLimitIntervalSec"] == "0"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_mistake_in_the_settings_is_named(program, tmp_path):
+    conf = tmp_path / "conf"
+    for text in ("listen", "nonsense = 1", "x" * 5000, "socket = \0"):
+        conf.write_text(f"# a comment\n{text}\n")
+        r = subprocess.run([engine_world.BUILD / "src" / program, "--config", conf], check=False, capture_output=True,
+                           text=True, timeout=60)
+        where = f"{conf} " if "\0" in text else f"{conf}:2: "
+        assert 0 < r.returncode < 90 and where in r.stderr, (r.returncode, r.stderr[-500:])
+
+
+def test_the_machine_goes_down_in_order():
+    have = dict(settings("skerry-capsules.service"))
+    assert have["ExecStop"].endswith("skerryd --halt") and "skerryd.service" in have["After"]
+    # Otherwise a restart of the daemon would stop the capsules.
+    assert not {"Requires", "BindsTo", "PartOf"} & set(have)
+
+
+def test_halt_without_a_daemon(tmp_path):
+    (tmp_path / "conf").write_text(f"socket = {tmp_path}/s\n")
+    r = subprocess.run([engine_world.BUILD / "src/engine/skerryd", "--config", tmp_path / "conf", "--halt"], check=False,
+                       capture_output=True, text=True, timeout=60)
+    assert 0 < r.returncode < 90 and f"no skerryd answers on {tmp_path}/s" in r.stderr
 
 
 def test_capsules_outlive_the_service():

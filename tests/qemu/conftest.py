@@ -17,7 +17,10 @@ from machine import Machine  # noqa: E402
 
 # Capsules wait for a word in their persistent folder, so that their release first becomes good.
 WAIT = 'until test -e /data/go; do sleep 0.2; done; rm -f /data/go\n'
+ENDS = "trap 'read up rest </proc/uptime; echo $up >/data/ended; exit 0' TERM; while :; do sleep 1000 & wait; done"
 SCRIPTS = {
+    'first': ENDS,
+    'second': ENDS,
     'steady': STEADY,
     'eater': WAIT + 'echo "eats"; exec dd if=/dev/zero of=/dev/null bs=128M count=1',
     'bomb': WAIT + '(while :; do sleep 1000 & done); exec sleep 100000',

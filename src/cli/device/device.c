@@ -89,12 +89,14 @@ static void print_update(const json_t *u)
 	(void)printf("%s%s\n", *reason ? ": " : "", reason);
 }
 
-static void print_capsules(const json_t *c)
+static void print_capsules(const json_t *c, bool halted)
 {
 	char total[32], running[32], unhealthy[32];
 
-	(void)printf("%-12s %s, %s running, %s unhealthy\n", "capsules", number(total, c, "total"),
-		     number(running, c, "running"), number(unhealthy, c, "unhealthy"));
+	(void)printf("%-12s %s, %s running, %s unhealthy%s\n", "capsules",
+		     number(total, c, "total"), number(running, c, "running"),
+		     number(unhealthy, c, "unhealthy"),
+		     halted ? "; stopped until skerryd is started again" : "");
 }
 
 static void print_missing(const json_t *missing)
@@ -125,7 +127,7 @@ static int run_status(struct sk_cli *cli, struct sk_err *err)
 	print_generation("running", json_object_get(s, "generation"));
 	print_generation("last good", json_object_get(s, "good"));
 	print_update(json_object_get(s, "update"));
-	print_capsules(json_object_get(s, "capsules"));
+	print_capsules(json_object_get(s, "capsules"), json_is_true(json_object_get(s, "halted")));
 	(void)printf("%-12s %s%s\n", "clock", sk_device_text(json_object_get(s, "clock"), "now"),
 		     json_is_true(json_object_get(json_object_get(s, "clock"), "trusted"))
 			     ? ""

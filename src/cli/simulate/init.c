@@ -25,9 +25,10 @@
 #define AGENT_UID	 64100
 #define RESTART_DELAY_MS 1000
 #define STOP_TIMEOUT_MS	 20000
+#define HALT_TIMEOUT_MS	 30000
 
 struct service {
-	const char *path;
+	const char *path, *option; /* option: may be NULL */
 	uid_t uid;
 	pid_t pid;
 	uint64_t start_at_ms; /* 0: not wanted */
@@ -59,7 +60,7 @@ static void start(struct service *s)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setsid();
 	become(s->uid);
-	(void)execl(s->path, s->path, (char *)NULL);
+	(void)execl(s->path, s->path, s->option, (char *)NULL);
 	_exit(127);
 }
 
@@ -90,19 +91,31 @@ static bool alive(const struct service *services, size_t n)
 	return false;
 }
 
-/* Daemons first, then whatever they left running (capsules with their monitors), as at a shutdown. */
-static void shut_down(struct service *services, size_t n)
+static void wait_ended(struct service *services, size_t n, uint64_t timeout_ms)
 {
 	struct timespec nap = { .tv_nsec = 20000000 };
-	uint64_t deadline = sk_mono_ms() + STOP_TIMEOUT_MS;
+	uint64_t deadline = sk_mono_ms() + timeout_ms;
 
-	for (size_t i = 0; i < n; i++)
-		if (services[i].pid > 0)
-			(void)kill(services[i].pid, SIGTERM);
 	while (alive(services, n) && sk_mono_ms() < deadline) {
 		reap(services, n, false);
 		(void)nanosleep(&nap, NULL);
 	}
+}
+
+/* The capsules in their order, as skerry-capsules.service does; the daemons; then whatever is left. */
+static void shut_down(struct service *services, size_t n)
+{
+	struct service halt = { .path = "/run/bin/skerryd", .option = "--halt" };
+	struct timespec nap = { .tv_nsec = 20000000 };
+	uint64_t deadline;
+
+	start(&halt);
+	wait_ended(&halt, 1, HALT_TIMEOUT_MS);
+
+	for (size_t i = 0; i < n; i++)
+		if (services[i].pid > 0)
+			(void)kill(services[i].pid, SIGTERM);
+	wait_ended(services, n, STOP_TIMEOUT_MS);
 	(void)kill(-1, SIGTERM);
 	deadline = sk_mono_ms() + STOP_TIMEOUT_MS / 4;
 	while (waitpid(-1, NULL, WNOHANG) >= 0 && sk_mono_ms() < deadline)
@@ -150,8 +163,10 @@ static void enter_own_group(void)
 void sk_sim_init(const struct sk_sim_config *c, int ready_fd)
 {
 	struct service services[] = {
-		{ "/run/bin/skerryd", 0, 0, 1 },
-		{ "/run/bin/skerry-agent", AGENT_UID, 0, c->agent[0] ? 1 : 0 },
+		{ .path = "/run/bin/skerryd", .start_at_ms = 1 },
+		{ .path = "/run/bin/skerry-agent",
+		  .uid = AGENT_UID,
+		  .start_at_ms = c->agent[0] ? 1 : 0 },
 	};
 	struct timespec tick = { .tv_nsec = 100000000 };
 	sigset_t set;

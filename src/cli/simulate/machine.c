@@ -22,7 +22,7 @@
 #include "base/str.h"
 
 #define READY_TIMEOUT_MS 30000
-#define STOP_TIMEOUT_MS	 40000
+#define STOP_TIMEOUT_MS	 60000
 #define OFF_TIMEOUT_MS	 15000
 
 struct machine {

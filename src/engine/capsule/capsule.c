@@ -231,10 +231,13 @@ static void step(struct sk_capsule *c, enum sk_cap_event ev, enum sk_cap_event *
 	*next = SK_CAP_EV_STEP_FAILED;
 }
 
-/* A capsule that supervision holds back stays where it is until its dependants are down. */
+/* A capsule that supervision holds back stays where it is until its dependants are down; all do when
+ * the machine goes down. */
 static bool may_go_on(const struct sk_capsule *c, enum sk_cap_event ev)
 {
-	return !(c->held && c->goal == SK_CAP_WANT_RUNNING && ev == SK_CAP_EV_PREPARE);
+	bool held = c->held && c->goal == SK_CAP_WANT_RUNNING;
+
+	return ev != SK_CAP_EV_PREPARE || (!held && !c->e->halt);
 }
 
 static void run_steps(struct sk_capsule *c, enum sk_cap_event ev)
@@ -267,6 +270,7 @@ void sk_capsule_feed(struct sk_capsule *c, enum sk_cap_event ev)
 	else if (c->state != SK_CAP_DESTROYING)
 		sk_record_save(c);
 	sk_supervise_step(e);
+	sk_halt_step(e);
 }
 
 void sk_capsule_advance(struct sk_capsule *c)

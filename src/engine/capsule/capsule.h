@@ -15,6 +15,7 @@
 
 struct sk_health_run;
 struct sk_recovery;
+struct sk_halt;
 
 /**
  * struct sk_waiter - a caller's operation, until the capsule is where it asked for
@@ -115,7 +116,8 @@ struct sk_engine {
 	size_t n_supervised;
 	struct sk_recovery *recoveries;
 	struct sk_rest *rests;
-	bool recovering; /* supervision is being stepped */
+	bool recovering;      /* supervision is being stepped */
+	struct sk_halt *halt; /* NULL, or nothing is started any more */
 };
 
 /* capsule.c: the life of one capsule */
@@ -176,6 +178,15 @@ void sk_recover_done(struct sk_engine *e);
 /* health.c */
 void sk_health_start(struct sk_capsule *c);
 void sk_health_stop(struct sk_capsule *c);
+
+/* ops.c */
+/** Stop it for now: what is wanted of it stays. */
+void sk_capsule_rest(struct sk_capsule *c);
+
+/* halt.c */
+/** Something changed; go on stopping if that is under way. */
+void sk_halt_step(struct sk_engine *e);
+void sk_halt_done(struct sk_engine *e);
 
 /* supervise.c */
 /** @c failed. @restart: it comes back by itself, its dependants are to follow. */

@@ -29,6 +29,7 @@ void sk_engine_free(struct sk_engine *e)
 	if (!e)
 		return;
 	sk_record_close(e);
+	sk_halt_done(e);
 	sk_supervise_done(e);
 	sk_recover_done(e);
 	while ((n = e->notes)) {

@@ -83,6 +83,12 @@ int sk_engine_new(sd_event *event, struct sk_store *store, const struct sk_engin
 void sk_engine_free(struct sk_engine *e);
 SK_DEFINE_CLEANUP(struct sk_engine, sk_engine_free);
 
+/**
+ * sk_engine_halt() - stop all capsules, those that depend on others first, and start none any more
+ * For a machine that goes down. The next sk_engine_new() brings back what was running. May be called again.
+ */
+int sk_engine_halt(struct sk_engine *e, sk_engine_done done, void *arg, struct sk_err *err);
+
 /** What can be limited on this machine; borrowed. */
 const struct sk_cgroup *sk_engine_cgroup(const struct sk_engine *e);
 

@@ -39,6 +39,14 @@ static int not_going(const struct sk_capsule *c, struct sk_err *err)
 	return sk_err_set(err, -EBUSY, "bad-state", "%s is being removed", c->app.name);
 }
 
+static int may_start(const struct sk_capsule *c, struct sk_err *err)
+{
+	if (!c->e->halt)
+		return not_going(c, err);
+	return sk_err_set(err, -ESHUTDOWN, "bad-state",
+			  "all capsules are stopped, until skerryd is started again");
+}
+
 /* An explicit start forgives earlier failures and does not wait for a back-off. */
 static void fresh_start(struct sk_capsule *c)
 {
@@ -48,7 +56,7 @@ static void fresh_start(struct sk_capsule *c)
 
 int sk_capsule_prepare(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err)
 {
-	int r = not_going(c, err);
+	int r = may_start(c, err);
 
 	if (r < 0)
 		return r;
@@ -62,7 +70,7 @@ int sk_capsule_prepare(struct sk_capsule *c, sk_engine_done done, void *arg, str
 
 int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err)
 {
-	int r = not_going(c, err);
+	int r = may_start(c, err);
 
 	if (r < 0)
 		return r;
@@ -115,11 +123,20 @@ int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct 
 	return stop(c, UINT64_MAX, STOP_EARLY, done, arg, err);
 }
 
+void sk_capsule_rest(struct sk_capsule *c)
+{
+	bool runs = c->goal == SK_CAP_WANT_RUNNING;
+
+	(void)stop(c, UINT64_MAX, runs ? RESTART : STOP, NULL, NULL, NULL);
+}
+
 int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		       struct sk_err *err)
 {
-	int r;
+	int r = may_start(c, err);
 
+	if (r < 0)
+		return r;
 	if (!sk_cap_live(c->state))
 		return sk_capsule_start(c, done, arg, err);
 	c->backoff = (struct sk_backoff){ 0 };

@@ -57,8 +57,8 @@ static int list_ids(const char *dir, const char *suffix, char ***ret)
 /* What a generation's capsule does after a boot is for the update machine to say. */
 static void after_boot(struct sk_capsule *c)
 {
-	bool again = c->generation == 0 && c->goal == SK_CAP_WANT_RUNNING &&
-		     c->app.restart != SK_RESTART_NO;
+	bool wanted = c->goal == SK_CAP_WANT_RUNNING || c->then_run;
+	bool again = c->generation == 0 && wanted && c->app.restart != SK_RESTART_NO;
 
 	if (c->goal != SK_CAP_WANT_GONE)
 		c->goal = again ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED;

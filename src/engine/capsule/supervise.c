@@ -258,7 +258,7 @@ void sk_supervise_step(struct sk_engine *e)
 	struct sk_recovery **at = &e->recoveries;
 
 	/* What a step does to a capsule comes back here. */
-	if (e->recovering)
+	if (e->recovering || e->halt)
 		return;
 	e->recovering = true;
 	while (*at) {

@@ -189,6 +189,8 @@ void sk_update_feed(struct sk_update *u, enum sk_upd_event ev)
 	enum sk_upd_state from = u->state, to;
 	unsigned actions;
 
+	if (u->halted)
+		return;
 	if (sk_upd_next(from, ev, &to, &actions) < 0) {
 		sk_debug("update: %s means nothing while %s", sk_upd_event_name(ev),
 			 sk_upd_state_name(from));
@@ -225,6 +227,9 @@ static int check_idle(struct sk_update *u, struct sk_err *err)
 	enum sk_upd_state to;
 	unsigned actions;
 
+	if (u->halted)
+		return sk_err_set(err, -ESHUTDOWN, "bad-state",
+				  "the capsules are stopped, until skerryd is started again");
 	if (sk_upd_next(u->state, SK_UPD_EV_APPLY, &to, &actions) == 0)
 		return 0;
 	return sk_err_set(err, -EBUSY, "bad-state",

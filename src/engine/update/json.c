@@ -114,11 +114,12 @@ json_t *sk_update_status_json(struct sk_update *u)
 	const struct sk_generation *run = sk_generations_running(u->gens);
 	const struct sk_generation *good = sk_generations_good(u->gens);
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I}}", "skerry",
-			 SK_VERSION, "compatible", sk_json_strv(u->compatible), "generation",
-			 running_json(run, u->target), "good", running_json(good, u->good),
-			 "update", sk_update_news_json(u), "capsules", capsules_json(u), "clock",
-			 clock_json(u), "missing", sk_update_missing_images_json(u),
-			 "missing_releases", sk_update_missing_releases_json(u), "store",
-			 "free_bytes", (json_int_t)sk_update_free_bytes(u));
+	return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:I}}", "skerry",
+			 SK_VERSION, "halted", u->halted, "compatible", sk_json_strv(u->compatible),
+			 "generation", running_json(run, u->target), "good",
+			 running_json(good, u->good), "update", sk_update_news_json(u), "capsules",
+			 capsules_json(u), "clock", clock_json(u), "missing",
+			 sk_update_missing_images_json(u), "missing_releases",
+			 sk_update_missing_releases_json(u), "store", "free_bytes",
+			 (json_int_t)sk_update_free_bytes(u));
 }

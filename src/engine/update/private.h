@@ -94,6 +94,7 @@ struct sk_update {
 	size_t busy;  /* operations under way in @want */
 	bool failing; /* something of the present state did not work */
 	bool queued;  /* a step was ready while removals were still under way */
+	bool halted;  /* the machine goes down */
 	unsigned removing;
 	char reason[SK_GEN_REASON_MAX];
 	struct sk_gate gate;

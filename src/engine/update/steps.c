@@ -255,6 +255,8 @@ void sk_update_step_first(struct sk_update *u)
 
 void sk_update_step(struct sk_update *u)
 {
+	if (u->halted)
+		return;
 	if (u->removing > 0) {
 		u->queued = true;
 		return;

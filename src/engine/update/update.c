@@ -132,6 +132,13 @@ int sk_update_start(struct sk_update *u, struct sk_err *err)
 	return 0;
 }
 
+void sk_update_halt(struct sk_update *u)
+{
+	u->halted = true;
+	u->timer = sd_event_source_disable_unref(u->timer);
+	u->repair = sd_event_source_disable_unref(u->repair);
+}
+
 const char *sk_update_running_name(const struct sk_update *u)
 {
 	return u->running_name;

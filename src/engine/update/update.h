@@ -63,6 +63,10 @@ SK_DEFINE_CLEANUP(struct sk_update, sk_update_free);
 /** sk_update_start() - find out which generation runs now and make it so; call once, before the loop. */
 int sk_update_start(struct sk_update *u, struct sk_err *err);
 
+/** sk_update_halt() - the machine goes down: judge nothing and change nothing any more
+ * What is under way is taken up by the next sk_update_start(), as after a power cut. */
+void sk_update_halt(struct sk_update *u);
+
 /** Name of a running generation's release for banners ("demo 1.2.0, generation 3"), or NULL. Borrowed. */
 const char *sk_update_running_name(const struct sk_update *u);
 

@@ -141,6 +141,8 @@ void sk_update_on_event(void *arg, struct sk_capsule *c, const char *event)
 {
 	struct sk_update *u = arg;
 
+	if (u->halted)
+		return;
 	if (u->state == SK_UPD_SETTLING || u->state == SK_UPD_BACK_SETTLING)
 		(void)sk_update_timer(u, 0, on_look);
 }

@@ -8,6 +8,7 @@
  *   create JSON                {"app": …, "image": digest, "generation": n, …}: "created NAME ID"
  *   prepare|start|stop|restart|remove|force-remove NAME [grace ms]: later "done WORD NAME ok|SLUG TEXT"
  *   kill NAME SIGNAL
+ *   halt                       later "done halt all ok"
  *   supervise JSON             {"order": [name], "rules": [[name, dependant, …]]}
  *   list                       "list [ … ]"
  *   logs NAME TAIL FOLLOW      "log NAME STREAM WHOLE TEXT(hex)", "logend NAME"
@@ -179,6 +180,17 @@ static void cmd_operate(const char *word, char *rest)
 		on_done(op, &err);
 }
 
+static void cmd_halt(void)
+{
+	struct sk_err err = SK_ERR_INIT;
+	struct op *op = calloc(1, sizeof(*op));
+
+	op->word = strdup("halt");
+	op->name = strdup("all");
+	if (sk_engine_halt(d.engine, on_done, op, &err) < 0)
+		on_done(op, &err);
+}
+
 static void cmd_kill(char *rest)
 {
 	char *name = strtok(rest, " "), *sig = strtok(NULL, " ");
@@ -307,6 +319,8 @@ static void command(char *line)
 		cmd_create(rest);
 	else if (sk_streq(word, "kill"))
 		cmd_kill(rest);
+	else if (sk_streq(word, "halt"))
+		cmd_halt();
 	else if (sk_streq(word, "supervise"))
 		cmd_supervise(rest);
 	else if (sk_streq(word, "list"))

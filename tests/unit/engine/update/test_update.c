@@ -162,8 +162,33 @@ static void same_release_again_changes_nothing(void **state)
 	assert_int_equal(fake_trace.len, 0);
 }
 
-/* After every step of the loop, on the way to @to and on from there. @cut: capsules end too. */
-static void interrupted(const struct spec *to, bool sick, bool cut)
+enum how { DAEMON_ENDS, POWER_GOES, SHUT_DOWN };
+
+static void ended(void *arg, const struct sk_err *err)
+{
+}
+
+static void drain(void)
+{
+	while (sd_event_run(w.event, 0) > 0)
+		;
+}
+
+/* As the machine goes down, all capsules are stopped under the eyes of what judges them. */
+static void shut_down(void)
+{
+	struct sk_capsule *c;
+
+	sk_update_halt(w.u);
+	drain();
+	for (size_t pos = 0; (c = sk_engine_next(w.engine, &pos));)
+		(void)sk_capsule_end(c, ended, NULL, NULL);
+	drain();
+	power_cut();
+}
+
+/* After every step of the loop, on the way to @to and on from there. */
+static void interrupted(const struct spec *to, bool sick, enum how how)
 {
 	for (int at = 0, ended = 0; !ended; at++) {
 		const struct spec *now;
@@ -178,9 +203,11 @@ static void interrupted(const struct spec *to, bool sick, bool cut)
 				fake_sick = NULL;
 		}
 		ended = w.u->state == SK_UPD_IDLE && w.u->removing == 0;
-		if (cut) {
+		if (how == POWER_GOES)
 			power_cut();
-		} else {
+		else if (how == SHUT_DOWN)
+			shut_down();
+		else {
 			halt();
 			boot();
 		}
@@ -200,22 +227,49 @@ static void interrupted(const struct spec *to, bool sick, bool cut)
 
 static void daemon_ends_at_every_step(void **state)
 {
-	interrupted(&two, false, false);
+	interrupted(&two, false, DAEMON_ENDS);
 }
 
 static void daemon_ends_at_every_step_of_a_bad_one(void **state)
 {
-	interrupted(&two, true, false);
+	interrupted(&two, true, DAEMON_ENDS);
 }
 
 static void power_goes_at_every_step(void **state)
 {
-	interrupted(&two, false, true);
+	interrupted(&two, false, POWER_GOES);
 }
 
 static void power_goes_at_every_step_of_a_bad_one(void **state)
 {
-	interrupted(&two, true, true);
+	interrupted(&two, true, POWER_GOES);
+}
+
+/* That capsules end then is not held against the release that is being tried. */
+static void shut_down_at_every_step(void **state)
+{
+	interrupted(&two, false, SHUT_DOWN);
+}
+
+static void shut_down_at_every_step_of_a_bad_one(void **state)
+{
+	interrupted(&two, true, SHUT_DOWN);
+}
+
+static void nothing_is_applied_on_the_way_down(void **state)
+{
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_digest id;
+	uint64_t generation;
+
+	go(&one);
+	assert_int_equal(intake(&two, &id, NULL), 0);
+	sk_update_halt(w.u);
+	assert_true(sk_update_apply(w.u, &id, &generation, &err) < 0);
+	assert_string_equal(err.slug, "bad-state");
+	power_cut();
+	run_until_idle();
+	expect_running(&one);
 }
 
 static void boots_are_counted(void **state)
@@ -657,6 +711,9 @@ int main(void)
 		TEST(daemon_ends_at_every_step_of_a_bad_one),
 		TEST(power_goes_at_every_step),
 		TEST(power_goes_at_every_step_of_a_bad_one),
+		TEST(shut_down_at_every_step),
+		TEST(shut_down_at_every_step_of_a_bad_one),
+		TEST(nothing_is_applied_on_the_way_down),
 		TEST(boots_are_counted),
 		TEST(ephemeral_ends_with_the_boot),
 		TEST(refusals),

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The machine is going down: all capsules are stopped, each once those that depend on it are down, the
+ * others side by side. What is wanted of them stays as it is, so that the next start brings them back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/capsule/capsule.h"
+
+struct halt_waiter {
+	struct halt_waiter *next;
+	sk_engine_done done;
+	void *arg;
+};
+
+struct sk_halt {
+	sd_event_source *look;
+	struct halt_waiter *waiters;
+};
+
+static bool at_rest(const struct sk_capsule *c)
+{
+	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
+}
+
+static bool is_up(const struct sk_engine *e, const char *app)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (e->v[i]->generation != 0 && sk_streq(e->v[i]->app.name, app) &&
+		    !at_rest(e->v[i]))
+			return true;
+	return false;
+}
+
+static bool is_needed(const struct sk_engine *e, const struct sk_capsule *c)
+{
+	if (c->generation == 0)
+		return false;
+	for (size_t i = 0; i < e->n_supervision; i++) {
+		if (!sk_streq(e->supervision[i].app, c->app.name))
+			continue;
+		SK_STRV_FOREACH (name, e->supervision[i].dependants)
+			if (is_up(e, *name))
+				return true;
+	}
+	return false;
+}
+
+static void finish(struct sk_halt *h)
+{
+	while (h->waiters) {
+		struct halt_waiter *w = h->waiters;
+
+		h->waiters = w->next;
+		w->done(w->arg, NULL);
+		free(w);
+	}
+}
+
+static int on_look(sd_event_source *s, void *arg)
+{
+	struct sk_engine *e = arg;
+	bool all_down = true;
+
+	for (size_t i = 0; i < e->n; i++) {
+		struct sk_capsule *c = e->v[i];
+
+		if (at_rest(c))
+			continue;
+		all_down = false;
+		/* With another goal it is on its way down already. */
+		if ((c->goal == SK_CAP_WANT_RUNNING || c->goal == SK_CAP_WANT_PREPARED) &&
+		    !is_needed(e, c))
+			sk_capsule_rest(c);
+	}
+	if (all_down)
+		finish(e->halt);
+	return 0;
+}
+
+void sk_halt_step(struct sk_engine *e)
+{
+	if (e->halt)
+		(void)sd_event_source_set_enabled(e->halt->look, SD_EVENT_ONESHOT);
+}
+
+void sk_halt_done(struct sk_engine *e)
+{
+	struct sk_halt *h = e->halt;
+
+	if (!h)
+		return;
+	while (h->waiters) {
+		struct halt_waiter *w = h->waiters;
+
+		h->waiters = w->next;
+		free(w);
+	}
+	(void)sd_event_source_disable_unref(h->look);
+	free(h);
+	e->halt = NULL;
+}
+
+static int begin(struct sk_engine *e)
+{
+	struct sk_halt *h;
+
+	if (e->halt)
+		return 0;
+	h = calloc(1, sizeof(*h));
+	if (!h || sd_event_add_defer(e->event, &h->look, on_look, e) < 0) {
+		free(h);
+		return -ENOMEM;
+	}
+	sk_notice("all capsules are stopped, until the daemon is started again");
+	e->halt = h;
+	return 0;
+}
+
+int sk_engine_halt(struct sk_engine *e, sk_engine_done done, void *arg, struct sk_err *err)
+{
+	struct halt_waiter *w = calloc(1, sizeof(*w));
+
+	if (!w || begin(e) < 0) {
+		free(w);
+		return sk_err_oom(err);
+	}
+	*w = (struct halt_waiter){ e->halt->waiters, done, arg };
+	e->halt->waiters = w;
+	sk_halt_step(e);
+	return 0;
+}
