@@ -291,12 +291,34 @@ int sk_store_verify_image(struct sk_store *s, const struct sk_digest *d, struct 
 	return r < 0 ? sk_store_take_out(s, SK_FS_IMAGES, name.s, r, err) : 0;
 }
 
+/* Not worth a child. */
+#define QUICK_BYTES (UINT64_C(4) << 20)
+
 struct collection {
 	struct sk_store *s;
+	struct sk_store_removed *removed; /* may be NULL */
 	bool (*keep)(void *arg, const struct sk_digest *d);
 	void *arg;
 	uint64_t freed_bytes;
 };
+
+static int remove_one(struct collection *c, enum sk_fs_dir dir, const char *name,
+		      uint64_t size_bytes)
+{
+	struct sk_fs *fs = c->s->fs;
+	struct sk_store_removed *removed = c->removed;
+	bool hold = removed && size_bytes > QUICK_BYTES && removed->n < SK_STORE_REMOVED_MAX;
+	int fd = hold ? fs->ops->open(fs, dir, name, SK_FS_READ) : -1;
+	int r = fs->ops->unlink(fs, dir, name);
+
+	if (r == 0)
+		c->freed_bytes += size_bytes;
+	if (fd >= 0 && r == 0)
+		removed->fds[removed->n++] = fd;
+	else if (fd >= 0)
+		fs->ops->close(fs, fd);
+	return r;
+}
 
 static int collect_dir(struct collection *c, enum sk_fs_dir dir, const char *suffix,
 		       bool (*want)(const char *name))
@@ -316,18 +338,17 @@ static int collect_dir(struct collection *c, enum sk_fs_dir dir, const char *suf
 		    (dir == SK_FS_STAGING && sk_store_adding(c->s, &d)) ||
 		    fs->ops->stat(fs, dir, *name, &st) < 0)
 			continue;
-		r = fs->ops->unlink(fs, dir, *name);
-		if (r == 0)
-			c->freed_bytes += st.size_bytes;
+		r = remove_one(c, dir, *name, st.size_bytes);
 		any = true;
 	}
 	return r == 0 && any ? fs->ops->sync_dir(fs, dir) : r;
 }
 
 int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk_digest *d),
-		     void *arg, uint64_t *ret_freed_bytes, struct sk_err *err)
+		     void *arg, struct sk_store_removed *removed, uint64_t *ret_freed_bytes,
+		     struct sk_err *err)
 {
-	struct collection c = { .s = s, .keep = keep, .arg = arg };
+	struct collection c = { .s = s, .removed = removed, .keep = keep, .arg = arg };
 	int r = collect_dir(&c, SK_FS_IMAGES, "", is_image);
 
 	if (r == 0)
@@ -344,4 +365,15 @@ int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk
 		return sk_store_fail(err, r, "clean up", "the store");
 	sk_ballast_fill(s);
 	return 0;
+}
+
+void sk_store_removed_close(struct sk_store *s, struct sk_store_removed *removed)
+{
+	while (removed->n > 0)
+		s->fs->ops->close(s->fs, removed->fds[--removed->n]);
+}
+
+void sk_store_settle(struct sk_store *s)
+{
+	sk_ballast_fill(s);
 }

@@ -88,9 +88,28 @@ int sk_store_list(struct sk_store *s,
 /** sk_store_verify_image() - read and hash; a damaged one is moved to quarantine and is "damaged". */
 int sk_store_verify_image(struct sk_store *s, const struct sk_digest *d, struct sk_err *err);
 
-/** sk_store_collect() - remove images (and staging, release files) for which @keep says no. */
+#define SK_STORE_REMOVED_MAX 48
+
+/**
+ * struct sk_store_removed - large files that have no name any more, and still take room
+ * The room is given back when the last descriptor is closed: that is what takes long, and a child can do it.
+ */
+struct sk_store_removed {
+	int fds[SK_STORE_REMOVED_MAX];
+	size_t n;
+};
+/** sk_store_removed_close() - gives the room back, here */
+void sk_store_removed_close(struct sk_store *s, struct sk_store_removed *removed);
+
+/**
+ * sk_store_collect() - remove images (and staging, release files) for which @keep says no
+ * @removed: what is left to close of them, to be initialised to zero; NULL: all is done here
+ */
 int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk_digest *d),
-		     void *arg, uint64_t *ret_freed_bytes, struct sk_err *err);
+		     void *arg, struct sk_store_removed *removed, uint64_t *ret_freed_bytes,
+		     struct sk_err *err);
+/** sk_store_settle() - room was given back: what a full disk had made the store give up is taken again */
+void sk_store_settle(struct sk_store *s);
 
 /*
  * Release files, at most 8 MiB each. That one is still what was put in is checked at each use ("damaged"

@@ -290,7 +290,7 @@ static void collect(struct sim_world *w)
 	begin(w, ACT_COLLECT, 0);
 	r = sk_generations_collect(w->gens, (unsigned)rng_below(&w->rng, 4), NULL);
 	if (r == 0)
-		r = sk_store_collect(w->store, keep, w, NULL, NULL);
+		r = sk_store_collect(w->store, keep, w, NULL, NULL, NULL);
 	if (sim_disk_dead(w->disk))
 		return;
 	SIM_CHECK(running_number(w) == running, "the running generation %llu was collected",

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -88,7 +92,88 @@ static bool is_kept(void *arg, const struct sk_digest *d)
 	       (k->u->keep_image && k->u->keep_image(k->u->keep_arg, d));
 }
 
-void sk_update_collect(struct sk_update *u)
+static void freeing_free(struct sk_freeing *f)
+{
+	struct sk_freeing **at = &f->u->freeing;
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	if (f->child)
+		sk_child_free(f->child);
+	free(f);
+}
+
+void sk_update_freeing_done(struct sk_update *u)
+{
+	while (u->freeing)
+		freeing_free(u->freeing);
+}
+
+/* It is the last to close them, as it ends only after we did. */
+static int free_task(void *arg)
+{
+	const struct sk_freeing *f = arg;
+	char c;
+
+	return read(f->gate, &c, 1) < 0;
+}
+
+static void on_freed(void *arg, int status, const char *out, const char *err_tail)
+{
+	struct sk_freeing *f = arg;
+
+	sk_store_settle(f->u->store);
+	freeing_free(f);
+}
+
+static int start_freeing(struct sk_update *u, const struct sk_store_removed *removed, int gate)
+{
+	struct sk_freeing *f = calloc(1, sizeof(*f));
+	int fds[SK_STORE_REMOVED_MAX + 1];
+	struct sk_task task = {
+		.run = free_task, .arg = f, .keep_fds = fds, .n_keep = removed->n + 1
+	};
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	memcpy(fds, removed->fds, removed->n * sizeof(*fds));
+	fds[removed->n] = gate;
+	*f = (struct sk_freeing){ .next = u->freeing, .u = u, .gate = gate };
+	u->freeing = f;
+	r = sk_child_task(u->event, &task, on_freed, f, &f->child, NULL);
+	if (r < 0)
+		freeing_free(f);
+	return r;
+}
+
+/* Without a child it is done here, late rather than never. */
+static void free_in_child(struct sk_update *u, struct sk_store_removed *removed)
+{
+	int gate[2] = { -1, -1 };
+
+	if (removed->n > 0 && pipe2(gate, O_CLOEXEC) == 0)
+		(void)start_freeing(u, removed, gate[0]);
+	sk_store_removed_close(u->store, removed);
+	if (gate[0] >= 0) {
+		(void)close(gate[0]);
+		(void)close(gate[1]);
+	}
+}
+
+static int mark_all(struct sk_update *u, struct sk_map *keep, struct sk_err *err)
+{
+	int r = sk_generations_collect(u->gens, SK_UPDATE_KEEP_GOOD, err);
+
+	if (r == 0)
+		r = mark_generations(u, keep);
+	if (r == 0)
+		r = mark_kept(u, keep);
+	return r == 0 ? mark_capsules(u, keep) : r;
+}
+
+static void collect(struct sk_update *u, struct sk_store_removed *removed)
 {
 	_cleanup_(sk_map_freep) struct sk_map *keep = sk_map_new(NULL);
 	struct keeping k = { u, keep };
@@ -99,15 +184,9 @@ void sk_update_collect(struct sk_update *u)
 
 	if (!keep)
 		return;
-	r = sk_generations_collect(u->gens, SK_UPDATE_KEEP_GOOD, &err);
+	r = mark_all(u, keep, &err);
 	if (r == 0)
-		r = mark_generations(u, keep);
-	if (r == 0)
-		r = mark_kept(u, keep);
-	if (r == 0)
-		r = mark_capsules(u, keep);
-	if (r == 0)
-		r = sk_store_collect(u->store, is_kept, &k, &freed, &err);
+		r = sk_store_collect(u->store, is_kept, &k, removed, &freed, &err);
 	sk_update_missing_stale(u);
 	if (u->claimed)
 		sk_map_free(u->claimed);
@@ -117,4 +196,17 @@ void sk_update_collect(struct sk_update *u)
 			   err.text[0] ? err.text : "a release is damaged");
 	else if (freed > 0)
 		sk_info("collected %s that nothing needs", sk_format_size(size, freed));
+}
+
+void sk_update_collect(struct sk_update *u)
+{
+	struct sk_store_removed removed = { .n = 0 };
+
+	collect(u, &removed);
+	free_in_child(u, &removed);
+}
+
+void sk_update_make_room(struct sk_update *u)
+{
+	collect(u, NULL);
 }

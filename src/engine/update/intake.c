@@ -146,8 +146,8 @@ static int check_space(struct sk_update *u, const struct sk_manifest *m, struct 
 
 	if (need == 0 || need + SPACE_RESERVE_BYTES <= free_bytes)
 		return 0;
-	/* Old images may stand in the way. */
-	sk_update_collect(u);
+	/* Old images may stand in the way. The room has to be there before the answer is. */
+	sk_update_make_room(u);
 	free_bytes = sk_update_free_bytes(u);
 	if (need + SPACE_RESERVE_BYTES <= free_bytes)
 		return 0;

@@ -79,7 +79,8 @@ struct sk_update {
 	struct sk_map *needed;	/* the same, of those that generations need; NULL: stale */
 	struct sk_upload *uploads;
 	struct sk_child *verifying;
-	struct sk_vet *vets; /* the first one is under way */
+	struct sk_freeing *freeing; /* children that give room back */
+	struct sk_vet *vets;	    /* the first one is under way */
 	uid_t vet_uid;
 
 	/* the machine */
@@ -143,6 +144,18 @@ int sk_update_kept_load(struct sk_update *u, struct sk_err *err);
 /** The release was applied: its generation keeps it from now on. */
 int sk_update_kept_drop(struct sk_update *u, const struct sk_digest *id, struct sk_err *err);
 uint64_t sk_update_free_bytes(const struct sk_update *u);
+
+/* collect.c */
+/** sk_update_make_room() - as sk_update_collect(), and the room is there on return: for when it is short */
+void sk_update_make_room(struct sk_update *u);
+/** A child that gives back the room of what was removed: freeing the blocks of a large file takes its time. */
+struct sk_freeing {
+	struct sk_freeing *next;
+	struct sk_update *u;
+	struct sk_child *child;
+	int gate; /* the child's end; our own end is closed once our descriptors are */
+};
+void sk_update_freeing_done(struct sk_update *u);
 
 /* vet.c */
 

@@ -68,6 +68,7 @@ void sk_update_free(struct sk_update *u)
 		return;
 	sk_update_uploads_done(u);
 	sk_update_vets_done(u);
+	sk_update_freeing_done(u);
 	sk_update_news_done(u);
 	sk_update_plan_clear(u);
 	if (u->verifying)

@@ -70,7 +70,8 @@ void sk_update_halt(struct sk_update *u);
 /** Name of a running generation's release for banners ("demo 1.2.0, generation 3"), or NULL. Borrowed. */
 const char *sk_update_running_name(const struct sk_update *u);
 
-/** sk_update_collect() - remove images and releases that nothing needs any more; failures are logged */
+/** sk_update_collect() - remove images and releases that nothing needs any more; failures are logged. The room of
+ *  large ones is given back a little later, by a child. */
 void sk_update_collect(struct sk_update *u);
 
 /**

@@ -221,7 +221,7 @@ static void collects(void **state)
 	assert_int_equal(sk_staged_open(s, &p, 4, &st, NULL), 0);
 	assert_int_equal(sk_staged_write(st, "pa", 2, NULL), 0);
 
-	assert_int_equal(sk_store_collect(s, keep_one, &a, &freed, NULL), 0);
+	assert_int_equal(sk_store_collect(s, keep_one, &a, NULL, &freed, NULL), 0);
 	assert_int_equal(freed, 2 + 2 + 1 + SK_DIGEST_SIZE); /* a release file has a seal */
 	assert_true(sk_store_has(s, &a));
 	assert_false(sk_store_has(s, &b));
@@ -233,9 +233,9 @@ static void collects(void **state)
 	assert_true(sk_store_has(s, &p));
 	/* … one that was left is. */
 	put_file(store_path(*state, "staging", &b, ".part"), "b", 1);
-	assert_int_equal(sk_store_collect(s, keep_none, NULL, &freed, NULL), 0);
+	assert_int_equal(sk_store_collect(s, keep_none, NULL, NULL, &freed, NULL), 0);
 	assert_false(exists(store_path(*state, "staging", &b, ".part")));
-	assert_int_equal(sk_store_collect(s, keep_none, NULL, &freed, NULL), 0);
+	assert_int_equal(sk_store_collect(s, keep_none, NULL, NULL, &freed, NULL), 0);
 	assert_int_equal(freed, 0);
 }
 

@@ -1,10 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/str.h"
 #include "world.h"
+
+/* Children stand still as soon as they are there, or there are none at all. */
+static bool hold_children, no_children;
+
+int __real_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
+			 struct sk_child **ret, struct sk_err *err);
+int __wrap_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
+			 struct sk_child **ret, struct sk_err *err);
+int __wrap_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
+			 struct sk_child **ret, struct sk_err *err)
+{
+	int r = no_children ? -EAGAIN : __real_sk_child_task(e, task, done, arg, ret, err);
+
+	if (r == 0 && hold_children)
+		assert_int_equal(kill(sk_child_pid(*ret), SIGSTOP), 0);
+	return r;
+}
+
+/* How many removed files a process still has open. */
+static unsigned removed_files(pid_t pid)
+{
+	_cleanup_free_ char *folder = sk_asprintf("/proc/%d/fd", (int)pid);
+	DIR *d = opendir(folder);
+	struct dirent *e;
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		char target[512];
+		ssize_t len = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
+
+		target[SK_MAX(len, 0)] = '\0';
+		n += strstr(target, w.dir) && strstr(target, " (deleted)");
+	}
+	(void)closedir(d);
+	return n;
+}
+
+/* An image of that many MiB that nothing needs. */
+static struct sk_digest big_image(size_t mib)
+{
+	_cleanup_free_ char *bytes = calloc(mib, 1 << 20);
+	struct sk_staged *st = NULL;
+	struct sk_digest d;
+
+	(void)snprintf(bytes, 32, "image of %zu", mib);
+	assert_int_equal(sk_digest_of(bytes, mib << 20, &d), 0);
+	assert_int_equal(sk_staged_open(w.store, &d, mib << 20, &st, NULL), 0);
+	assert_int_equal(sk_staged_write(st, bytes, mib << 20, NULL), 0);
+	assert_int_equal(sk_staged_commit(st, NULL), 0);
+	return d;
+}
+
+/*
+ * Giving back the room of large files is not the loop's: they are gone at once, whatever the child does, and the loop
+ * goes on meanwhile. Small ones are not worth one.
+ */
+static void room_of_large_images(void **state)
+{
+	const struct sk_digest a = big_image(5), b = big_image(6);
+	pid_t child;
+
+	hold_children = true;
+	sk_update_collect(w.u);
+	hold_children = false;
+	assert_false(sk_store_has(w.store, &a));
+	assert_false(sk_store_has(w.store, &b));
+	assert_non_null(w.u->freeing);
+	child = sk_child_pid(w.u->freeing->child);
+	assert_int_equal(removed_files(child), 2);
+	assert_int_equal(removed_files(getpid()), 0);
+	go(&(struct spec){ "1.0", { "d1" } });
+	go(&(struct spec){ "2.0", { "d2" } });
+	assert_non_null(w.u->freeing);
+	assert_int_equal(kill(child, SIGCONT), 0);
+	for (int i = 0; w.u->freeing; i++) {
+		assert_true(i < 10000);
+		assert_true(sd_event_run(w.event, 1000000) >= 0);
+	}
+}
+
+/* No child can be had, or the daemon ends before it does: it is only a matter of who waits. */
+static void room_without_a_child(void **state)
+{
+	struct sk_digest a = big_image(5);
+
+	no_children = true;
+	sk_update_collect(w.u);
+	no_children = false;
+	assert_false(sk_store_has(w.store, &a));
+	assert_null(w.u->freeing);
+	assert_int_equal(removed_files(getpid()), 0);
+	/* Room that is short is made at once. */
+	a = big_image(5);
+	sk_update_make_room(w.u);
+	assert_null(w.u->freeing);
+	assert_int_equal(removed_files(getpid()), 0);
+	a = big_image(5);
+	hold_children = true;
+	sk_update_collect(w.u);
+	hold_children = false;
+	assert_non_null(w.u->freeing);
+}
 
 static bool here(const char *name, const char *salt)
 {
@@ -109,7 +217,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_generations_need),	    TEST(what_a_kept_release_needs),
 		TEST(what_a_capsule_runs_from),	    TEST(what_others_ask_for),
-		TEST(nothing_when_it_is_not_known),
+		TEST(nothing_when_it_is_not_known), TEST(room_of_large_images),
+		TEST(room_without_a_child),
 	};
 
 	return cmocka_run_group_tests_name("engine/update/collect", tests, NULL, NULL);

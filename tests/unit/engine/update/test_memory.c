@@ -69,7 +69,7 @@ static int use_store(struct sk_store *s, struct sk_err *err)
 	r = r < 0 ? r : sk_store_list(s, ignore, NULL);
 	r = r < 0 ? r : sk_store_put_release(s, &d, "x", 1, err);
 	r = r < 0 ? r : sk_store_list_releases(s, ignore, NULL);
-	return r < 0 ? r : sk_store_collect(s, keep_all, NULL, NULL, err);
+	return r < 0 ? r : sk_store_collect(s, keep_all, NULL, NULL, NULL, err);
 }
 
 static int use_generations(struct sk_store *s, struct sk_err *err)
