@@ -166,17 +166,6 @@ def test_the_child_has_no_rights(m):
     assert 'Loaded image: bare:1' in load.send_rest().answer()
 
 
-def test_the_daemon_has_no_archive_library(m):
-    """With what that links, it was a fifth of its memory."""
-    load = Load(m, archive(m, 'apart:1', 1))
-    child = load.begin()
-    links = {pid: pathlib.Path(f'/proc/{pid}/maps').read_text() for pid in (child, m.daemon.pid)}
-    assert 'libarchive' in links[child]
-    assert not any(name in links[m.daemon.pid] for name in ('libarchive', 'libxml2', 'libstdc++')), links[m.daemon.pid]
-    os.kill(child, signal.SIGCONT)
-    assert 'Loaded image: apart:1' in load.send_rest().answer()
-
-
 def test_users_of_two_children_differ(m):
     one, two = Load(m, archive(m, 'one:1', 1)), Load(m, archive(m, 'two:1', 1))
     a, b = one.begin(), two.begin()
