@@ -194,7 +194,8 @@ class World:
 
     def mounts(self):
         text = self.run("cat", "/proc/self/mountinfo").stdout
-        return [line for line in text.splitlines() if str(self.folder) in line]
+        # The runtime's own is there for as long as the device is up.
+        return [line for line in text.splitlines() if str(self.folder) in line and "/run/programs/" not in line]
 
     def loops(self):
         return [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")

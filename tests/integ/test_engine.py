@@ -62,6 +62,18 @@ def test_life(world, driver):
     assert world.rests() == NOTHING
 
 
+def test_nobody_can_write_to_the_runtime(world, driver):
+    """On a mount that can be written crun makes a file in /tmp for each of its runs, and leaves it there when it is killed."""
+    driver.create("x", *STAY)
+    assert driver.do("prepare", "x") == "ok"
+    monitor, = world.processes(f"{world.folder}/run/capsules")[:1]
+    with open(f"/proc/{monitor}/cmdline", encoding="utf-8") as f:
+        words = f.read().split("\0")
+    runtime = words[words.index("-r") + 1]
+    assert world.run("test", "-x", runtime).returncode == 0 and world.run("test", "-w", runtime).returncode == 1
+    assert driver.do("remove", "x") == "ok"
+
+
 def test_locked_down(driver):
     status = output_of(driver, "/bin/cat", "/proc/self/status", user="app")
     facts = dict(line.split(":", 1) for line in status.splitlines())

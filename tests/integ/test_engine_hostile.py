@@ -217,7 +217,7 @@ def test_a_runtime_that_breaks(world, wrapped, mode):
     # "created" is also what is being cleaned after a start that failed.
     until(lambda: world.processes(mark) == [])
     (world.folder / "mode").write_text("none")
-    assert wrapped.do("start", "x") == "ok"
+    assert wrapped.do("start", "x") == "ok", wrapped.list()
     until(lambda: len(world.processes(mark)) == 1)
     assert wrapped.do("force-remove", "x") == "ok"
     assert world.processes(mark) == [] and world.rests() == NOTHING

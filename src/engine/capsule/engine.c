@@ -17,6 +17,7 @@
 #include "engine/capsule/app.h"
 #include "engine/capsule/capsule.h"
 #include "engine/capsule/image_mount.h"
+#include "engine/capsule/read_only.h"
 #include "io/sys/program.h"
 
 #define CAP_SYS_RESOURCE_BIT 24
@@ -396,6 +397,19 @@ static int need_program(const char *name, char **ret, struct sk_err *err)
 				 "the program %s is not installed; capsules need it", name);
 }
 
+static int need_programs(struct sk_engine *e, const struct sk_engine_config *config,
+			 struct sk_err *err)
+{
+	_cleanup_free_ char *crun = NULL;
+	int r = need_program(config->runtime ? config->runtime : "crun", &crun, err);
+
+	r = r ?: need_program(config->monitor ? config->monitor : "conmon", &e->conmon, err);
+	if (r < 0)
+		return r;
+	e->crun = sk_read_only_program(e->run_dir, crun);
+	return e->crun ? 0 : sk_err_oom(err);
+}
+
 /* May this process lock the memory that a device filter takes? */
 static bool may_filter_devices(void)
 {
@@ -516,12 +530,8 @@ static int start_engine(struct sk_engine *e, const struct sk_engine_config *conf
 	if (r < 0)
 		return sk_err_set(err, r, "internal", "event loop: %s", strerror(-r));
 	r = make_dirs(e, config, err);
-	if (!config->ops) {
-		r = r ?: need_program(config->runtime ? config->runtime : "crun", &e->crun, err);
-		r = r
-			    ?: need_program(config->monitor ? config->monitor : "conmon",
-					    &e->conmon, err);
-	}
+	if (r == 0 && !config->ops)
+		r = need_programs(e, config, err);
 	if (r < 0)
 		return r;
 	fill_env(e, config);
