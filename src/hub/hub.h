@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "hub/blob.h"
 #include "hub/config.h"
@@ -21,6 +22,7 @@ struct sk_hub {
 	struct sk_seen *seen;
 	struct sk_limiter *logins; /* failed logins */
 	struct sk_challenges *challenges;
+	_Atomic uint64_t rights; /* counts what may have ended somebody's rights */
 
 	pthread_t ticker;
 	bool has_ticker;

@@ -216,6 +216,7 @@ static int start_server(struct sk_hub *hub, const struct sk_hub_tls *tls, struct
 		.idle_timeout_s = IDLE_TIMEOUT_S,
 		.request_timeout_s = REQUEST_TIMEOUT_S,
 		.authorize = sk_hub_authorize,
+		.go_on = sk_hub_go_on,
 		.arg = hub,
 	};
 	int r = sk_http_listen_tcp(hub->config.listen, &config.listen_fd, ret_port, err);

@@ -10,6 +10,8 @@
 #include "hub/db/tokens.h"
 #include "hub/domain/secret.h"
 
+#define RECHECK_MS 10000
+
 static void principal_free(void *arg)
 {
 	struct sk_principal *p = arg;
@@ -84,6 +86,36 @@ int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_p
 	int r = look_up(c, &now, err);
 
 	return r == 0 ? refuse(req, err) : SK_MIN(r, 0);
+}
+
+/* The device of the session that began the transfer; afterwards the device alone counts. */
+static int device_goes_on(struct sk_conn *c, struct sk_principal *p, struct sk_err *err)
+{
+	struct sk_device dev;
+	int r = p->uid[0] ? 1 : sk_session_device(c, &p->token_hash, p->uid, err);
+
+	if (r > 0)
+		r = sk_device_find(c, p->org, p->uid, &dev, err);
+	return r > 0 ? sk_streq(dev.status, "accepted") : r;
+}
+
+bool sk_hub_go_on(struct sk_http_req *req, void *arg)
+{
+	struct sk_hub *hub = arg;
+	struct sk_principal *p = sk_http_user(req);
+	uint64_t rights = atomic_load(&hub->rights), now_ms = sk_mono_ms();
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_conn *c;
+
+	if (!p || (p->checked_ms && p->rights == rights && now_ms - p->checked_ms < RECHECK_MS))
+		return true;
+	if (sk_db_read(hub->db, &c, &err) < 0)
+		return false;
+	if (p->is_device ? device_goes_on(c, p, &err) <= 0 : sk_hub_recheck(req, c, p, &err) < 0)
+		return false;
+	p->rights = rights;
+	p->checked_ms = now_ms;
+	return true;
 }
 
 int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct sk_err *err)

@@ -134,6 +134,8 @@ static void afterwards(struct sk_call *call)
 {
 	struct sk_err err = SK_ERR_INIT;
 
+	if (call->rights_ended)
+		atomic_fetch_add(&call->hub->rights, 1);
 	if (call->drop_device)
 		sk_waiters_drop(call->hub->waiters, call->drop_device);
 	if (call->wake_deployment || call->wake_device)

@@ -31,7 +31,10 @@ struct sk_principal {
 	bool has_work;
 	bool crls_due;
 	uint64_t epoch; /* of the waiters, from before the session was looked up */
-	/* an upload in progress */
+	/* a transfer in progress: when it was last seen to be allowed */
+	uint64_t rights;	     /* of the hub, then */
+	uint64_t checked_ms;	     /* monotonic; 0: not yet */
+	char uid[SK_DIGEST_HEX + 1]; /* of the device: rows and sessions come and go */
 	struct sk_upload *upload;
 	bool upload_complete;
 	uint64_t upload_offset;
@@ -45,6 +48,13 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
  */
 int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_principal *p,
 		   struct sk_err *err);
+/**
+ * sk_hub_go_on() - may a transfer under way go on?
+ * For each piece of it, so it only looks into the database when somebody's rights may have ended
+ * since the last time, or after some seconds. A device may have got a new session meanwhile; what
+ * counts is that it is still there and accepted.
+ */
+bool sk_hub_go_on(struct sk_http_req *req, void *arg);
 /** sk_principal_device() - internal id of the device that makes a request. */
 int64_t sk_principal_device(const struct sk_http_req *req);
 
@@ -70,6 +80,7 @@ struct sk_call {
 	bool wake_crls; /* every device of the organisation is to look at its revocation lists */
 	bool end_poll;	/* of wake_device, even if it got nothing to do */
 	int64_t drop_device;		      /* its session ended: so does its poll */
+	bool rights_ended;		      /* transfers under way are to be looked at */
 	char removed_file[SK_DIGEST_HEX + 1]; /* a release was removed: clean up its files */
 };
 typedef int (*sk_call_fn)(struct sk_call *call, struct sk_err *err);

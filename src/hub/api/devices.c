@@ -195,6 +195,7 @@ static int shut_out(struct sk_call *call, const char *status, struct sk_err *err
 	if (r < 0)
 		return r;
 	call->drop_device = dev.id;
+	call->rights_ended = true;
 	return show_device(call, &dev, err);
 }
 
@@ -254,9 +255,11 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 
 	if (r == 0)
 		r = sk_device_del(call->db, &dev, err);
-	if (r == 0)
-		call->drop_device = dev.id;
-	return r;
+	if (r < 0)
+		return r;
+	call->drop_device = dev.id;
+	call->rights_ended = true;
+	return 0;
 }
 
 static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)

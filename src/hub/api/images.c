@@ -79,8 +79,12 @@ static int take(struct sk_http_req *req, struct sk_hub *hub, const void *data, s
 		struct sk_err *err)
 {
 	struct sk_principal *p = sk_http_user(req);
-	int r = p->upload ? 0 : begin(req, hub, err);
+	int r;
 
+	if (!sk_hub_go_on(req, hub))
+		return sk_err_set(err, -EACCES, "unauthorized",
+				  "the right to upload was taken away meanwhile");
+	r = p->upload ? 0 : begin(req, hub, err);
 	if (r == 0 && len > 0)
 		return sk_upload_write(p->upload, data, len, err);
 	if (r == 0)

@@ -193,6 +193,7 @@ static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int do_logout(struct sk_call *call, struct sk_err *err)
 {
+	call->rights_ended = true;
 	return sk_token_del_id(call->db, call->who->org, call->who->token, err);
 }
 
@@ -270,6 +271,7 @@ static int do_password(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_user_set_password(call->db, call->who->org, name, n->hash, false,
 					 call->who->token, err);
+	call->rights_ended = true;
 	return SK_MIN(r, 0);
 }
 

@@ -85,6 +85,7 @@ static int do_revoke(struct sk_call *call, struct sk_err *err)
 	int r = sk_token_del(call->db, call->who->org, whose(call), id, err);
 
 	sk_call_object(call, "%s", id);
+	call->rights_ended = true;
 	return r == 0 ? sk_call_none("token", id, err) : r;
 }
 

@@ -144,6 +144,7 @@ static int do_change(struct sk_call *call, struct sk_err *err)
 		r = sk_user_set_role(call->db, org, w->name, w->role, err);
 	if (r >= 0 && w->hash[0])
 		r = sk_user_set_password(call->db, org, w->name, w->hash, true, 0, err);
+	call->rights_ended = true;
 	if (r >= 0)
 		r = sk_user_show(call->db, org, w->name, &call->answer, err);
 	if (r == 0)
@@ -172,6 +173,7 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	sk_call_object(call, "%s", name);
 	if (r == 0)
 		return sk_call_none("user", name, err);
+	call->rights_ended = true;
 	if (r > 0)
 		r = sk_user_del(call->db, call->who->org, name, err);
 	return r < 0 ? r : 0;

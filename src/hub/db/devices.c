@@ -226,6 +226,22 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 	return r;
 }
 
+int sk_session_device(struct sk_conn *c, const struct sk_digest *hash,
+		      char ret[static SK_DIGEST_HEX + 1], struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = { 0 };
+	int r = sk_query_start(&q, c, err,
+			       "SELECT v.uid FROM sessions s JOIN devices v ON v.id = s.device_id"
+			       " WHERE s.hash = ?",
+			       "b", hash);
+
+	if (r == 0)
+		r = sk_query_step(&q, err);
+	if (r > 0)
+		(void)snprintf(ret, SK_DIGEST_HEX + 1, "%s", sk_query_text(&q, 0));
+	return r;
+}
+
 int sk_session_end(struct sk_conn *c, int64_t device, struct sk_err *err)
 {
 	return sk_db_run(c, err, "DELETE FROM sessions WHERE device_id = ?", "i", device);

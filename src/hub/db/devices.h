@@ -73,4 +73,7 @@ int sk_session_set(struct sk_conn *c, int64_t device, const struct sk_digest *ha
 /** 1 when it is good at @now_s and its device accepted; 0. */
 int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		     struct sk_session *ret, struct sk_err *err);
+/** sk_session_device() - public id of its device. 1, 0 when there is no such session (any more). */
+int sk_session_device(struct sk_conn *c, const struct sk_digest *hash,
+		      char ret[static SK_DIGEST_HEX + 1], struct sk_err *err);
 int sk_session_end(struct sk_conn *c, int64_t device, struct sk_err *err);

@@ -11,6 +11,8 @@
 #include "io/http/server_internal.h"
 #include "io/json.h"
 
+#define FILE_BLOCK (32 * 1024)
+
 static void apply_extra_headers(struct sk_http_req *r, struct MHD_Response *response)
 {
 	for (size_t i = 0; i < r->n_extra; i++)
@@ -211,6 +213,58 @@ static int reply_unsatisfiable(struct sk_http_req *r, uint64_t size)
 	return sk_http_reply_empty(r, MHD_HTTP_RANGE_NOT_SATISFIABLE);
 }
 
+/** A file on its way, piece by piece. */
+struct span {
+	struct sk_http_req *req;
+	int fd;
+	uint64_t from;
+};
+
+static ssize_t read_span(void *arg, uint64_t pos, char *buf, size_t max)
+{
+	const struct span *s = arg;
+	const struct sk_http_config *c = &s->req->h->config;
+	ssize_t n;
+
+	if (!c->go_on(s->req, c->arg))
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	do
+		n = pread(s->fd, buf, max, (off_t)(s->from + pos));
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_span(void *arg)
+{
+	struct span *s = arg;
+
+	(void)close(s->fd);
+	free(s);
+}
+
+/* Owns @fd also when it fails. */
+static struct MHD_Response *file_response(struct sk_http_req *r, int fd, uint64_t from,
+					  uint64_t len)
+{
+	struct MHD_Response *response;
+	struct span *s = NULL;
+
+	if (!r->h->config.go_on)
+		response = MHD_create_response_from_fd_at_offset64(len, fd, from);
+	else if ((s = malloc(sizeof(*s)))) {
+		*s = (struct span){ r, fd, from };
+		response =
+			MHD_create_response_from_callback(len, FILE_BLOCK, read_span, s, free_span);
+	} else {
+		response = NULL;
+	}
+	if (!response) {
+		(void)close(fd);
+		free(s);
+	}
+	return response;
+}
+
 static int reply_span(struct sk_http_req *r, int fd, const char *type, uint64_t from, uint64_t len,
 		      uint64_t size, bool partial)
 {
@@ -223,9 +277,7 @@ static int reply_span(struct sk_http_req *r, int fd, const char *type, uint64_t 
 		(void)sk_http_add_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, value);
 	}
 	(void)sk_http_add_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-	response = MHD_create_response_from_fd_at_offset64(len, fd, from);
-	if (!response)
-		(void)close(fd);
+	response = file_response(r, fd, from, len);
 	return answer_typed(r, partial ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, type, response);
 }
 

@@ -63,6 +63,11 @@ struct sk_http_config {
 	/* Called before the body of any routed request is taken; authentication and authorisation live here. */
 	int (*authorize)(struct sk_http_req *req, unsigned route_flags, void *arg,
 			 struct sk_err *err);
+	/*
+	 * May this answer go on? Asked by the connection's thread before each piece of a file leaves; false
+	 * cuts the connection off. NULL: always (and the kernel may send the file by itself).
+	 */
+	bool (*go_on)(struct sk_http_req *req, void *arg);
 	/* Shapes an error body; NULL: {"error": slug, "message": text}. Docker wants {"message"}. */
 	json_t *(*error_body)(const struct sk_http_req *req, const struct sk_err *err);
 	/*
