@@ -66,6 +66,26 @@ def test_who_holds_on_is_let_go(hub):
         s.close()
 
 
+@pytest.mark.parametrize('offer', ['-tls1', '-tls1_1', '-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA', '-tls1_2 -cipher ECDHE-ECDSA-AES256-SHA384',
+                                   '-tls1_2 -cipher AES128-GCM-SHA256', '-tls1_2 -cipher ECDHE-ECDSA-AES128-CCM8', '-tls1_2 -cipher aNULL',
+                                   '-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256', '-tls1_3', '-tls1_2'])
+def test_what_tls_is_spoken(hub, offer):
+    """Old versions, and ciphers without forward secrecy or authenticated encryption, are refused; the security level
+    of OpenSSL is lowered so that it is the hub that refuses."""
+    words = offer.split()
+    if '-cipher' in words:
+        words[-1] += ':@SECLEVEL=0'
+    else:
+        words += ['-cipher', 'ALL:@SECLEVEL=0']
+    r = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{hub.port}', '-CAfile', hub.data / 'ca.pem', '-verify_return_error', *words],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    good = offer in ('-tls1_3', '-tls1_2', '-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256')
+    assert ('Verify return code: 0 (ok)' in r.stdout and 'Cipher is (NONE)' not in r.stdout) == good, (offer, r.stdout[-2000:], r.stderr[-500:])
+    if not good:
+        assert 'no protocols available' not in r.stderr or offer in ('-tls1', '-tls1_1')
+        assert 'alert' in r.stderr or 'no protocols' in r.stderr or 'Cipher is (NONE)' in r.stdout, r.stderr
+
+
 def memory(hub):
     status = pathlib.Path(f'/proc/{hub.process.pid}/status').read_text()
     return int(status.split('VmRSS:')[1].split()[0]) << 10

@@ -13,7 +13,10 @@
 #include "io/http/server_internal.h"
 
 #define HEADER_MAX_DEFAULT (32 * 1024)
-#define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
+/* TLS 1.2 and 1.3, forward secrecy, authenticated encryption: no RSA key exchange, no CBC. */
+#define TLS_PRIORITIES                                                        \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM" \
+	":+AES-256-GCM:+CHACHA20-POLY1305:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:%SERVER_PRECEDENCE"
 
 /* --- connections --- */
 
