@@ -22,7 +22,8 @@ struct sk_hub {
 	struct sk_seen *seen;
 	struct sk_limiter *logins; /* failed logins */
 	struct sk_challenges *challenges;
-	_Atomic uint64_t rights; /* counts what may have ended somebody's rights */
+	_Atomic unsigned hashing; /* logins whose password is being checked */
+	_Atomic uint64_t rights;  /* counts what may have ended somebody's rights */
 
 	pthread_t ticker;
 	bool has_ticker;

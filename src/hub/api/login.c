@@ -15,6 +15,7 @@
 #include "io/json.h"
 
 #define LOGIN_VALID_S (12 * 3600)
+#define LOGINS_MAX    32 /* of one user at once */
 
 /* Failed logins in 15 minutes: of one user from one address, from one address, of one user. */
 #define FAILED_PAIR_MAX 5
@@ -89,6 +90,23 @@ static void forget(struct sk_hub *hub, const struct attempt *a)
 	sk_limiter_forgive(hub->logins, a->name, now);
 }
 
+/*
+ * Strangers may have passwords checked, which keeps a thread busy for some 30 ms. At most half of the
+ * threads do so at once, so that devices are answered during a flood of logins from everywhere.
+ */
+static int enter(struct sk_hub *hub, struct sk_err *err)
+{
+	if (atomic_fetch_add(&hub->hashing, 1) < SK_MAX(hub->config.threads / 2, 1u))
+		return 0;
+	atomic_fetch_sub(&hub->hashing, 1);
+	return sk_err_set(err, -EAGAIN, "too-many", "too many people log in just now: try again");
+}
+
+static void leave(struct sk_hub *hub)
+{
+	atomic_fetch_sub(&hub->hashing, 1);
+}
+
 static int check(struct sk_hub *hub, const struct attempt *a, struct sk_user *user, int64_t *org,
 		 struct sk_err *err)
 {
@@ -147,6 +165,8 @@ static int record(struct sk_call *call, const struct outcome *o, const char *use
 	if (r == 0)
 		r = sk_token_add(call->db, o->org, o->user.id, "login", "login", &hash, expires_s,
 				 NULL, err);
+	if (r == 0)
+		r = sk_token_trim_logins(call->db, o->user.id, LOGINS_MAX, err);
 	if (r < 0)
 		return r;
 	call->answer = json_pack("{s:s, s:I, s:s, s:b}", "token", secret, "expires_s",
@@ -180,10 +200,15 @@ static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = read_attempt(req, body, &a, err);
 	if (r == 0)
-		r = count(arg, &a, err);
+		r = enter(arg, err);
 	if (r < 0)
 		return r;
-	o.r = check(arg, &a, &o.user, &o.org, &o.err);
+	r = count(arg, &a, err);
+	if (r == 0)
+		o.r = check(arg, &a, &o.user, &o.org, &o.err);
+	leave(arg);
+	if (r < 0)
+		return r;
 	if (o.r == 0)
 		forget(arg, &a);
 	return sk_call_change_prepared(

@@ -40,6 +40,17 @@ int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_
 	return 1;
 }
 
+int sk_token_trim_logins(struct sk_conn *c, int64_t user, int most, struct sk_err *err)
+{
+	int r = sk_db_run(c, err,
+			  "DELETE FROM tokens WHERE user_id = ?1 AND kind = 'login' AND id <="
+			  " (SELECT id FROM tokens WHERE user_id = ?1 AND kind = 'login'"
+			  " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+			  "id", user, most);
+
+	return SK_MIN(r, 0);
+}
+
 int sk_token_count(struct sk_conn *c, int64_t user, int64_t *ret, struct sk_err *err)
 {
 	int r = sk_db_int(c, ret, err,

@@ -21,6 +21,8 @@ int sk_token_add(struct sk_conn *c, int64_t org, int64_t user, const char *name,
 /** sk_token_check() - 1 when it is good at @now_s, 0 when not. */
 int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		   struct sk_token_owner *ret, struct sk_err *err);
+/** sk_token_trim_logins() - the oldest logins of a user beyond @most end. */
+int sk_token_trim_logins(struct sk_conn *c, int64_t user, int most, struct sk_err *err);
 /** sk_token_count() - of one user, those that programs use. */
 int sk_token_count(struct sk_conn *c, int64_t user, int64_t *ret, struct sk_err *err);
 int sk_token_show(struct sk_conn *c, int64_t org, int64_t id, json_t **ret, struct sk_err *err);

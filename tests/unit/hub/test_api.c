@@ -3,6 +3,7 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "hub/domain/upload.h"
 #include "io/crypto/crl_info.h"
 #include "io/http/client.h"
+#include "io/json.h"
 #include "temp.h"
 
 /*
@@ -33,7 +35,10 @@ static struct {
 	_Atomic unsigned ran, within;	 /* long things, and those of them within a transaction */
 	_Atomic(const char *) meanwhile; /* done to the database while a password is hashed */
 	_Atomic int write_error, sync_error;
+	atomic_bool held; /* who hashes waits for this lock */
+	_Atomic unsigned holding;
 } watch;
+static pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
 
 static void look(void)
 {
@@ -57,6 +62,11 @@ char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data)
 char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data)
 {
 	look();
+	if (watch.held) {
+		watch.holding++;
+		(void)pthread_mutex_lock(&hold);
+		(void)pthread_mutex_unlock(&hold);
+	}
 	return __real_crypt_r(key, salt, data);
 }
 
@@ -147,6 +157,21 @@ static long send_raw(struct world *w, const char *method, const char *path, cons
 	return call.status;
 }
 
+/* On a connection of its own. */
+static long send_anew(const struct world *w, const char *path)
+{
+	_cleanup_(sk_http_client_freep) struct sk_http_client *c = NULL;
+	_cleanup_http_call_ struct sk_http_call call = SK_HTTP_CALL(.method = "GET", .path = path);
+
+	assert_int_equal(
+		sk_http_client_new(&(struct sk_http_client_config){ .base_url = "http://skerry",
+								    .unix_socket = w->temp.path },
+				   &c, &err),
+		0);
+	(void)sk_http_call(c, &call, &err);
+	return call.status;
+}
+
 static long login(struct world *w, const char *user)
 {
 	json_t *answer = NULL;
@@ -165,7 +190,7 @@ static long login(struct world *w, const char *user)
 static void start(struct world *w)
 {
 	struct sk_hub_config config;
-	struct sk_http_config http = { .threads = 2,
+	struct sk_http_config http = { .threads = 4,
 				       .connections_max = 16,
 				       .authorize = sk_hub_authorize };
 	char path[160];
@@ -287,6 +312,70 @@ static void the_watch_sees_a_transaction(void **state)
 	look();
 	sk_db_rollback(c);
 	assert_int_equal(watch.within, 1);
+}
+
+static void *log_in(void *arg)
+{
+	const struct world *w = arg;
+	_cleanup_(sk_http_client_freep) struct sk_http_client *c = NULL;
+	_cleanup_json_ json_t *body = json_pack("{s:s, s:s, s:s}", "organisation", "acme", "user",
+						"bob", "password", PASSWORD);
+	_cleanup_http_call_ struct sk_http_call call =
+		SK_HTTP_CALL(.method = "POST", .path = "/api/v1/login", .json = body);
+	struct sk_err e;
+
+	if (sk_http_client_new(&(struct sk_http_client_config){ .base_url = "http://skerry",
+								.unix_socket = w->temp.path },
+			       &c, &e) == 0)
+		(void)sk_http_call(c, &call, &e);
+	return (void *)(intptr_t)call.status;
+}
+
+/* Half of the threads hash; the others answer, also those who log in: not now. */
+static void a_flood_of_logins_leaves_threads_for_others(void **state)
+{
+	_cleanup_world_ struct world w;
+	pthread_t threads[2];
+	void *status;
+
+	start(&w);
+	(void)pthread_mutex_lock(&hold);
+	watch.held = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, log_in, &w), 0);
+		while (watch.holding <= i)
+			(void)usleep(1000);
+	}
+	/* Often, and none of these counts as a failure of his. */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal((intptr_t)log_in(&w), 429);
+	assert_int_equal(send_anew(&w, "/healthz"), 200);
+	watch.held = false;
+	(void)pthread_mutex_unlock(&hold);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &status), 0);
+		assert_int_equal((intptr_t)status, 200);
+	}
+	assert_int_equal((intptr_t)log_in(&w), 200);
+}
+
+static void logins_of_one_user_are_bounded(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	exec(&w, "INSERT INTO tokens (org_id, user_id, name, kind, hash, created_s, expires_s)"
+		 " WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100)"
+		 " SELECT 1, 1 + x % 2, 'login', iif(x < 5, 'api', 'login'), randomblob(32), 1,"
+		 " 9999999999 FROM c");
+	assert_int_equal(login(&w, "alice"), 200);
+	assert_int_equal(
+		count(&w, "SELECT count(*) FROM tokens WHERE user_id = 1 AND kind = 'login'"), 32);
+	assert_int_equal(
+		count(&w, "SELECT count(*) FROM tokens WHERE user_id = 1 AND kind = 'api'"), 2);
+	assert_int_equal(count(&w, "SELECT count(*) FROM tokens WHERE user_id = 2"), 50);
+	assert_int_equal(ask(&w, "GET", "/api/v1/projects", NULL, NULL),
+			 200); /* the newest is there */
 }
 
 /* The row of a user who was deleted meanwhile may be another's: the token must not be for that one. */
@@ -541,6 +630,8 @@ int main(void)
 		cmocka_unit_test(the_watch_sees_a_transaction),
 		cmocka_unit_test(passwords_are_hashed_outside),
 		cmocka_unit_test(signatures_are_checked_outside),
+		cmocka_unit_test(a_flood_of_logins_leaves_threads_for_others),
+		cmocka_unit_test(logins_of_one_user_are_bounded),
 		cmocka_unit_test(a_login_is_for_whom_it_was_checked),
 		cmocka_unit_test(a_new_password_does_not_undo_a_newer_one),
 		cmocka_unit_test(a_full_database),

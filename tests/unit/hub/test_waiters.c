@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "hub/domain/waiters.h"
+
+/* Waiting polls, without a network: requests are numbers, and what is done to them is written down. */
+static struct sk_err err;
+
+static struct {
+	int answer; /* the last: 0 none, 200, 204, 401 */
+	struct sk_http_req *of;
+	unsigned answers;
+	void (*gone)(struct sk_http_req *req, void *arg);
+	void *gone_arg;
+	bool suspend_fails;
+} seen;
+
+/* A request of device n is the address of requests[n]. */
+static char requests[64];
+
+static struct sk_http_req *request(int64_t device)
+{
+	return (struct sk_http_req *)&requests[device];
+}
+
+static int64_t device_of(const struct sk_http_req *req)
+{
+	return (const char *)req - requests;
+}
+
+static int note(struct sk_http_req *req, int status)
+{
+	seen.answer = status;
+	seen.of = req;
+	seen.answers++;
+	return 0;
+}
+
+int __wrap_sk_http_suspend(struct sk_http_req *req, uint64_t timeout_ms,
+			   void (*gone)(struct sk_http_req *req, void *arg), void *arg);
+int __wrap_sk_http_suspend(struct sk_http_req *req, uint64_t timeout_ms,
+			   void (*gone)(struct sk_http_req *req, void *arg), void *arg)
+{
+	seen.gone = gone;
+	seen.gone_arg = arg;
+	return seen.suspend_fails ? -ENOMEM : 0;
+}
+
+int __wrap_sk_http_reply_empty(struct sk_http_req *req, unsigned status);
+int __wrap_sk_http_reply_empty(struct sk_http_req *req, unsigned status)
+{
+	return note(req, (int)status);
+}
+
+int __wrap_sk_http_reply_json(struct sk_http_req *req, unsigned status, json_t *steals);
+int __wrap_sk_http_reply_json(struct sk_http_req *req, unsigned status, json_t *steals)
+{
+	json_decref(steals);
+	return note(req, (int)status);
+}
+
+int __wrap_sk_http_reply_err(struct sk_http_req *req, const struct sk_err *e);
+int __wrap_sk_http_reply_err(struct sk_http_req *req, const struct sk_err *e)
+{
+	return note(req, sk_err_http_status(e->slug));
+}
+
+static struct sk_waiters *fresh(void)
+{
+	memset(&seen, 0, sizeof(seen));
+	return sk_waiters_new(device_of);
+}
+
+static int wait_for(struct sk_waiters *w, int64_t device, uint64_t until_ms)
+{
+	return sk_waiters_add(w, request(device),
+			      &(struct sk_waiting){ 1 + device % 2, device % 4, device }, until_ms,
+			      sk_waiters_epoch(w), &err);
+}
+
+static void a_newer_poll_ends_the_older(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+	struct sk_waiting who = { 1, 1, 3 };
+
+	assert_int_equal(wait_for(w, 3, 10), 0);
+	assert_int_equal(sk_waiters_add(w, request(3), &who, 20, sk_waiters_epoch(w), &err), 0);
+	assert_int_equal(seen.answer, 204);
+	assert_int_equal(sk_waiters_count(w), 1);
+	sk_waiters_expire(w, 15);
+	assert_true(sk_waiters_has(w, 3));
+	sk_waiters_expire(w, 20);
+	assert_false(sk_waiters_has(w, 3));
+	assert_int_equal(seen.answers, 2);
+}
+
+/* What changed between the look into the database and the wait is not slept over. */
+static void who_looked_before_a_change_looks_again(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+	uint64_t epoch = sk_waiters_epoch(w);
+	struct sk_waiting who = { 1, 1, 5 };
+
+	sk_waiters_touch(w);
+	assert_int_equal(sk_waiters_add(w, request(5), &who, 10, epoch, &err), 1);
+	assert_int_equal(sk_waiters_count(w), 0);
+	assert_int_equal(seen.answers, 0);
+	epoch = sk_waiters_epoch(w);
+	sk_waiters_drop(w, 6); /* anybody's session that ends counts as a change */
+	assert_int_equal(sk_waiters_add(w, request(5), &who, 10, epoch, &err), 1);
+}
+
+static void the_answer_is_for_one(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+
+	assert_int_equal(wait_for(w, 1, 10), 0);
+	assert_int_equal(wait_for(w, 2, 10), 0);
+	assert_int_equal(sk_waiters_answer(w, 2, json_object()), 1);
+	assert_int_equal(seen.answer, 200);
+	assert_ptr_equal(seen.of, request(2));
+	assert_int_equal(sk_waiters_answer(w, 2, json_object()), 0);
+	assert_int_equal(sk_waiters_answer(w, 1, NULL), 1);
+	assert_int_equal(seen.answer, 204);
+	assert_int_equal(seen.answers, 2);
+}
+
+static void a_session_that_ends_ends_its_poll(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+
+	assert_int_equal(wait_for(w, 7, 10), 0);
+	assert_int_equal(wait_for(w, 8, 10), 0);
+	sk_waiters_drop(w, 7);
+	assert_int_equal(seen.answer, 401);
+	assert_ptr_equal(seen.of, request(7));
+	assert_true(sk_waiters_has(w, 8));
+}
+
+/* The peer of a poll that was answered already, or whose device polls anew, is not looked for. */
+static void who_left_is_forgotten_once(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+
+	assert_int_equal(wait_for(w, 9, 10), 0);
+	seen.gone(request(9), seen.gone_arg);
+	assert_int_equal(sk_waiters_count(w), 0);
+	seen.gone(request(9), seen.gone_arg);
+	assert_int_equal(sk_waiters_answer(w, 9, json_object()), 0);
+	assert_int_equal(seen.answers, 0);
+}
+
+static void without_memory_nobody_waits(void **state)
+{
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+
+	seen.suspend_fails = true;
+	assert_int_equal(wait_for(w, 4, 10), -ENOMEM);
+	assert_int_equal(sk_waiters_count(w), 0);
+	assert_false(sk_waiters_has(w, 4));
+}
+
+static void only_those_that_are_meant(void **state)
+{
+	static const struct {
+		struct sk_waiting meant;
+		size_t n;
+	} cases[] = {
+		{ { 0 }, 32 },		 { { .org = 1 }, 16 },
+		{ { .org = 3 }, 0 },	 { { .deployment = 2 }, 8 },
+		{ { .device = 17 }, 1 }, { { .org = 2, .device = 16 }, 0 },
+		{ { .device = 99 }, 0 }, { { .org = 2, .deployment = 1 }, 8 },
+	};
+	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+
+	for (int64_t d = 1; d <= 32; d++)
+		assert_int_equal(wait_for(w, d, 10), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ struct sk_waiting *list = NULL;
+
+		assert_int_equal(sk_waiters_list(w, &cases[i].meant, &list), cases[i].n);
+	}
+	sk_waiters_expire(w, 9);
+	assert_int_equal(sk_waiters_count(w), 32);
+	sk_waiters_expire(w, 10);
+	assert_int_equal(sk_waiters_count(w), 0);
+	assert_int_equal(seen.answers, 32);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_newer_poll_ends_the_older),
+		cmocka_unit_test(who_looked_before_a_change_looks_again),
+		cmocka_unit_test(the_answer_is_for_one),
+		cmocka_unit_test(a_session_that_ends_ends_its_poll),
+		cmocka_unit_test(who_left_is_forgotten_once),
+		cmocka_unit_test(without_memory_nobody_waits),
+		cmocka_unit_test(only_those_that_are_meant),
+	};
+
+	return cmocka_run_group_tests_name("hub/waiters", tests, NULL, NULL);
+}
