@@ -34,9 +34,6 @@ static const struct {
 	{ "/etc", READ },
 	{ "/sys/devices/system/cpu", READ },
 	{ "/dev/null", LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE },
-#ifdef __SANITIZE_ADDRESS__
-	{ "/proc", READ }, /* a sanitizer does not start without its maps */
-#endif
 };
 
 static int allow_fd(int ruleset, int fd, uint64_t access)
@@ -58,6 +55,18 @@ static int allow(int ruleset, const char *path, uint64_t access)
 	return allow_fd(ruleset, fd, access);
 }
 
+static int allow_program(int ruleset, int fd)
+{
+	int r = allow_fd(ruleset, fd, READ_PROGRAM);
+
+	/* A sanitizer does not start without its maps. */
+#ifdef __SANITIZE_ADDRESS__
+	if (r == 0)
+		r = allow(ruleset, "/proc", READ);
+#endif
+	return r;
+}
+
 int sk_landlock_write_below(const char *dir, int program_fd)
 {
 	long version =
@@ -76,7 +85,7 @@ int sk_landlock_write_below(const char *dir, int program_fd)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(readable); i++)
 		r = allow(ruleset, readable[i].path, readable[i].access);
 	if (r == 0 && program_fd >= 0)
-		r = allow_fd(ruleset, program_fd, READ_PROGRAM);
+		r = allow_program(ruleset, program_fd);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	return r;
