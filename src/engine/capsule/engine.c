@@ -296,6 +296,19 @@ static int free_slot(const struct sk_engine *e, unsigned *ret)
 	return -ENOSPC;
 }
 
+/* @c: has the name already */
+static int name_taken(const struct sk_capsule *c, const struct sk_capsule_spec *spec,
+		      struct sk_err *err)
+{
+	if (spec->generation && !c->generation)
+		return sk_err_set(err, -EEXIST, "already-exists",
+				  "the release's app \"%s\" has the name of a container that was "
+				  "made on this device (%.12s); remove that one: docker rm -f %s",
+				  c->app.name, c->id, c->app.name);
+	return sk_err_set(err, -EEXIST, "already-exists", "there is a capsule \"%s\" already",
+			  c->app.name);
+}
+
 static int check_spec(struct sk_engine *e, const struct sk_capsule_spec *spec, struct sk_err *err)
 {
 	const char *name = spec->app->name;
@@ -311,8 +324,7 @@ static int check_spec(struct sk_engine *e, const struct sk_capsule_spec *spec, s
 		bool both = c->generation && spec->generation && c->generation != spec->generation;
 
 		if (sk_streq(c->app.name, name) && !both)
-			return sk_err_set(err, -EEXIST, "already-exists",
-					  "there is a capsule \"%s\" already", name);
+			return name_taken(c, spec, err);
 	}
 	if (!sk_store_has(e->store, &spec->image))
 		return sk_err_set(err, -ENOENT, "not-found", "%s: its image %s is not in the store",

@@ -839,6 +839,32 @@ static void names_and_ids(void **state)
 	assert_null(sk_engine_find(w->e, "zz", &err));
 }
 
+/* Neither takes the other's place; who made which, and what to do, is told. */
+static void a_container_has_the_name_of_an_app(void **state)
+{
+	struct world *w = *state;
+	struct sk_app app = { .name = S("web") };
+	struct sk_capsule_spec spec = { .app = &app, .image = w->image, .image_name = "x.itb" };
+	struct sk_err err = SK_ERR_INIT;
+	struct sk_capsule *web = make(w, "web", (struct sk_app){ 0 }), *c = NULL;
+	struct sk_capsule_view v;
+	char id[13];
+
+	sk_capsule_view(web, &v);
+	(void)snprintf(id, sizeof(id), "%.12s", v.id);
+	spec.generation = 7;
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -EEXIST);
+	assert_true(sk_err_is(&err, "already-exists"));
+	assert_non_null(strstr(err.text, id));
+	assert_non_null(strstr(err.text, "docker rm -f web"));
+	assert_int_equal(sk_capsule_remove(web, true, NULL, NULL, NULL), 0);
+	settle(w, 50);
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), 0);
+	spec.generation = 0;
+	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -EEXIST);
+	assert_string_equal(err.text, "there is a capsule \"web\" already");
+}
+
 static void hostile_specs(void **state)
 {
 	struct world *w = *state;
@@ -930,6 +956,7 @@ int main(void)
 		T(a_dependant_fails_as_it_goes_down),
 		T(found_again),
 		T(names_and_ids),
+		T(a_container_has_the_name_of_an_app),
 		T(hostile_specs),
 		T(damaged_record_harms_no_other),
 		T(half_record_goes),
