@@ -142,12 +142,18 @@ bool sk_store_has_release(struct sk_store *s, const struct sk_digest *id)
 
 int sk_store_verify_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err)
 {
+	struct sk_store_name name = sk_store_name(id, ".skr");
 	_cleanup_free_ char *skr = NULL;
 	size_t len;
-	int r = sk_store_get_release(s, id, &skr, &len, err);
+	int fd = s->fs->ops->open(s->fs, SK_FS_RELEASES, name.s, SK_FS_READ);
+	int r = SK_MIN(fd, 0);
 
-	return r < 0 ? sk_store_take_out(s, SK_FS_RELEASES, sk_store_name(id, ".skr").s, r, err)
-		     : 0;
+	if (fd >= 0) {
+		s->fs->ops->reread(s->fs, fd);
+		s->fs->ops->close(s->fs, fd);
+		r = sk_store_get_release(s, id, &skr, &len, err);
+	}
+	return r < 0 ? sk_store_take_out(s, SK_FS_RELEASES, name.s, r, err) : 0;
 }
 
 int sk_store_del_release(struct sk_store *s, const struct sk_digest *id, struct sk_err *err)

@@ -32,6 +32,16 @@ static bool is_doing(const struct sim_world *w, enum sim_action action, uint64_t
 	return w->doing == action && (w->doing_number == 0 || w->doing_number == number);
 }
 
+/* A restart of the machine ends no attempt before its boots are spent, but where a boot could not be counted. */
+static bool ended_by_boot(const struct sim_world *w, const struct sk_generation *from,
+			  const struct sk_generation *to)
+{
+	bool full = sim_disk_left(w->disk) < 16384 && strstr(to->reason, "could not be recorded");
+
+	return full || from->ephemeral || from->boots >= from->boots_max || w->doing != ACT_NONE ||
+	       w->glitchy || w->was_glitchy;
+}
+
 /* May @from have become @to by what was going on, and by this start? */
 static bool explained(const struct sim_world *w, const struct sk_generation *from,
 		      const struct sk_generation *to, bool new_boot)
@@ -45,8 +55,8 @@ static bool explained(const struct sim_world *w, const struct sk_generation *fro
 	if (from->state == SK_GEN_TRYING && to->state == SK_GEN_GOOD)
 		return is_doing(w, ACT_HEALTHY, n);
 	if (from->state == SK_GEN_TRYING && to->state == SK_GEN_BAD)
-		return new_boot || w->doing == ACT_BOOT || is_doing(w, ACT_UNHEALTHY, n) ||
-		       is_doing(w, ACT_CANCEL, n);
+		return (new_boot && ended_by_boot(w, from, to)) || w->doing == ACT_BOOT ||
+		       is_doing(w, ACT_UNHEALTHY, n) || is_doing(w, ACT_CANCEL, n);
 	if (from->state == SK_GEN_STAGED && to->state == SK_GEN_BAD)
 		return is_doing(w, ACT_CANCEL, n) ||
 		       /* It was tried, and the restart ended that at once. */
@@ -127,6 +137,9 @@ static void check_store(struct sim_world *w)
 
 		SIM_CHECK(!w->images[i].stored || has || w->doing == ACT_COLLECT || w->glitchy,
 			  "image %u is lost", i);
+		SIM_CHECK(!has || w->glitchy ||
+				  sk_store_part_bytes(w->store, &w->images[i].digest) == 0,
+			  "image %u is listed, and its part is there too", i);
 		w->images[i].stored = has;
 		if (has)
 			w->images[i].damaged = false;
@@ -147,7 +160,7 @@ static void check_release(struct sim_world *w, struct sim_release *rel)
 		SIM_CHECK(len == want_len && memcmp(got, want, len) == 0,
 			  "release file %s is damaged", rel->version);
 	else
-		SIM_CHECK(!rel->stored || w->doing == ACT_COLLECT || w->glitchy,
+		SIM_CHECK(!rel->stored || rel->damaged || w->doing == ACT_COLLECT || w->glitchy,
 			  "release file %s is lost", rel->version);
 	rel->stored = r == 0;
 }
@@ -167,8 +180,8 @@ static void check_bootable(struct sim_world *w, const struct sk_generation *gen,
 {
 	const struct sim_release *rel = sim_release_of(w, &gen->release);
 
-	SIM_CHECK(rel && (rel->stored || w->glitchy), "generation %llu, %s, has no release file",
-		  N(gen->number), as);
+	SIM_CHECK(rel && (rel->stored || rel->damaged || w->glitchy),
+		  "generation %llu, %s, has no release file", N(gen->number), as);
 	for (unsigned i = 0; i < RELEASE_IMAGES; i++) {
 		const struct sim_image *image = &w->images[rel->images[i]];
 

@@ -175,6 +175,16 @@ void sim_disk_end_after(struct sim_disk *d, uint64_t ops, enum sim_end how)
 	d->end = how;
 }
 
+enum sim_end sim_disk_ended_how(const struct sim_disk *d)
+{
+	return d->end;
+}
+
+bool sim_disk_settled(const struct sim_disk *d, enum sk_fs_dir dir)
+{
+	return d->dirs[dir].n_pending == 0;
+}
+
 bool sim_disk_dead(const struct sim_disk *d)
 {
 	return d->dead;
@@ -216,8 +226,10 @@ bool sim_disk_rot(struct sim_disk *d, enum sk_fs_dir dir, const char *name)
 	if (!i || i->size == 0)
 		return false;
 	at = rng_below(d->rng, i->size);
-	i->seen[at] ^= 0x10;
-	i->stable[at] = i->seen[at];
+	i->stable[at] = i->seen[at] ^ 0x10;
+	/* What is in memory is right for as long as it is there. */
+	if (i->dirty[at / SIM_SECTOR] || rng_one_in(d->rng, 2))
+		i->seen[at] = i->stable[at];
 	return true;
 }
 
@@ -308,6 +320,11 @@ static uint64_t free_bytes(struct sim_disk *d)
 	uint64_t sum = used(d);
 
 	return sum < d->capacity ? d->capacity - sum : 0;
+}
+
+uint64_t sim_disk_left(struct sim_disk *d)
+{
+	return free_bytes(d);
 }
 
 void sim_disk_fill(struct sim_disk *d, uint64_t bytes)
@@ -452,6 +469,9 @@ static int sync_step(struct sim_disk *d)
 
 	if (r == 0 && !d->quiet && d->glitch_one_in && rng_one_in(d->rng, 40)) {
 		d->glitched = true;
+		/* Often the daemon does not live to clean up after it. */
+		if (rng_one_in(d->rng, 3))
+			sim_disk_end_after(d, 1 + rng_below(d->rng, 2), SIM_KILL);
 		return -EIO;
 	}
 	return r;

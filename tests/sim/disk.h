@@ -45,6 +45,7 @@ enum sim_end {
  * free its memory; sim_disk_dead() tells.
  */
 void sim_disk_end_after(struct sim_disk *d, uint64_t ops, enum sim_end how);
+enum sim_end sim_disk_ended_how(const struct sim_disk *d);
 bool sim_disk_dead(const struct sim_disk *d);
 
 /** sim_disk_revive() - the next start: alive again, nothing pending. */
@@ -73,3 +74,7 @@ uint64_t sim_disk_room_of(struct sim_disk *d, enum sk_fs_dir dir, const char *na
 
 /** Is there a name in @dir that begins with @prefix, as the running system sees it? */
 bool sim_disk_has_prefix(const struct sim_disk *d, enum sk_fs_dir dir, const char *prefix);
+/** sim_disk_settled() - has every change of names in this folder arrived? */
+bool sim_disk_settled(const struct sim_disk *d, enum sk_fs_dir dir);
+/** sim_disk_left() - bytes that are free now */
+uint64_t sim_disk_left(struct sim_disk *d);

@@ -33,19 +33,27 @@ static void open_upload(struct sim_world *w, unsigned slot)
 	struct sim_image *image = &w->images[n];
 	struct sk_err err = SK_ERR_INIT;
 	bool busy = is_open(w, n), has = sk_store_has(w->store, &image->digest);
-	uint64_t claim = rng_one_in(&w->rng, 50) ? 5ull << 30 : image->size;
+	uint64_t claim = rng_one_in(&w->rng, 50)   ? 5ull << 30
+			 : rng_one_in(&w->rng, 50) ? 1 + rng_below(&w->rng, image->size)
+						   : image->size;
 	int r = sk_staged_open(w->store, &image->digest, claim, &w->uploads[slot].st, &err);
 
 	if (r < 0) {
 		w->uploads[slot].st = NULL;
 		w->counts.full += r == -ENOSPC;
-		SIM_CHECK(claim == image->size || r == -EFBIG || r == -EIO, "5 GiB: %s", err.text);
+		SIM_CHECK(claim <= image->size || r == -EFBIG || r == -EIO, "5 GiB: %s", err.text);
 		SIM_CHECK(r != -EEXIST || has, "image %u is not there: %s", n, err.text);
 		SIM_CHECK(r != -EBUSY || busy, "image %u is not being added: %s", n, err.text);
 		return;
 	}
-	SIM_CHECK(claim == image->size && !busy && !has, "image %u is taken again", n);
+	SIM_CHECK(claim <= image->size && !busy && !has, "image %u is taken again", n);
 	w->uploads[slot].image = n;
+	if (claim < image->size) {
+		SIM_CHECK(sk_staged_offset(w->uploads[slot].st) <= claim,
+			  "image %u has more than was claimed", n);
+		close_upload(w, slot);
+		return;
+	}
 	if (sk_staged_offset(w->uploads[slot].st) == 0)
 		image->tainted = false;
 }
@@ -81,6 +89,10 @@ static void commit(struct sim_world *w, unsigned slot)
 	image->tainted = image->tainted || w->glitchy;
 	w->counts.refused += r == -EBADMSG;
 	w->counts.full += r == -ENOSPC;
+	SIM_CHECK(r != -ENOENT, "what was being added was taken away: %s", err.text);
+	SIM_CHECK(r != -EBADMSG || w->glitchy || sim_disk_dead(w->disk) ||
+			  sk_store_part_bytes(w->store, &image->digest) == 0,
+		  "a part that is wrong for good stays");
 	SIM_CHECK(r != -EBADMSG || wrong || w->glitchy, "a right image was refused: %s", err.text);
 	SIM_CHECK(!sk_store_has(w->store, &image->digest) || w->glitchy || sim_disk_dead(w->disk),
 		  "a refused image is listed: %s", err.text);

@@ -13,8 +13,8 @@
 
 size_t sim_release_text(const struct sim_release *r, char buf[static 128])
 {
-	int n = snprintf(buf, 128, "release %s %u %u %u\n", r->version, r->images[0], r->images[1],
-			 r->images[2]);
+	int n = snprintf(buf, 128, "release %u %s %u %u %u\n", r->serial, r->version, r->images[0],
+			 r->images[1], r->images[2]);
 
 	return (size_t)n;
 }
@@ -34,7 +34,8 @@ static void make_contents(struct sim_world *w)
 		struct sim_release *r = &w->releases[i];
 		char text[128];
 
-		/* Some versions come twice, and they come in any order. */
+		/* Some versions come twice, and they come in any order; no two have one digest. */
+		r->serial = i;
 		(void)snprintf(r->version, sizeof(r->version), "1.%u", i - i / 8);
 		for (unsigned k = 0; k < RELEASE_IMAGES; k++)
 			r->images[k] = (unsigned)rng_below(&w->rng, IMAGES);
@@ -53,8 +54,8 @@ static void plan_end(struct sim_world *w, uint64_t one_in)
 {
 	if (!rng_one_in(&w->rng, one_in))
 		return;
-	w->end = rng_one_in(&w->rng, 3) ? SIM_KILL : SIM_POWER_CUT;
-	sim_disk_end_after(w->disk, 1 + rng_below(&w->rng, 60), w->end);
+	sim_disk_end_after(w->disk, 1 + rng_below(&w->rng, 60),
+			   rng_one_in(&w->rng, 3) ? SIM_KILL : SIM_POWER_CUT);
 }
 
 static void close_all(struct sim_world *w)
@@ -81,10 +82,12 @@ static void fall_dead(struct sim_world *w)
 {
 	close_all(w);
 	if (sim_disk_dead(w->disk)) {
-		if (w->end == SIM_POWER_CUT)
+		enum sim_end how = sim_disk_ended_how(w->disk);
+
+		if (how == SIM_POWER_CUT)
 			after_power_cut(w);
-		w->counts.kills += w->end == SIM_KILL;
-		w->counts.cuts += w->end == SIM_POWER_CUT;
+		w->counts.kills += how == SIM_KILL;
+		w->counts.cuts += how == SIM_POWER_CUT;
 	}
 	sim_disk_revive(w->disk);
 	if (rng_one_in(&w->rng, 2))
@@ -233,8 +236,24 @@ static uint64_t trying_number(const struct sim_world *w)
 	return g && g->state == SK_GEN_TRYING ? g->number : 0;
 }
 
+/* What was decided is so, whether it could be written down or not; and the link follows the record. */
+static void check_verdict(struct sim_world *w, uint64_t number, bool good, int r, bool room)
+{
+	const struct sk_generation *gen = sk_generations_get(w->gens, number);
+	const struct sk_generation *floor = sk_generations_floor(w->gens);
+
+	SIM_CHECK(good || !gen || gen->state == SK_GEN_BAD,
+		  "generation %llu failed and is %s all the same", (unsigned long long)number,
+		  gen ? sk_gen_state_name(gen->state) : "");
+	SIM_CHECK(!good || r < 0 || !room || w->glitchy || sim_disk_dead(w->disk) ||
+			  current_on_disk(w) == (floor ? floor->number : 0),
+		  "the link does not lead to generation %llu, which is good",
+		  (unsigned long long)number);
+}
+
 static int record_verdict(struct sim_world *w, bool good)
 {
+	bool room = sim_disk_left(w->disk) > 16384;
 	uint64_t number = trying_number(w);
 	bool ballast = sim_disk_room_of(w->disk, SK_FS_RECORDS, ".ballast") >= 65536;
 	int r;
@@ -248,6 +267,8 @@ static int record_verdict(struct sim_world *w, bool good)
 	SIM_CHECK(r != -ENOSPC || !ballast || w->glitchy || sim_disk_dead(w->disk),
 		  "a full disk kept the verdict on %llu from the record",
 		  (unsigned long long)number);
+	if (!sim_disk_dead(w->disk))
+		check_verdict(w, number, good, r, room);
 	w->counts.good += good && r == 0;
 	w->counts.bad += !good && r == 0;
 	end(w, r);
@@ -282,9 +303,16 @@ static uint64_t running_number(const struct sim_world *w)
 	return g ? g->number : 0;
 }
 
+static uint64_t good_number(const struct sim_world *w)
+{
+	const struct sk_generation *g = sk_generations_good(w->gens);
+
+	return g ? g->number : 0;
+}
+
 static void collect(struct sim_world *w)
 {
-	uint64_t running = running_number(w);
+	uint64_t running = running_number(w), good = good_number(w);
 	int r;
 
 	begin(w, ACT_COLLECT, 0);
@@ -295,6 +323,11 @@ static void collect(struct sim_world *w)
 		return;
 	SIM_CHECK(running_number(w) == running, "the running generation %llu was collected",
 		  (unsigned long long)running);
+	SIM_CHECK(good_number(w) == good, "generation %llu, to fall back to, was collected",
+		  (unsigned long long)good);
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	SIM_CHECK(r < 0 || w->glitchy || sim_disk_settled(w->disk, SK_FS_IMAGES),
+		  "what was collected may come back");
 	if (r == 0)
 		sim_check_collected(w);
 	w->counts.collected += r == 0;
@@ -328,6 +361,20 @@ static void drive(struct sim_world *w, enum sk_upd_event ev)
 	carry_out(w, actions);
 }
 
+/* Whatever the tables say: what failed is not tried on, and never good; what is well is decided. */
+static void check_outcome(struct sim_world *w, uint64_t number, enum sk_upd_event ev)
+{
+	const struct sk_generation *g = number ? sk_generations_get(w->gens, number) : NULL;
+	bool failed = ev == SK_UPD_EV_FAILED || ev == SK_UPD_EV_UNWELL;
+
+	if (!g || sim_disk_dead(w->disk))
+		return;
+	SIM_CHECK(!failed || g->state == SK_GEN_BAD, "generation %llu failed and is %s",
+		  (unsigned long long)number, sk_gen_state_name(g->state));
+	SIM_CHECK(ev != SK_UPD_EV_WELL || g->state != SK_GEN_TRYING,
+		  "generation %llu is well and still tried", (unsigned long long)number);
+}
+
 static void advance(struct sim_world *w)
 {
 	static const enum sk_upd_event events[] = {
@@ -336,6 +383,7 @@ static void advance(struct sim_world *w)
 		SK_UPD_EV_WELL, SK_UPD_EV_UNWELL,
 	};
 
+	uint64_t number = trying_number(w);
 	enum sk_upd_event ev;
 	enum sk_upd_state to;
 	unsigned actions;
@@ -345,6 +393,7 @@ static void advance(struct sim_world *w)
 		ev = events[rng_below(&w->rng, ARRAY_SIZE(events))];
 		if (sk_upd_next(w->upd, ev, &to, &actions) == 0) {
 			drive(w, ev);
+			check_outcome(w, number, ev);
 			return;
 		}
 	}
@@ -384,8 +433,10 @@ static void intake(struct sim_world *w)
 	if (!rel->signed_right || !suits(w, rel))
 		return;
 	rel->wanted = true;
-	if (sk_store_put_release(w->store, &rel->id, text, len, NULL) == 0)
+	if (sk_store_put_release(w->store, &rel->id, text, len, NULL) == 0) {
 		rel->stored = true;
+		rel->damaged = false;
+	}
 }
 
 static bool complete(const struct sim_world *w, const struct sim_release *rel)
@@ -454,6 +505,14 @@ static void apply(struct sim_world *w)
 	unsigned actions;
 	int r;
 
+	/* Asked at the wrong moment: refused, and nothing comes of it. */
+	if (number && trying && rng_one_in(&w->rng, 8)) {
+		begin(w, ACT_NONE, 0);
+		r = sk_generations_apply(w->gens, number, NULL);
+		SIM_CHECK(r < 0, "two generations are tried at once");
+		end(w, 0);
+		return;
+	}
 	if (number == 0 || !runnable(w, number) ||
 	    sk_upd_next(w->upd, SK_UPD_EV_APPLY, &to, &actions) < 0)
 		return;
@@ -479,6 +538,27 @@ static void cancel(struct sim_world *w)
 	end(w, r);
 }
 
+/* Found, and fetched again as the agent does it. */
+static void rot_release(struct sim_world *w)
+{
+	struct sim_release *rel = &w->releases[rng_below(&w->rng, RELEASES)];
+	_cleanup_free_ char *name = sk_asprintf("%s.skr", SK_DIGEST_STR(&rel->id));
+	char text[128];
+	size_t len = sim_release_text(rel, text);
+	int r;
+
+	if (!rel->stored || rel->damaged || !sim_disk_rot(w->disk, SK_FS_RELEASES, name))
+		return;
+	rel->damaged = true;
+	do {
+		r = sk_store_verify_release(w->store, &rel->id, NULL);
+		SIM_CHECK(r != 0, "damage of release %s was not found", rel->version);
+	} while (r == -EIO && !sim_disk_dead(w->disk));
+	if (sk_store_put_release(w->store, &rel->id, text, len, NULL) == 0)
+		rel->damaged = false;
+	rel->stored = !rel->damaged;
+}
+
 static void rot(struct sim_world *w)
 {
 	struct sim_image *image = &w->images[rng_below(&w->rng, IMAGES)];
@@ -494,6 +574,11 @@ static void rot(struct sim_world *w)
 		r = sk_store_verify_image(w->store, &image->digest, NULL);
 		SIM_CHECK(r != 0, "damage was not found");
 	} while (r == -EIO && !sim_disk_dead(w->disk));
+	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
+	SIM_CHECK(w->glitchy || sim_disk_dead(w->disk) || sim_disk_settled(w->disk, SK_FS_IMAGES),
+		  "a damaged image may come back");
+	if (!sim_disk_dead(w->disk))
+		rot_release(w);
 }
 
 static void shut_down(struct sim_world *w)

@@ -28,8 +28,8 @@ struct sim_image {
 struct sim_release {
 	struct sk_digest id;
 	char version[16];
-	unsigned images[RELEASE_IMAGES];
-	bool signed_right, for_us, verified, ephemeral, back, stored, wanted;
+	unsigned serial, images[RELEASE_IMAGES];
+	bool signed_right, for_us, verified, ephemeral, back, stored, wanted, damaged;
 	uint32_t boots_max;
 };
 
@@ -72,7 +72,6 @@ struct sim_world {
 	char floor_version[64];
 	enum sim_action doing;
 	uint64_t doing_number;	   /* 0 for any */
-	enum sim_end end;	   /* planned */
 	bool glitchy, was_glitchy; /* an operation failed: since the start, since the one before */
 	bool rebooted;
 	uint64_t steps;

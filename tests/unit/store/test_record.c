@@ -200,7 +200,7 @@ static void unreadable_release(void **state)
 	plan = (struct fault_plan){ .fail_at = 1, .code = -EIO };
 	assert_int_equal(sk_store_get_release(s, &d, &got, &len, &err), -EIO);
 	assert_true(sk_store_has_release(s, &d));
-	plan = (struct fault_plan){ .fail_at = 1, .code = -EIO };
+	plan = (struct fault_plan){ .fail_at = 2, .code = -EIO };
 	assert_int_equal(sk_store_verify_release(s, &d, &err), -EBADMSG);
 	assert_false(sk_store_has_release(s, &d));
 	sk_store_close(s);
