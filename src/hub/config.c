@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/config.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/str.h"
 #include "hub/db/expiry.h"
 #include "model/manifest.h"
 
-#define CONFIG_SIZE_MAX (64 * 1024)
-#define KEEP_DAYS_MAX	36500
+#define KEEP_DAYS_MAX 36500
 
 enum kind { TEXT, NUMBER, SIZE };
 
@@ -95,9 +91,10 @@ static int set_number(struct sk_hub_config *c, const struct key *k, const char *
 	return 0;
 }
 
-int sk_hub_config_set(struct sk_hub_config *c, const char *key, const char *value,
-		      struct sk_err *err)
+int sk_hub_config_set(void *arg, const char *key, const char *value, struct sk_err *err)
 {
+	struct sk_hub_config *c = arg;
+
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (!sk_streq(keys[i].name, key))
 			continue;
@@ -109,54 +106,4 @@ int sk_hub_config_set(struct sk_hub_config *c, const char *key, const char *valu
 		return 0;
 	}
 	return sk_err_set(err, -EINVAL, "bad-value", "there is no setting \"%s\"", key);
-}
-
-static char *strip(char *s)
-{
-	char *end;
-
-	while (isspace((unsigned char)*s))
-		s++;
-	end = s + strlen(s);
-	while (end > s && isspace((unsigned char)end[-1]))
-		*--end = '\0';
-	return s;
-}
-
-int sk_hub_config_parse(struct sk_hub_config *c, const char *name, char *text, struct sk_err *err)
-{
-	char *save = text, *line;
-
-	for (unsigned n = 1; (line = strsep(&save, "\n")); n++) {
-		char *equals, *key = strip(line);
-		int r;
-
-		if (*key == '\0' || *key == '#')
-			continue;
-		equals = strchr(key, '=');
-		if (!equals)
-			return sk_err_set(err, -EINVAL, "bad-value",
-					  "%s:%u: not a line of the form key = value", name, n);
-		*equals = '\0';
-		r = sk_hub_config_set(c, strip(key), strip(equals + 1), err);
-		if (r < 0) {
-			(void)sk_err_prefix(err, "%s:%u", name, n);
-			return r;
-		}
-	}
-	return 0;
-}
-
-int sk_hub_config_read(struct sk_hub_config *c, const char *path, struct sk_err *err)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	int r = sk_file_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &text, &len);
-
-	if (r < 0)
-		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s: %s",
-				  path, strerror(-r));
-	if (strlen(text) != len)
-		return sk_err_set(err, -EINVAL, "bad-value", "%s has a NUL byte", path);
-	return sk_hub_config_parse(c, path, text, err);
 }

@@ -32,9 +32,5 @@ struct sk_hub_config {
 };
 
 void sk_hub_config_defaults(struct sk_hub_config *c);
-/** sk_hub_config_read() - "bad-value" names file, line and key. */
-int sk_hub_config_read(struct sk_hub_config *c, const char *path, struct sk_err *err);
-/** sk_hub_config_parse() - the same from memory; @name stands in errors. */
-int sk_hub_config_parse(struct sk_hub_config *c, const char *name, char *text, struct sk_err *err);
-int sk_hub_config_set(struct sk_hub_config *c, const char *key, const char *value,
-		      struct sk_err *err);
+/** sk_hub_config_set() - one setting, for sk_conf_read(); @config is a struct sk_hub_config */
+int sk_hub_config_set(void *config, const char *key, const char *value, struct sk_err *err);

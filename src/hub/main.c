@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/conf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -152,7 +153,7 @@ static int read_config(struct options *o, int argc, char **argv, struct sk_err *
 	optind = 1;
 	if (!file && access(CONFIG_FILE, F_OK) < 0)
 		return 0;
-	return sk_hub_config_read(&o->config, file ? file : CONFIG_FILE, err);
+	return sk_conf_read(file ? file : CONFIG_FILE, sk_hub_config_set, &o->config, err);
 }
 
 /* 1: it was answered already. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "base/conf.h"
 #include "base/file.h"
 #include "engine/config.h"
 #include "hub/config.h"
@@ -30,7 +31,7 @@ static void fuzz_hub(char *text)
 	struct sk_err err = SK_ERR_INIT;
 
 	sk_hub_config_defaults(&c);
-	(void)sk_hub_config_parse(&c, "fuzz", text, &err);
+	(void)sk_conf_parse("fuzz", text, sk_hub_config_set, &c, &err);
 }
 
 /* The agent reads a file: one in memory. */

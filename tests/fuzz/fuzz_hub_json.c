@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/str.h"
 #include "hub/config.h"
 #include "hub/device/body.h"
@@ -49,7 +50,7 @@ static void read_text(const char *text)
 	if (sk_challenge_check(challenges, text, 1, &err) == 0)
 		abort(); /* nobody can make one without the key */
 	sk_hub_config_defaults(&config);
-	(void)sk_hub_config_parse(&config, "fuzz", copy, &err);
+	(void)sk_conf_parse("fuzz", copy, sk_hub_config_set, &config, &err);
 	free(copy);
 }
 

@@ -207,7 +207,9 @@ def test_sparse_files(m):
     (lambda: [layer(entry('/abs', data=b'x'))], 'abs'),
     (lambda: [layer(entry('new\nline', data=b'x'))], ''),
     (lambda: [layer(entry('/'.join(['d'] * 200), data=b'x'))], ''),
-], ids=str)
+], ids=['sparse 5 GiB', 'claims 5 GiB', 'claims 4 EiB', 'character device', 'block device', 'pipe', 'link to a folder outside',
+        'link of a lower layer', 'link to itself', 'hard link outside', 'hard link up', 'hard link to a link', 'up',
+        'marker of a parent', 'marker of nothing', 'absolute', 'line break', 'deep'])
 def test_refused(m, make, words):
     text = load(m, docker(make()))
     assert 'Loaded' not in text and words in text and json.loads(text.splitlines()[-1]), text

@@ -40,7 +40,7 @@ def joined(w, name):
 def offer(device):
     a = device.ask('GET', '/crls')
     assert a.status == 200, a
-    return a.json
+    return dict(a.json, crls=sorted(a.json['crls'], key=lambda c: c['issuer']))
 
 
 def have(device, version, rows):

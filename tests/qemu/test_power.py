@@ -7,6 +7,8 @@ import time
 import pytest
 
 CUTS = 5
+# Past the page cache into the disk's own, where it is lost unless something else flushes that in time.
+UNFLUSHED = 'dd if=/dev/zero of=/var/unflushed bs=4096 count=64 oflag=direct conv=notrunc 2>/dev/null'
 SEED = 20
 
 
@@ -44,6 +46,7 @@ def test_cuts_during_upgrades(device, machine, rng):
         device.until(step, {'nothing': 'true', 'image': f'ls /var/lib/skerry/store/staging | grep part || {begun}',
                             'trying': begun, 'good': f'{begun} && skerry status --json | grep -F \'"step": "good"\''}[step])
         time.sleep(rng.uniform(0, 1.5))
+        device.run(UNFLUSHED)
         flushed, lost = machine.power_cut(rng)
         device.power_on()
         running = settled(device)

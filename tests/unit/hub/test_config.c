@@ -4,17 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/conf.h"
 #include "hub/config.h"
 
 static struct sk_err err;
 
 static int parse(struct sk_hub_config *c, const char *text)
 {
-	char copy[256];
-
-	(void)snprintf(copy, sizeof(copy), "%s", text);
 	sk_hub_config_defaults(c);
-	return sk_hub_config_parse(c, "hub.conf", copy, &err);
+	return sk_conf_parse("hub.conf", text, sk_hub_config_set, c, &err);
 }
 
 static void reads(void **state)
@@ -44,7 +42,6 @@ static void refuses(void **state)
 		assert_true(parse(&c, text) < 0);
 		assert_non_null(strstr(err.text, "hub.conf:2"));
 	}
-	assert_int_equal(sk_hub_config_read(&c, "/nonexistent", &err), -ENOENT);
 }
 
 int main(void)
