@@ -19,6 +19,7 @@
 #define CMDLINE_MAX  65536
 #define STATE_MAX    65536
 #define CHILDREN_MAX 65536
+#define LOOKS_MAX    10
 #define NOTE	     "conmon.begin"
 
 /* Does a process have @word as a whole argument? */
@@ -41,26 +42,35 @@ static bool has_argument(pid_t pid, const char *word)
  * conmon and "crun create" name the capsule's id and its folder. The id alone would also fit a
  * user's "docker start <id>", which waits for the answer.
  */
-static void kill_if_ours(const struct crun_unit *c, pid_t pid)
+static bool kill_if_ours(const struct crun_unit *c, pid_t pid)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	/* Looked at with the descriptor open: the number cannot be another process's by then. */
-	if (fd >= 0 && has_argument(pid, c->u->id) && has_argument(pid, c->u->dir))
-		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	return fd >= 0 && has_argument(pid, c->u->id) && has_argument(pid, c->u->dir) &&
+	       syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
 }
 
-void crun_kill_stragglers(const struct crun_unit *c)
+static bool kill_those_found(const struct crun_unit *c)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *e;
+	bool some = false;
 	uint32_t pid;
 
 	while (dir && (e = readdir(dir)))
 		if (sk_parse_u32(e->d_name, &pid) == 0 && (pid_t)pid != getpid())
-			kill_if_ours(c, (pid_t)pid);
+			some = kill_if_ours(c, (pid_t)pid) || some;
 	if (dir)
 		(void)closedir(dir);
+	return some;
+}
+
+void crun_kill_stragglers(const struct crun_unit *c)
+{
+	/* One may have forked while it was being looked for. */
+	for (int look = 0; look < LOOKS_MAX && kill_those_found(c); look++)
+		;
 }
 
 /* When a process began, in ticks since the boot: with its number it is like no other's. */
