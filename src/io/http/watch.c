@@ -105,6 +105,8 @@ static void sweep(struct sk_http *h)
 	uint64_t now = sk_mono_ms(), next = UINT64_MAX, ticks;
 
 	(void)!read(h->timer_fd, &ticks, sizeof(ticks));
+	/* Before looking: a deadline that is set meanwhile is either seen here or armed after this. */
+	h->armed_ms = UINT64_MAX;
 	for (struct sk_http_req *r = h->conns; r; r = r->next) {
 		uint64_t at = r->deadline_ms;
 
