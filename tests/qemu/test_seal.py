@@ -48,7 +48,9 @@ def _plain(device):
     device.run('systemctl start skerryd')
     device.wait_daemon()
     yield device
-    device.run('skerry capsule stop steady; systemctl stop skerryd; umount /var/lib/skerry; rm /var/plain.img')
+    # Images of stopped capsules stay mounted, and with them what they lie on.
+    device.run('set -e; skerry capsule stop steady; systemctl stop skerryd; umount /run/skerry/images/*;'
+               'umount /var/lib/skerry; rm /var/plain.img')
     device.run('systemctl start skerryd')
     device.wait_daemon()
 
