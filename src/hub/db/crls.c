@@ -11,15 +11,13 @@
 static int present(struct sk_conn *c, int64_t org, const struct sk_crl_info *info,
 		   int64_t *ret_number, bool *ret_same, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT number, digest = ? FROM crls WHERE org_id = ?"
-			       " AND issuer_id = ?",
-			       "sis", SK_DIGEST_STR(&info->digest), org,
-			       SK_DIGEST_STR(&info->issuer_id));
+	_cleanup_query_ struct sk_query q = sk_query_of(
+		c,
+		"SELECT number, digest = ? FROM crls WHERE org_id = ?"
+		" AND issuer_id = ?",
+		"sis", SK_DIGEST_STR(&info->digest), org, SK_DIGEST_STR(&info->issuer_id));
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0) {
 		*ret_number = sk_query_int(&q, 0);
 		*ret_same = sk_query_int(&q, 1) != 0;
@@ -126,11 +124,12 @@ int sk_crl_del(struct sk_conn *c, int64_t org, const char *issuer_id, struct sk_
 
 int sk_crl_pems(struct sk_conn *c, int64_t org, char ***ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
 	_cleanup_strv_ char **v = NULL;
-	int r = sk_query_start(&q, c, err, "SELECT pem FROM crls WHERE org_id = ?", "i", org);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT pem FROM crls WHERE org_id = ?", "i", org);
+	int r;
 
-	while (r >= 0 && (r = sk_query_step(&q, err)) > 0)
+	while ((r = sk_query_step(&q, err)) > 0)
 		if (sk_strv_add(&v, sk_query_text(&q, 0)) < 0)
 			return sk_err_oom(err);
 	if (r == 0)

@@ -39,26 +39,25 @@ static int fill(struct sk_query *q, struct sk_deployment *ret, struct sk_err *er
 int sk_deployment_find(struct sk_conn *c, int64_t org, const char *project, const char *name,
 		       struct sk_deployment *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM deployments d"
-			       " JOIN projects p ON p.id = d.project_id"
-			       " WHERE p.org_id = ? AND d.org_id = p.org_id AND p.name = ?"
-			       " AND d.name = ?",
-			       "iss", org, project, name);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT " ROW " FROM deployments d"
+			    " JOIN projects p ON p.id = d.project_id"
+			    " WHERE p.org_id = ? AND d.org_id = p.org_id AND p.name = ?"
+			    " AND d.name = ?",
+			    "iss", org, project, name);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_deployment *ret,
 		      struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM deployments d WHERE d.org_id = ? AND d.id = ?",
-			       "ii", org, id);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT " ROW " FROM deployments d WHERE d.org_id = ? AND d.id = ?",
+			    "ii", org, id);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 #define SHOW                                                                        \
@@ -71,18 +70,18 @@ int sk_deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_depl
 
 static int progress(struct sk_conn *c, int64_t id, json_t *into, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT j.state, count(*) FROM jobs j JOIN deployments d"
+			    " ON d.id = j.deployment_id AND d.rollout = j.rollout"
+			    " WHERE d.id = ? GROUP BY j.state",
+			    "i", id);
 	json_t *counts = json_object();
 	int r;
 
 	if (json_object_set_new(into, "progress", counts))
 		return sk_err_oom(err);
-	r = sk_query_start(&q, c, err,
-			   "SELECT j.state, count(*) FROM jobs j JOIN deployments d"
-			   " ON d.id = j.deployment_id AND d.rollout = j.rollout"
-			   " WHERE d.id = ? GROUP BY j.state",
-			   "i", id);
-	while (r >= 0 && (r = sk_query_step(&q, err)) > 0)
+	while ((r = sk_query_step(&q, err)) > 0)
 		if (json_object_set_new(counts, sk_query_text(&q, 0),
 					json_integer(sk_query_int(&q, 1))))
 			return sk_err_oom(err);

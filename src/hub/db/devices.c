@@ -40,30 +40,28 @@ static int fill(struct sk_query *q, struct sk_device *ret, struct sk_err *err)
 
 int sk_device_known(struct sk_conn *c, const char *uid, struct sk_device *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE uid = ?", "s", uid);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT " ROW " WHERE uid = ?", "s", uid);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_device_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_device *ret,
 		   struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE org_id = ? AND uid = ?", "is", org,
-			       uid);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT " ROW " WHERE org_id = ? AND uid = ?", "is", org, uid);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_device_key(struct sk_conn *c, int64_t id, char ret[static SK_PUBLIC_KEY_MAX],
 		  struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT public_key FROM devices WHERE id = ?", "i", id);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT public_key FROM devices WHERE id = ?", "i", id);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		(void)snprintf(ret, SK_PUBLIC_KEY_MAX, "%s", sk_query_text(&q, 0));
 	return r;
@@ -204,17 +202,16 @@ int sk_session_set(struct sk_conn *c, int64_t device, const struct sk_digest *ha
 int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		     struct sk_session *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT v.id, v.org_id, coalesce(v.deployment_id, 0),"
-			       " EXISTS (SELECT 1 FROM jobs j WHERE j.device_id = v.id AND j.open),"
-			       " v.crls_due"
-			       " FROM sessions s JOIN devices v ON v.id = s.device_id"
-			       " WHERE s.hash = ? AND s.expires_s > ? AND v.status = 'accepted'",
-			       "bi", hash, now_s);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT v.id, v.org_id, coalesce(v.deployment_id, 0),"
+			    " EXISTS (SELECT 1 FROM jobs j WHERE j.device_id = v.id AND j.open),"
+			    " v.crls_due"
+			    " FROM sessions s JOIN devices v ON v.id = s.device_id"
+			    " WHERE s.hash = ? AND s.expires_s > ? AND v.status = 'accepted'",
+			    "bi", hash, now_s);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		*ret = (struct sk_session){
 			.device = sk_query_int(&q, 0),
@@ -229,14 +226,13 @@ int sk_session_check(struct sk_conn *c, const struct sk_digest *hash, int64_t no
 int sk_session_device(struct sk_conn *c, const struct sk_digest *hash,
 		      char ret[static SK_DIGEST_HEX + 1], struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT v.uid FROM sessions s JOIN devices v ON v.id = s.device_id"
-			       " WHERE s.hash = ?",
-			       "b", hash);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT v.uid FROM sessions s JOIN devices v ON v.id = s.device_id"
+			    " WHERE s.hash = ?",
+			    "b", hash);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		(void)snprintf(ret, SK_DIGEST_HEX + 1, "%s", sk_query_text(&q, 0));
 	return r;

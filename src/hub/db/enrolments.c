@@ -17,16 +17,15 @@ int sk_enrolment_add(struct sk_conn *c, int64_t org, int64_t deployment, const c
 int sk_enrolment_use(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		     struct sk_enrolment *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "UPDATE enrolment_tokens SET uses = uses + 1 WHERE hash = ?"
-			       " AND expires_s > ? AND NOT revoked"
-			       " AND (uses_max = 0 OR uses < uses_max)"
-			       " RETURNING id, org_id, deployment_id",
-			       "bi", hash, now_s);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "UPDATE enrolment_tokens SET uses = uses + 1 WHERE hash = ?"
+			    " AND expires_s > ? AND NOT revoked"
+			    " AND (uses_max = 0 OR uses < uses_max)"
+			    " RETURNING id, org_id, deployment_id",
+			    "bi", hash, now_s);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		*ret = (struct sk_enrolment){
 			.id = sk_query_int(&q, 0),

@@ -72,13 +72,14 @@ static int note_waiting(struct sk_conn *c, int64_t before_s, struct sk_err *err)
 static int end_of_slice(struct sk_conn *c, int64_t before_s, const struct sk_expiry_place *from,
 			struct sk_expiry_place *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int n = 0, r = sk_query_start(&q, c, err,
-				      "SELECT updated_s, id FROM jobs WHERE " ENDED_AFTER(
-					      "") " ORDER BY updated_s, id LIMIT ?4",
-				      "iiid", before_s, from->at_s, from->id, JOBS_AT_ONCE);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT updated_s, id FROM jobs WHERE " ENDED_AFTER(
+				    "") " ORDER BY updated_s, id LIMIT ?4",
+			    "iiid", before_s, from->at_s, from->id, JOBS_AT_ONCE);
+	int n = 0, r;
 
-	for (; r >= 0 && (r = sk_query_step(&q, err)) > 0; n++)
+	for (; (r = sk_query_step(&q, err)) > 0; n++)
 		*ret = (struct sk_expiry_place){ sk_query_int(&q, 0), sk_query_int(&q, 1) };
 	return r < 0 ? r : n;
 }

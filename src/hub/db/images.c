@@ -6,14 +6,13 @@
 int sk_image_find(struct sk_conn *c, int64_t org, const char *digest, struct sk_image_row *ret,
 		  struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT id, size_bytes, complete FROM images"
-			       " WHERE org_id = ? AND digest = ?",
-			       "is", org, digest);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT id, size_bytes, complete FROM images"
+			    " WHERE org_id = ? AND digest = ?",
+			    "is", org, digest);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r > 0)
 		*ret = (struct sk_image_row){
 			.id = sk_query_int(&q, 0),

@@ -116,17 +116,16 @@ static int job_for_device(const struct sk_query *q, json_t **ret, struct sk_err 
 int sk_job_next(struct sk_conn *c, int64_t device, const char *except, json_t **ret,
 		struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT j.uid, j.kind, r.digest, r.file_size, j.params FROM jobs j"
-			       " LEFT JOIN releases r ON r.id = j.release_id"
-			       " WHERE j.device_id = ?1 AND j.open AND j.uid IS NOT ?2"
-			       " ORDER BY j.id LIMIT 1",
-			       "is", device, except);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT j.uid, j.kind, r.digest, r.file_size, j.params FROM jobs j"
+			    " LEFT JOIN releases r ON r.id = j.release_id"
+			    " WHERE j.device_id = ?1 AND j.open AND j.uid IS NOT ?2"
+			    " ORDER BY j.id LIMIT 1",
+			    "is", device, except);
+	int r = sk_query_step(&q, err);
 
 	*ret = NULL;
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	return r <= 0 ? r : job_for_device(&q, ret, err);
 }
 
@@ -159,21 +158,19 @@ static int fill(struct sk_query *q, struct sk_job *ret, struct sk_err *err)
 int sk_job_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_job *ret,
 		struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE org_id = ? AND uid = ?", "is", org,
-			       uid);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT " ROW " WHERE org_id = ? AND uid = ?", "is", org, uid);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct sk_job *ret,
 		     struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT " ROW " WHERE device_id = ? AND uid = ?", "is",
-			       device, uid);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT " ROW " WHERE device_id = ? AND uid = ?", "is", device, uid);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,
@@ -212,17 +209,16 @@ int sk_job_note(struct sk_conn *c, const struct sk_job *j, const char *step, con
 int sk_job_taken_back(struct sk_conn *c, int64_t device, const char *digest, char **ret_reason,
 		      struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT coalesce(j.reason, 'it was taken back') FROM jobs j"
-			       " WHERE j.device_id = ?1 AND j.state = 'aborted' AND (j.release = ?2"
-			       " OR EXISTS (SELECT 1 FROM release_images ri JOIN images i"
-			       " ON i.id = ri.image_id WHERE ri.release_id = j.release_id"
-			       " AND i.digest = ?2)) ORDER BY j.id DESC LIMIT 1",
-			       "is", device, digest);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT coalesce(j.reason, 'it was taken back') FROM jobs j"
+			    " WHERE j.device_id = ?1 AND j.state = 'aborted' AND (j.release = ?2"
+			    " OR EXISTS (SELECT 1 FROM release_images ri JOIN images i"
+			    " ON i.id = ri.image_id WHERE ri.release_id = j.release_id"
+			    " AND i.digest = ?2)) ORDER BY j.id DESC LIMIT 1",
+			    "is", device, digest);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r <= 0)
 		return r;
 	*ret_reason = strdup(sk_query_text(&q, 0));

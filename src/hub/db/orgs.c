@@ -63,12 +63,11 @@ int sk_org_set_ca(struct sk_conn *c, int64_t org, const char *pem, struct sk_err
 
 int sk_org_ca(struct sk_conn *c, int64_t org, char **ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err, "SELECT ca FROM orgs WHERE id = ?", "i", org);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c, "SELECT ca FROM orgs WHERE id = ?", "i", org);
+	int r = sk_query_step(&q, err);
 
 	*ret = NULL;
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r <= 0 || !sk_query_text(&q, 0))
 		return r < 0 ? r : 0;
 	*ret = strdup(sk_query_text(&q, 0));
@@ -86,14 +85,13 @@ int sk_org_set_quota(struct sk_conn *c, int64_t org, uint64_t bytes, struct sk_e
 int sk_org_storage(struct sk_conn *c, int64_t org, uint64_t *ret_used, uint64_t *ret_quota,
 		   struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT (SELECT coalesce(sum(size_bytes), 0) FROM images"
-			       " WHERE org_id = orgs.id), quota_bytes FROM orgs WHERE id = ?",
-			       "i", org);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT (SELECT coalesce(sum(size_bytes), 0) FROM images"
+			    " WHERE org_id = orgs.id), quota_bytes FROM orgs WHERE id = ?",
+			    "i", org);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r <= 0)
 		return r;
 	*ret_used = (uint64_t)sk_query_int(&q, 0);

@@ -75,11 +75,6 @@ struct sk_query sk_query_of(struct sk_conn *c, const char *sql, const char *type
 	return q;
 }
 
-int sk_query_ready(struct sk_query *q, struct sk_err *err)
-{
-	return q->failed ? sk_db_fail(q->conn, err) : 0;
-}
-
 int sk_query_step(struct sk_query *q, struct sk_err *err)
 {
 	switch (q->failed ? SQLITE_ERROR : sqlite3_step(q->stmt)) {

@@ -23,11 +23,7 @@ struct sk_query {
 /** sk_query_of() - a statement with its values; every function and macro below starts here. */
 struct sk_query sk_query_of(struct sk_conn *c, const char *sql, const char *types, ...);
 
-/** sk_query_ready() - 0, or why it cannot be stepped. */
-int sk_query_ready(struct sk_query *q, struct sk_err *err);
-#define sk_query_start(q, c, err, ...) \
-	sk_query_ready((*(q) = sk_query_of(c, __VA_ARGS__), (q)), err)
-/** sk_query_step() - 1: a row is there; 0: no more; or a failure. */
+/** sk_query_step() - 1: a row is there; 0: no more; or a failure, of the statement's making too. */
 int sk_query_step(struct sk_query *q, struct sk_err *err);
 void sk_query_done(struct sk_query *q);
 #define _cleanup_query_ _cleanup_(sk_query_done)

@@ -56,37 +56,35 @@ static int fill(struct sk_query *q, struct sk_release_row *ret, struct sk_err *e
 int sk_release_find(struct sk_conn *c, int64_t org, const char *project, const char *digest,
 		    struct sk_release_row *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM releases r JOIN projects p"
-			       " ON p.id = r.project_id AND p.org_id = r.org_id"
-			       " WHERE r.org_id = ? AND p.name = ? AND r.digest = ?",
-			       "iss", org, project, digest);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT " ROW " FROM releases r JOIN projects p"
+			    " ON p.id = r.project_id AND p.org_id = r.org_id"
+			    " WHERE r.org_id = ? AND p.name = ? AND r.digest = ?",
+			    "iss", org, project, digest);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_release_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_release_row *ret,
 		   struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM releases r WHERE r.org_id = ? AND r.id = ?",
-			       "ii", org, id);
+	_cleanup_query_ struct sk_query q = sk_query_of(
+		c, "SELECT " ROW " FROM releases r WHERE r.org_id = ? AND r.id = ?", "ii", org, id);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_release_of_project(struct sk_conn *c, int64_t org, int64_t project, const char *digest,
 			  struct sk_release_row *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM releases r WHERE r.org_id = ?"
-			       " AND r.project_id = ? AND r.digest = ?",
-			       "iis", org, project, digest);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT " ROW " FROM releases r WHERE r.org_id = ?"
+			    " AND r.project_id = ? AND r.digest = ?",
+			    "iis", org, project, digest);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 /* What a device may fetch: releases of its jobs, but not of those taken back before it had them. */
@@ -97,13 +95,13 @@ int sk_release_of_project(struct sk_conn *c, int64_t org, int64_t project, const
 int sk_release_of_device(struct sk_conn *c, int64_t device, const char *digest,
 			 struct sk_release_row *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT " ROW " FROM releases r WHERE r.id IN (" DEVICE_RELEASES
-			       ") AND r.digest = ?2 LIMIT 1",
-			       "is", device, digest);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT " ROW " FROM releases r WHERE r.id IN (" DEVICE_RELEASES
+			    ") AND r.digest = ?2 LIMIT 1",
+			    "is", device, digest);
 
-	return r < 0 ? r : fill(&q, ret, err);
+	return fill(&q, ret, err);
 }
 
 int sk_release_image_of_device(struct sk_conn *c, int64_t device, const char *digest,

@@ -18,15 +18,14 @@ int sk_token_add(struct sk_conn *c, int64_t org, int64_t user, const char *name,
 int sk_token_check(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		   struct sk_token_owner *ret, struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT t.id, u.id, u.org_id, u.role = 'owner', u.temporary, u.name"
-			       " FROM tokens t JOIN users u ON u.id = t.user_id"
-			       " WHERE t.hash = ? AND t.expires_s > ?",
-			       "bi", hash, now_s);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT t.id, u.id, u.org_id, u.role = 'owner', u.temporary, u.name"
+			    " FROM tokens t JOIN users u ON u.id = t.user_id"
+			    " WHERE t.hash = ? AND t.expires_s > ?",
+			    "bi", hash, now_s);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r <= 0)
 		return r;
 	*ret = (struct sk_token_owner){

@@ -23,14 +23,13 @@ int sk_user_add(struct sk_conn *c, int64_t org, const char *name, const char *ro
 int sk_user_find(struct sk_conn *c, int64_t org, const char *name, struct sk_user *ret,
 		 struct sk_err *err)
 {
-	_cleanup_query_ struct sk_query q = { 0 };
-	int r = sk_query_start(&q, c, err,
-			       "SELECT id, role = 'owner', temporary, password FROM users"
-			       " WHERE org_id = ? AND name = ?",
-			       "is", org, name);
+	_cleanup_query_ struct sk_query q =
+		sk_query_of(c,
+			    "SELECT id, role = 'owner', temporary, password FROM users"
+			    " WHERE org_id = ? AND name = ?",
+			    "is", org, name);
+	int r = sk_query_step(&q, err);
 
-	if (r == 0)
-		r = sk_query_step(&q, err);
 	if (r <= 0)
 		return r;
 	ret->id = sk_query_int(&q, 0);

@@ -140,18 +140,20 @@ static void statements_nest(void **state)
 	_cleanup_(sk_db_closep) struct sk_db *db = open_db(&t);
 	struct sk_query a, b;
 	struct sk_conn *c;
-	int n = 0;
+	int n = 0, r;
 
 	(void)add_org(db, "one");
 	(void)add_org(db, "two");
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	assert_int_equal(sk_query_start(&a, c, &err, sql, ""), 0);
-	while (sk_query_step(&a, &err) > 0) {
-		assert_int_equal(sk_query_start(&b, c, &err, sql, ""), 0);
-		while (sk_query_step(&b, &err) > 0)
+	a = sk_query_of(c, sql, "");
+	while ((r = sk_query_step(&a, &err)) > 0) {
+		b = sk_query_of(c, sql, "");
+		while ((r = sk_query_step(&b, &err)) > 0)
 			n++;
+		assert_int_equal(r, 0);
 		sk_query_done(&b);
 	}
+	assert_int_equal(r, 0);
 	sk_query_done(&a);
 	assert_int_equal(n, 4);
 }
