@@ -290,19 +290,26 @@ def halt(driver):
     return driver.expect("done halt all ").split(" ")[3]
 
 
+def start_up(driver, name):
+    """Starts it and waits for its word: before that its shell has no trap yet, and process 1 hears no signal."""
+    assert driver.do("start", name) == "ok"
+    driver.until(name, lambda c: driver.log(name) == b"up\n")
+
+
 def test_halt(world, driver):
     """All go down, dependants before what they need, and come back with the next daemon."""
-    quick = ("/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    quick = ("/bin/sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
     for name in ("ethernet", "tunnel", "hello"):
         driver.create(name, *quick, generation=1)
-        assert driver.do("start", name) == "ok"
+        start_up(driver, name)
     # A user's: one that runs, one that waits for its restart, one that is ready and one that was stopped.
     driver.create("mine", *quick)
     driver.create("restless", "/bin/false", restart=2, restart_max=1000, backoff_min_ms=3600000, backoff_max_ms=3600000)
     driver.create("ready", *quick)
     driver.create("stopped", *quick)
-    for name in ("mine", "restless", "stopped"):
-        assert driver.do("start", name) == "ok"
+    assert driver.do("start", "restless") == "ok"
+    for name in ("mine", "stopped"):
+        start_up(driver, name)
     assert driver.do("stop", "stopped") == "ok"
     assert driver.do("prepare", "ready") == "ok"
     driver.until("restless", lambda c: c["state"] == "backoff")
@@ -341,8 +348,8 @@ def test_halt_of_one_that_does_not_listen(driver):
 
 
 def test_halt_killed_in_the_middle(world, driver):
-    driver.create("slow", "/bin/sh", "-c", "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.05; done")
-    assert driver.do("start", "slow") == "ok"
+    driver.create("slow", "/bin/sh", "-c", "trap 'sleep 1; exit 0' TERM; echo up; while :; do sleep 0.05; done")
+    start_up(driver, "slow")
     driver.send("halt")
     driver.until("slow", lambda c: c["state"] == "stopping")
     driver.kill()
