@@ -43,7 +43,5 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 /** sk_daemon_peer_max() - how many connections who may hold; see struct sk_http_config */
 unsigned sk_daemon_peer_max(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg);
 
-/** /skerry/v1/capsules */
+/** /skerry/v1/capsules, /skerry/v1/halt */
 extern const struct sk_http_route sk_api_capsule_routes[];
-/** /skerry/v1/halt */
-extern const struct sk_http_route sk_api_halt_routes[];

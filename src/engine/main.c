@@ -26,11 +26,9 @@
 #define COLLECT_KEEPS	1
 
 static const struct sk_http_route *const tables[] = {
-	sk_update_routes,	sk_api_capsule_routes,
-	sk_api_halt_routes,	sk_docker_system_routes,
-	sk_docker_image_routes, sk_docker_container_routes,
-	sk_docker_wait_routes,	sk_docker_log_routes,
-	sk_docker_event_routes, sk_docker_unsupported_routes,
+	sk_update_routes,	sk_api_capsule_routes,	    sk_docker_system_routes,
+	sk_docker_image_routes, sk_docker_container_routes, sk_docker_wait_routes,
+	sk_docker_log_routes,	sk_docker_event_routes,	    sk_docker_unsupported_routes,
 };
 
 struct sk_update *sk_update_of(void *http_arg)

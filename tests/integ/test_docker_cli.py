@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from docker_world import DOCKER, Machine, docker_archive, missing, status_of
+from docker_world import DOCKER, SKERRYD, Machine, docker_archive, missing, status_of
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or '')
 
@@ -257,3 +257,19 @@ def test_survives_a_kill(m, web):
     m.start()
     assert m.docker('inspect', '-f', '{{.State.Pid}} {{.State.Status}}', web) == f'{pid} running'
     assert m.docker('images', '--format', '{{.Repository}}') == 'demo'
+
+
+def test_halted_until_the_next_start(m, web):
+    """By hand and by the daemon's own option, any number of times; what ran is back afterwards."""
+    assert m.request('POST', '/skerry/v1/halt')[0] == 204
+    halted = subprocess.run(['nsenter', '-t', str(m.space.pid), '-m', str(SKERRYD), '--config', str(m.dir / 'conf'), '--halt'],
+                            capture_output=True, text=True, timeout=60)
+    assert halted.returncode == 0, halted
+    assert json.loads(m.request('GET', '/skerry/v1/status')[1])['halted']
+    assert json.loads(m.request('GET', '/skerry/v1/capsules/web')[1])['state'] == 'exited'
+    assert 'until skerryd is started again' in m.docker('start', 'web', ok=False)
+    m.daemon.terminate()
+    assert m.daemon.wait(20) == 0
+    m.start()
+    m.until(lambda: json.loads(m.request('GET', '/skerry/v1/capsules/web')[1])['state'] == 'running')
+    assert not json.loads(m.request('GET', '/skerry/v1/status')[1])['halted']

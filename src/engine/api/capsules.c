@@ -7,7 +7,10 @@
 #include "engine/daemon.h"
 #include "io/json.h"
 
-/* /skerry/v1/capsules: all capsules of the device, by name. docs/reference/skerryd-api.yaml */
+/*
+ * /skerry/v1/capsules: all capsules of the device, by name; and /skerry/v1/halt, the end of all of them.
+ * docs/reference/skerryd-api.yaml
+ */
 
 static json_t *time_or_null(int64_t s)
 {
@@ -73,11 +76,11 @@ static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return c ? sk_http_reply_json(req, 200, capsule_json(c)) : err->code;
 }
 
-/* An operation that ends later: the answer is the capsule as it is then. */
+/* An operation that ends later: the answer is the capsule as it is then, if it is about one. */
 struct op {
 	struct sk_daemon *d;
-	struct sk_http_req *req; /* NULL: the client has left */
-	char id[SK_DIGEST_HEX + 1];
+	struct sk_http_req *req;    /* NULL: the client has left */
+	char id[SK_DIGEST_HEX + 1]; /* "": it is about all of them */
 };
 
 static void op_gone(struct sk_http_req *req, void *arg)
@@ -88,7 +91,7 @@ static void op_gone(struct sk_http_req *req, void *arg)
 static void op_done(void *arg, const struct sk_err *err)
 {
 	struct op *op = arg;
-	const struct sk_capsule *c = sk_engine_find(op->d->engine, op->id, NULL);
+	const struct sk_capsule *c = op->id[0] ? sk_engine_find(op->d->engine, op->id, NULL) : NULL;
 
 	if (op->req && err)
 		(void)sk_http_reply_err(op->req, err);
@@ -97,6 +100,27 @@ static void op_done(void *arg, const struct sk_err *err)
 	else if (op->req)
 		(void)sk_http_reply_empty(op->req, 204);
 	free(op);
+}
+
+/* Suspends the request; NULL with @err. */
+static struct op *op_begin(struct sk_http_req *req, struct sk_daemon *d, const char *id,
+			   struct sk_err *err)
+{
+	struct op *op = calloc(1, sizeof(*op));
+
+	if (!op) {
+		(void)sk_err_oom(err);
+		return NULL;
+	}
+	op->d = d;
+	op->req = req;
+	memcpy(op->id, id, SK_MIN(strlen(id), sizeof(op->id) - 1));
+	if (sk_http_suspend(req, UINT64_MAX, op_gone, op) < 0) {
+		free(op);
+		(void)sk_err_set(err, -ESHUTDOWN, "bad-state", "the daemon is stopping");
+		return NULL;
+	}
+	return op;
 }
 
 typedef int (*op_fn)(struct sk_capsule *c, struct op *op, struct sk_err *err);
@@ -109,17 +133,10 @@ static int run_op(struct sk_http_req *req, void *arg, op_fn fn, struct sk_err *e
 
 	if (!c)
 		return err->code;
-	op = calloc(1, sizeof(*op));
-	if (!op)
-		return sk_err_oom(err);
 	sk_capsule_view(c, &v);
-	op->d = arg;
-	op->req = req;
-	memcpy(op->id, v.id, SK_MIN(strlen(v.id), sizeof(op->id) - 1));
-	if (sk_http_suspend(req, UINT64_MAX, op_gone, op) < 0) {
-		free(op);
-		return sk_err_set(err, -ESHUTDOWN, "bad-state", "the daemon is stopping");
-	}
+	op = op_begin(req, arg, v.id, err);
+	if (!op)
+		return err->code;
 	if (fn(c, op, err) < 0)
 		op_done(op, err);
 	return 0;
@@ -165,6 +182,19 @@ static int prepare(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return run_op(req, arg, do_prepare, err);
 }
 
+static int halt(struct sk_http_req *req, void *arg, struct sk_err *err)
+{
+	const struct sk_daemon *d = arg;
+	struct op *op = op_begin(req, arg, "", err);
+
+	if (!op)
+		return err->code;
+	sk_update_halt(d->update);
+	if (sk_engine_halt(d->engine, op_done, op, err) < 0)
+		op_done(op, err);
+	return 0;
+}
+
 const struct sk_http_route sk_api_capsule_routes[] = {
 	{ "GET", "/skerry/v1/capsules", list, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ "GET", "/skerry/v1/capsules/{name}", show, .flags = SK_UPDATE_ROUTE_AGENT },
@@ -172,5 +202,6 @@ const struct sk_http_route sk_api_capsule_routes[] = {
 	{ "POST", "/skerry/v1/capsules/{name}/start", start, 64 },
 	{ "POST", "/skerry/v1/capsules/{name}/stop", stop, 64 },
 	{ "POST", "/skerry/v1/capsules/{name}/restart", restart, 64 },
+	{ "POST", "/skerry/v1/halt", halt, 64 },
 	{ NULL },
 };
