@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Upgrades on a real device: skerryd with crun and conmon in a virtual device, no hub."""
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
 import json
@@ -60,8 +61,10 @@ class Desk(Fleet):
         return {c['name']: c['id'] for c in self.call('GET', '/capsules')[1] if c['state'] == 'running'}
 
     def kill_daemon(self):
+        # Its children have its name, and may end by themselves meanwhile.
         for pid in self.devices[0].pids_of('skerryd'):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def wait_daemon(self):
         wait_for('skerryd', lambda: self.call('GET', '/status')[0] == 200)
