@@ -78,9 +78,9 @@ struct sk_update {
 	struct sk_map *claimed; /* digest -> size, of the images of any release here; NULL: stale */
 	struct sk_map *needed;	/* the same, of those that generations need; NULL: stale */
 	struct sk_upload *uploads;
-	struct sk_child *verifying;
-	struct sk_freeing *freeing; /* children that give room back */
-	struct sk_vet *vets;	    /* the first one is under way */
+	struct sk_verify *verifying; /* NULL: nobody asked for it */
+	struct sk_freeing *freeing;  /* children that give room back */
+	struct sk_vet *vets;	     /* the first one is under way */
 	uid_t vet_uid;
 
 	/* the machine */
@@ -231,6 +231,7 @@ void sk_update_missing_stale(struct sk_update *u);
 
 /* verify.c */
 int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *err);
+void sk_update_verify_done(struct sk_update *u);
 
 /* json.c */
 json_t *sk_update_release_json(struct sk_update *u, const struct sk_release *r);

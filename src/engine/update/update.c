@@ -68,11 +68,10 @@ void sk_update_free(struct sk_update *u)
 		return;
 	sk_update_uploads_done(u);
 	sk_update_vets_done(u);
+	sk_update_verify_done(u);
 	sk_update_freeing_done(u);
 	sk_update_news_done(u);
 	sk_update_plan_clear(u);
-	if (u->verifying)
-		sk_child_free(u->verifying);
 	if (u->watch)
 		sk_engine_unwatch(u->watch);
 	(void)sd_event_source_disable_unref(u->timer);

@@ -12,10 +12,21 @@
 #define REPORT_MAX (1u << 20)
 
 /** A check of the whole store under way, and who asked for it. */
-struct verify {
+struct sk_verify {
 	struct sk_update *u;
 	struct sk_http_req *req; /* NULL once the peer went away */
+	struct sk_child *child;
 };
+
+void sk_update_verify_done(struct sk_update *u)
+{
+	struct sk_verify *v = TAKE_PTR(u->verifying);
+
+	if (!v)
+		return;
+	sk_child_free(v->child);
+	free(v);
+}
 
 struct counting {
 	struct sk_store *store;
@@ -52,7 +63,7 @@ static int check_release(void *arg, const struct sk_digest *id, uint64_t size_by
 /* In the child: first what is damaged, "image!DIGEST", then how many there are, "image=3". */
 static int verify_task(void *arg)
 {
-	struct verify *v = arg;
+	const struct sk_verify *v = arg;
 	struct counting c = { .store = v->u->store };
 	int r = sk_store_list(c.store, check_image, &c);
 
@@ -116,26 +127,26 @@ static json_t *report(struct sk_update *u, const char *out)
 
 static void on_done(void *arg, int status, const char *out, const char *err_tail)
 {
-	struct verify *v = arg;
+	const struct sk_verify *v = arg;
 	struct sk_update *u = v->u;
+	struct sk_http_req *req = v->req;
 	struct sk_err err = SK_ERR_INIT;
 	bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	json_t *answer = good ? report(u, out) : NULL;
 
-	sk_child_free(TAKE_PTR(u->verifying));
 	if (!answer)
 		(void)sk_err_set(&err, -EIO, "io", "the store could not be read: %s", err_tail);
-	if (v->req && answer)
-		(void)sk_http_reply_json(v->req, 200, TAKE_PTR(answer));
-	else if (v->req)
-		(void)sk_http_reply_err(v->req, &err);
+	sk_update_verify_done(u);
+	if (req && answer)
+		(void)sk_http_reply_json(req, 200, TAKE_PTR(answer));
+	else if (req)
+		(void)sk_http_reply_err(req, &err);
 	json_decref(answer);
-	free(v);
 }
 
 static void on_gone(struct sk_http_req *req, void *arg)
 {
-	struct verify *v = arg;
+	struct sk_verify *v = arg;
 
 	v->req = NULL;
 }
@@ -144,7 +155,7 @@ int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *er
 {
 	struct sk_update *u = sk_update_of(arg);
 	int fds[SK_STORE_TASK_FDS_MAX];
-	struct verify *v;
+	struct sk_verify *v;
 	struct sk_task task = {
 		.run = verify_task,
 		.keep_fds = fds,
@@ -158,11 +169,12 @@ int sk_update_route_verify(struct sk_http_req *req, void *arg, struct sk_err *er
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return sk_err_oom(err);
-	*v = (struct verify){ u, req };
+	*v = (struct sk_verify){ .u = u, .req = req };
+	u->verifying = v;
 	task.arg = v;
-	r = sk_child_task(u->event, &task, on_done, v, &u->verifying, err);
+	r = sk_child_task(u->event, &task, on_done, v, &v->child, err);
 	if (r < 0) {
-		free(v);
+		sk_update_verify_done(u);
 		return r;
 	}
 	/* A child ends in the loop, which is not running now: nothing is lost between. */

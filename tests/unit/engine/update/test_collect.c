@@ -9,24 +9,8 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "children.h"
 #include "world.h"
-
-/* Children stand still as soon as they are there, or there are none at all. */
-static bool hold_children, no_children;
-
-int __real_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
-			 struct sk_child **ret, struct sk_err *err);
-int __wrap_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
-			 struct sk_child **ret, struct sk_err *err);
-int __wrap_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_fn done, void *arg,
-			 struct sk_child **ret, struct sk_err *err)
-{
-	int r = no_children ? -EAGAIN : __real_sk_child_task(e, task, done, arg, ret, err);
-
-	if (r == 0 && hold_children)
-		assert_int_equal(kill(sk_child_pid(*ret), SIGSTOP), 0);
-	return r;
-}
 
 /* How many removed files a process still has open. */
 static unsigned removed_files(pid_t pid)
@@ -72,9 +56,9 @@ static void room_of_large_images(void **state)
 	const struct sk_digest a = big_image(5), b = big_image(6);
 	pid_t child;
 
-	hold_children = true;
+	children.hold = true;
 	sk_update_collect(w.u);
-	hold_children = false;
+	children.hold = false;
 	assert_false(sk_store_has(w.store, &a));
 	assert_false(sk_store_has(w.store, &b));
 	assert_non_null(w.u->freeing);
@@ -85,10 +69,7 @@ static void room_of_large_images(void **state)
 	go(&(struct spec){ "2.0", { "d2" } });
 	assert_non_null(w.u->freeing);
 	assert_int_equal(kill(child, SIGCONT), 0);
-	for (int i = 0; w.u->freeing; i++) {
-		assert_true(i < 10000);
-		assert_true(sd_event_run(w.event, 1000000) >= 0);
-	}
+	UNTIL(!w.u->freeing);
 }
 
 /* No child can be had, or the daemon ends before it does: it is only a matter of who waits. */
@@ -96,9 +77,9 @@ static void room_without_a_child(void **state)
 {
 	struct sk_digest a = big_image(5);
 
-	no_children = true;
+	children.none = true;
 	sk_update_collect(w.u);
-	no_children = false;
+	children.none = false;
 	assert_false(sk_store_has(w.store, &a));
 	assert_null(w.u->freeing);
 	assert_int_equal(removed_files(getpid()), 0);
@@ -108,9 +89,9 @@ static void room_without_a_child(void **state)
 	assert_null(w.u->freeing);
 	assert_int_equal(removed_files(getpid()), 0);
 	a = big_image(5);
-	hold_children = true;
+	children.hold = true;
 	sk_update_collect(w.u);
-	hold_children = false;
+	children.hold = false;
 	assert_non_null(w.u->freeing);
 }
 

@@ -118,10 +118,7 @@ void power_cut(void)
 
 void run_until_idle(void)
 {
-	for (int i = 0; w.u->state != SK_UPD_IDLE || w.u->removing > 0; i++) {
-		assert_true(i < 10000);
-		assert_true(sd_event_run(w.event, 1000000) >= 0);
-	}
+	UNTIL(w.u->state == SK_UPD_IDLE && w.u->removing == 0);
 }
 
 int setup(void **state)

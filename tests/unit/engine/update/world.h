@@ -38,6 +38,14 @@ void halt(void);
 /** The machine restarts, with all capsules ended. */
 void power_cut(void);
 void run_until_idle(void);
+/** The loop goes on until that is so; fails the test when it never is. */
+#define UNTIL(condition)                                                  \
+	do {                                                              \
+		for (int _i = 0; !(condition); _i++) {                    \
+			assert_true(_i < 10000);                          \
+			assert_true(sd_event_run(w.event, 1000000) >= 0); \
+		}                                                         \
+	} while (0)
 
 /** An image whose content is its @salt; in the store afterwards when @store says so. */
 struct sk_image_ref make_image(const char *name, const char *salt, bool store);
