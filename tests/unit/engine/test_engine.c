@@ -5,317 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
-#include "engine/capsule/engine.h"
-#include "engine/capsule/runtime.h"
-
-#define S(s)  ((char *)(s))
-#define UNITS 16
-
-/* One pretended container */
-struct fake {
-	struct sk_runtime_unit *u;
-	sd_event_source *source;
-	enum { NOTHING, CREATE, START, CLEAN, DIE } next;
-	bool created, running;
-	int code;
-};
-
-static struct {
-	struct fake v[UNITS];
-	int prepares, starts, cleans, live_max, ended_execs;
-	bool fail_prepare, fail_create, hang_create, fail_start, ignore_term, hold_clean, lose;
-	struct fake *held;
-	enum sk_runtime_found found;
-} fakes;
-
-static int live(void)
-{
-	int n = 0;
-
-	for (int i = 0; i < UNITS; i++)
-		n += fakes.v[i].running;
-	return n;
-}
-
-static int go(sd_event_source *s, void *arg)
-{
-	static const struct sk_err failed = { -EIO, "child-failed", "it does not" };
-	struct fake *f = arg;
-	struct sk_runtime_unit *u = f->u;
-	int what = (int)f->next;
-
-	f->next = NOTHING;
-	f->source = sd_event_source_disable_unref(f->source);
-	if (what == CREATE) {
-		f->created = !fakes.fail_create;
-		u->pid = 4242;
-		u->events->created(u->arg, fakes.fail_create ? &failed : NULL);
-	} else if (what == START) {
-		f->running = !fakes.fail_start;
-		fakes.live_max = SK_MAX(fakes.live_max, live());
-		u->events->started(u->arg, fakes.fail_start ? &failed : NULL);
-	} else if (what == DIE) {
-		f->running = false;
-		u->lost = fakes.lose;
-		u->events->died(u->arg, f->code, false);
-	} else if (what == CLEAN) {
-		f->created = f->running = false;
-		u->pid = 0;
-		u->events->cleaned(u->arg);
-	}
-	return 0;
-}
-
-static void later(struct fake *f, int what)
-{
-	assert_int_equal(f->next, NOTHING);
-	f->next = what;
-	assert_true(sd_event_add_defer(f->u->env->event, &f->source, go, f) >= 0);
-}
-
-static int fake_attach(struct sk_runtime_unit *u)
-{
-	for (int i = 0; i < UNITS; i++)
-		if (!fakes.v[i].u) {
-			fakes.v[i] = (struct fake){ .u = u };
-			u->priv = &fakes.v[i];
-			return 0;
-		}
-	return -ENOMEM;
-}
-
-static void fake_detach(struct sk_runtime_unit *u)
-{
-	struct fake *f = u->priv;
-
-	if (!f)
-		return;
-	sd_event_source_disable_unref(f->source);
-	*f = (struct fake){ 0 };
-}
-
-static int fake_prepare(struct sk_runtime_unit *u, struct sk_err *err)
-{
-	struct fake *f = u->priv;
-
-	assert_false(f->created);
-	fakes.prepares++;
-	if (fakes.fail_prepare)
-		return sk_err_set(err, -EIO, "bad-image", "no such luck");
-	if (!fakes.hang_create)
-		later(f, CREATE);
-	return 0;
-}
-
-static int fake_start(struct sk_runtime_unit *u, struct sk_err *err)
-{
-	struct fake *f = u->priv;
-
-	assert_true(f->created && !f->running);
-	fakes.starts++;
-	later(f, START);
-	return 0;
-}
-
-static int fake_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
-{
-	struct fake *f = u->priv;
-
-	if (f->running && f->next == NOTHING && (sig == SIGKILL || !fakes.ignore_term)) {
-		f->code = sig == SIGKILL ? 137 : 0;
-		later(f, DIE);
-	}
-	return 0;
-}
-
-static void fake_clean(struct sk_runtime_unit *u)
-{
-	struct fake *f = u->priv;
-
-	fakes.cleans++;
-	/* What is under way is broken off. */
-	f->source = sd_event_source_disable_unref(f->source);
-	f->next = NOTHING;
-	if (fakes.hold_clean)
-		fakes.held = f;
-	else
-		later(f, CLEAN);
-}
-
-static enum sk_runtime_found fake_recover(struct sk_runtime_unit *u, int *ret_code)
-{
-	struct fake *f = u->priv;
-
-	if (fakes.found == SK_RUNTIME_RUNNING) {
-		f->created = f->running = true;
-		u->pid = 4242;
-	}
-	if (fakes.found == SK_RUNTIME_ENDED)
-		*ret_code = 9;
-	return fakes.found;
-}
-
-static int fake_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
-		     sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err)
-{
-	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = (const char *const *)argv);
-
-	return sk_child_watch(u->env->event, &spec, 100, timeout_ms, done, arg, ret, err);
-}
-
-static void fake_end_exec(struct sk_runtime_unit *u)
-{
-	fakes.ended_execs++;
-}
-
-static void fake_reopen(struct sk_runtime_unit *u)
-{
-}
-
-static const struct sk_runtime_ops fake_ops = {
-	.name = "fake",
-	.attach = fake_attach,
-	.detach = fake_detach,
-	.prepare = fake_prepare,
-	.start = fake_start,
-	.signal = fake_signal,
-	.clean = fake_clean,
-	.recover = fake_recover,
-	.exec = fake_exec,
-	.end_exec = fake_end_exec,
-	.reopen_log = fake_reopen,
-};
-
-struct world {
-	char dir[64];
-	sd_event *event;
-	struct sk_store *store;
-	struct sk_engine *e;
-	struct sk_digest image;
-	char events[1024];
-	char done[1024];
-};
-
-static void on_event(void *arg, struct sk_capsule *c, const char *event)
-{
-	struct world *w = arg;
-	struct sk_capsule_view v;
-	size_t n = strlen(w->events);
-
-	sk_capsule_view(c, &v);
-	(void)snprintf(w->events + n, sizeof(w->events) - n, "%s:%s ", v.app->name, event);
-}
-
-static void open_world(struct world *w)
-{
-	char run[96], state[96], volumes[96], log[96];
-	struct sk_engine_config config = { .run_dir = run,
-					   .state_dir = state,
-					   .volume_dir = volumes,
-					   .log_dir = log,
-					   .uid_base = 100000,
-					   .ops = &fake_ops };
-	struct sk_err err = SK_ERR_INIT;
-	struct sk_engine_watch *watch;
-
-	(void)snprintf(run, sizeof(run), "%s/run", w->dir);
-	(void)snprintf(state, sizeof(state), "%s/state", w->dir);
-	(void)snprintf(volumes, sizeof(volumes), "%s/volumes", w->dir);
-	(void)snprintf(log, sizeof(log), "%s/log", w->dir);
-	if (sk_engine_new(w->event, w->store, &config, &w->e, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(sk_engine_watch(w->e, on_event, w, &watch), 0);
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	char store[96];
-	int fd;
-
-	memset(&fakes, 0, sizeof(fakes));
-	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/test-engine-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	assert_int_equal(chmod(w->dir, 0755), 0);
-	assert_true(sd_event_new(&w->event) >= 0);
-	(void)snprintf(store, sizeof(store), "%s/store", w->dir);
-	assert_int_equal(sk_store_open(store, &w->store, NULL), 0);
-	fd = open("/proc/self/cmdline", O_RDONLY);
-	assert_true(fd >= 0);
-	assert_int_equal(sk_digest_of_fd(fd, 0, UINT64_MAX, &w->image), 0);
-	{
-		char text[4096];
-		ssize_t n = pread(fd, text, sizeof(text), 0);
-		struct sk_staged *st;
-
-		assert_int_equal(sk_staged_open(w->store, &w->image, (uint64_t)n, &st, NULL), 0);
-		assert_int_equal(sk_staged_write(st, text, (size_t)n, NULL), 0);
-		assert_int_equal(sk_staged_commit(st, NULL), 0);
-	}
-	(void)close(fd);
-	open_world(w);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	sk_engine_free(w->e);
-	sk_store_close(w->store);
-	sd_event_unref(w->event);
-	assert_int_equal(sk_rm_rf(AT_FDCWD, w->dir), 0);
-	free(w);
-	return 0;
-}
-
-static struct sk_capsule *make(struct world *w, const char *name, struct sk_app app)
-{
-	struct sk_capsule_spec spec = { .app = &app,
-					.image = w->image,
-					.image_name = "x.itb",
-					.generation = app.keep_logs ? 1 : 0 };
-	struct sk_err err = SK_ERR_INIT;
-	struct sk_capsule *c = NULL;
-
-	app.name = S(name);
-	if (sk_engine_create(w->e, &spec, &c, &err) < 0)
-		fail_msg("%s", err.text);
-	return c;
-}
-
-static void on_done(void *arg, const struct sk_err *err)
-{
-	struct world *w = arg;
-	size_t n = strlen(w->done);
-
-	(void)snprintf(w->done + n, sizeof(w->done) - n, "%s ", err ? err->slug : "ok");
-}
-
-/* Let the loop run until it has nothing to do for @ms. */
-static void settle(struct world *w, uint64_t ms)
-{
-	while (sd_event_run(w->event, ms * 1000) > 0)
-		;
-}
-
-static enum sk_capsule_state state_of(struct sk_capsule *c)
-{
-	struct sk_capsule_view v;
-
-	sk_capsule_view(c, &v);
-	return v.state;
-}
+#include "engine_world.h"
 
 static void life(void **state)
 {
@@ -331,7 +27,7 @@ static void life(void **state)
 	settle(w, 5);
 	assert_int_equal(state_of(c), SK_CAPSULE_EXITED);
 	assert_int_equal(sk_capsule_remove(c, false, on_done, w, NULL), 0);
-	settle(w, 50);
+	UNTIL(w, !sk_engine_find(w->e, "a", NULL) && strlen(w->done) == strlen("ok ok ok "));
 	assert_string_equal(w->done, "ok ok ok ");
 	assert_string_equal(w->events, "a:create a:start a:die a:stop a:destroy ");
 	assert_null(sk_engine_find(w->e, "a", NULL));
@@ -405,7 +101,7 @@ static void overtaken_operations_are_told(void **state)
 	(void)sk_capsule_stop(c, 0, on_done, w, NULL);
 	(void)sk_capsule_remove(c, true, on_done, w, NULL);
 	assert_int_equal(sk_capsule_start(c, on_done, w, NULL), -EBUSY);
-	settle(w, 50);
+	UNTIL(w, strstr(w->done, "ok "));
 	assert_string_equal(w->done, "bad-state bad-state ok ");
 	assert_int_equal(live(), 0);
 }
@@ -421,7 +117,7 @@ static void removal_does_not_wait_for_a_start(void **state)
 	settle(w, 5);
 	assert_string_equal(w->done, "");
 	assert_int_equal(sk_capsule_remove(c, true, on_done, w, NULL), 0);
-	settle(w, 50);
+	UNTIL(w, strstr(w->done, "ok "));
 	assert_string_equal(w->done, "bad-state ok ");
 	assert_int_equal(fakes.cleans, 1);
 	assert_null(sk_engine_find(w->e, "a", NULL));
@@ -449,16 +145,6 @@ static void failures(void **state)
 	(void)sk_capsule_start(c, on_done, w, NULL);
 	settle(w, 5);
 	assert_int_equal(state_of(c), SK_CAPSULE_RUNNING);
-}
-
-static void die(struct sk_capsule *c, int code)
-{
-	for (int i = 0; i < UNITS; i++)
-		if (fakes.v[i].u && fakes.v[i].u->arg == c && fakes.v[i].running &&
-		    fakes.v[i].next == NOTHING) {
-			fakes.v[i].code = code;
-			later(&fakes.v[i], DIE);
-		}
 }
 
 static void restarts_and_gives_up(void **state)
@@ -858,7 +544,7 @@ static void a_container_has_the_name_of_an_app(void **state)
 	assert_non_null(strstr(err.text, id));
 	assert_non_null(strstr(err.text, "docker rm -f web"));
 	assert_int_equal(sk_capsule_remove(web, true, NULL, NULL, NULL), 0);
-	settle(w, 50);
+	UNTIL(w, !sk_engine_find(w->e, "web", NULL));
 	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), 0);
 	spec.generation = 0;
 	assert_int_equal(sk_engine_create(w->e, &spec, &c, &err), -EEXIST);
@@ -933,33 +619,32 @@ static void half_record_goes(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(life),
-		T(end_does_not_wait_for_cleaning),
-		T(end_waits_where_processes_may_live),
-		T(idempotent),
-		T(overtaken_operations_are_told),
-		T(removal_does_not_wait_for_a_start),
-		T(failures),
-		T(restarts_and_gives_up),
-		T(back_off_can_be_cut_short),
-		T(grace_time_ends),
-		T(a_second_stop_has_its_own_time),
-		T(a_stop_goes_on_with_its_grace),
-		T(a_check_that_hangs_is_ended),
-		T(what_a_check_prints_can_be_shown),
-		T(restart_runs_once),
-		T(supervision),
-		T(a_dependant_fails_as_it_comes_up),
-		T(two_fail_that_one_depends_on),
-		T(a_dependant_fails_as_it_goes_down),
-		T(found_again),
-		T(names_and_ids),
-		T(a_container_has_the_name_of_an_app),
-		T(hostile_specs),
-		T(damaged_record_harms_no_other),
-		T(half_record_goes),
+		TEST(life),
+		TEST(end_does_not_wait_for_cleaning),
+		TEST(end_waits_where_processes_may_live),
+		TEST(idempotent),
+		TEST(overtaken_operations_are_told),
+		TEST(removal_does_not_wait_for_a_start),
+		TEST(failures),
+		TEST(restarts_and_gives_up),
+		TEST(back_off_can_be_cut_short),
+		TEST(grace_time_ends),
+		TEST(a_second_stop_has_its_own_time),
+		TEST(a_stop_goes_on_with_its_grace),
+		TEST(a_check_that_hangs_is_ended),
+		TEST(what_a_check_prints_can_be_shown),
+		TEST(restart_runs_once),
+		TEST(supervision),
+		TEST(a_dependant_fails_as_it_comes_up),
+		TEST(two_fail_that_one_depends_on),
+		TEST(a_dependant_fails_as_it_goes_down),
+		TEST(found_again),
+		TEST(names_and_ids),
+		TEST(a_container_has_the_name_of_an_app),
+		TEST(hostile_specs),
+		TEST(damaged_record_harms_no_other),
+		TEST(half_record_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
