@@ -110,6 +110,16 @@ static void adopt(struct sk_capsule *c, bool same_boot)
 	}
 }
 
+/* Made, or removed, as the daemon was killed: a folder and nothing more. One that stays is in nobody's way. */
+static void remove_half(const struct sk_engine *e, const char *id)
+{
+	_cleanup_free_ char *path = sk_asprintf("%s/%s", e->state_dir, id);
+	int r = path ? sk_rm_rf(AT_FDCWD, path) : -ENOMEM;
+
+	if (r < 0)
+		sk_warning("what is left of capsule %.12s cannot be removed: %s", id, strerror(-r));
+}
+
 static int load_one(struct sk_engine *e, const char *id, struct sk_err *err)
 {
 	struct sk_capsule *c = NULL;
@@ -120,10 +130,8 @@ static int load_one(struct sk_engine *e, const char *id, struct sk_err *err)
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
 	if (r == -ENOENT) {
-		/* Made, or removed, as the daemon was killed: a folder and nothing more. */
-		_cleanup_free_ char *path = sk_asprintf("%s/%s", e->state_dir, id);
-
-		return path ? sk_rm_rf(AT_FDCWD, path) : sk_err_oom(err);
+		remove_half(e, id);
+		return 0;
 	}
 	if (r < 0) {
 		/* One damaged record must not keep all others from running. */

@@ -109,6 +109,8 @@ static int fake_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
 {
 	struct fake *f = u->priv;
 
+	if (fakes.fail_signal)
+		return sk_err_set(err, -EIO, "child-failed", "it does not get through");
 	if (f->running && f->next == NOTHING && (sig == SIGKILL || !fakes.ignore_term)) {
 		f->code = sig == SIGKILL ? 137 : 0;
 		later(f, DIE);

@@ -25,7 +25,8 @@ struct fake {
 struct fakes {
 	struct fake v[UNITS];
 	int prepares, starts, cleans, live_max, ended_execs;
-	bool fail_prepare, fail_create, hang_create, fail_start, ignore_term, hold_clean, lose;
+	bool fail_prepare, fail_create, hang_create, fail_start, fail_signal, ignore_term,
+		hold_clean, lose;
 	struct fake *held;
 	enum sk_runtime_found found;
 };
