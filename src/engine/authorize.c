@@ -40,6 +40,12 @@ static bool in_group(uid_t uid, gid_t primary, gid_t want)
 	return false;
 }
 
+/* Where nobody is the agent, one whom the kernel does not know ((uid_t)-1) is not either. */
+static bool is_agent(const struct sk_daemon *d, uid_t uid)
+{
+	return uid != (uid_t)-1 && uid == d->agent_uid;
+}
+
 /* Whoever may do nothing here, all together; the agent; whoever may do everything */
 enum peer_kind { STRANGERS, AGENT, OWNERS };
 
@@ -48,7 +54,7 @@ unsigned sk_daemon_peer_max(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg)
 	const struct sk_daemon *d = arg;
 
 	*ret_kind = uid == 0			       ? OWNERS
-		    : uid == d->agent_uid	       ? AGENT
+		    : is_agent(d, uid)		       ? AGENT
 		    : in_group(uid, gid, d->group_gid) ? OWNERS
 						       : STRANGERS;
 	return *ret_kind == OWNERS  ? UINT_MAX
@@ -79,10 +85,10 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 	if (sk_http_peer_cred(req, &uid, &gid, &pid) < 0)
 		return sk_err_set(err, -EPERM, "forbidden", "only local peers are served");
 	/* The agent comes first: what it may do is not widened by a group that it is put in. */
-	if (uid != 0 && uid == d->agent_uid && !(route_flags & SK_UPDATE_ROUTE_AGENT))
+	if (uid != 0 && is_agent(d, uid) && !(route_flags & SK_UPDATE_ROUTE_AGENT))
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "the link to the hub may take in releases and images only");
-	if (uid != 0 && uid != d->agent_uid && !in_group(uid, gid, d->group_gid))
+	if (uid != 0 && !is_agent(d, uid) && !in_group(uid, gid, d->group_gid))
 		return sk_err_set(
 			err, -EPERM, "forbidden",
 			"only root and the members of group \"%s\" may control this device",

@@ -13,7 +13,6 @@
 
 #define BUFFER_MAX  (256 * 1024)
 #define PENDING_MAX (128 * 1024)
-#define PLAIN_TYPE  "text/plain; charset=utf-8"
 #define STREAM_TYPE "application/vnd.docker.multiplexed-stream"
 
 /*
@@ -26,7 +25,6 @@ struct reader {
 	struct sk_logs *logs;
 	struct sk_buf pending;
 	bool timestamps;
-	bool plain; /* the lines as they are, for Skerry's own API */
 	bool ended;
 };
 
@@ -52,7 +50,7 @@ static int frame(struct reader *r, const struct sk_log_line *l)
 	len = strlen(stamp) + l->len;
 	for (int i = 0; i < 4; i++)
 		head[4 + i] = (unsigned char)(len >> (24 - 8 * i));
-	return sk_buf_add(&r->pending, head, r->plain ? 0 : sizeof(head)) ?:
+	return sk_buf_add(&r->pending, head, sizeof(head)) ?:
 	       sk_buf_add(&r->pending, stamp, strlen(stamp)) ?:
 	       sk_buf_add(&r->pending, l->text, l->len);
 }
@@ -156,7 +154,7 @@ static int get_query(struct sk_http_req *req, struct sk_log_query *q, struct sk_
 }
 
 static int serve(struct sk_http_req *req, struct sk_capsule *c, const struct sk_log_query *query,
-		 bool plain, struct sk_err *err)
+		 struct sk_err *err)
 {
 	static const struct sk_http_stream_ops ops = { on_writable, on_gone };
 	struct reader *reader = calloc(1, sizeof(*reader));
@@ -165,10 +163,8 @@ static int serve(struct sk_http_req *req, struct sk_capsule *c, const struct sk_
 	if (!reader)
 		return sk_err_oom(err);
 	reader->pending.max = PENDING_MAX;
-	reader->plain = plain;
 	reader->timestamps = sk_http_query_true(req, "timestamps");
-	r = sk_http_reply_stream(req, 200, plain ? PLAIN_TYPE : STREAM_TYPE, BUFFER_MAX, &ops,
-				 reader, &reader->stream);
+	r = sk_http_reply_stream(req, 200, STREAM_TYPE, BUFFER_MAX, &ops, reader, &reader->stream);
 	if (r < 0) {
 		reader_free(reader);
 		return sk_err_oom(err);
@@ -197,23 +193,10 @@ static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (!query.stdout_ && !query.stderr_)
 		return sk_err_set(err, -EINVAL, "bad-request",
 				  "Bad parameters: you must choose at least one stream");
-	return serve(req, c, &query, false, err);
-}
-
-/* GET /skerry/v1/capsules/{id}/logs: both streams, plain text. */
-static int plain_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
-{
-	struct sk_capsule *c = sk_docker_find(req, arg, err);
-	struct sk_log_query query;
-
-	if (!c || get_query(req, &query, err) < 0)
-		return err->code;
-	query.stdout_ = query.stderr_ = true;
-	return serve(req, c, &query, true, err);
+	return serve(req, c, &query, err);
 }
 
 const struct sk_http_route sk_docker_log_routes[] = {
 	{ "GET", "/containers/{id}/logs", logs },
-	{ "GET", "/skerry/v1/capsules/{id}/logs", plain_logs, .flags = SK_UPDATE_ROUTE_AGENT },
 	{ NULL },
 };

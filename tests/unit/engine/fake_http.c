@@ -44,6 +44,15 @@ const char *sk_http_header(struct sk_http_req *req, const char *name)
 	return look_up(req->headers, name);
 }
 
+const char *sk_http_method(const struct sk_http_req *req)
+{
+	return req->method;
+}
+
+void sk_http_body_more(struct sk_http_req *req)
+{
+}
+
 const char *sk_http_path(const struct sk_http_req *req)
 {
 	return req->path;

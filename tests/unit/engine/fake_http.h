@@ -29,7 +29,7 @@ struct sk_http_stream {
  */
 struct sk_http_req {
 	const char *const *params, *const *query, *const *headers;
-	const char *path;
+	const char *method, *path;
 	const void *body;
 	size_t len, piece;
 	uid_t uid;
