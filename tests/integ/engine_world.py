@@ -198,8 +198,12 @@ class World:
         return [line for line in text.splitlines() if str(self.folder) in line and "/run/programs/" not in line]
 
     def loops(self):
-        return [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
-                if self._names_us(p)]
+        """Those of ours that stay: one goes only when everybody has closed it, and others may be looking at it."""
+        until = time.monotonic() + 10
+        while (found := [p for p in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
+                         if self._names_us(p)]) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
 
     def _names_us(self, path):
         with contextlib.suppress(OSError):
@@ -245,7 +249,5 @@ class World:
         self.holder.kill()
         self.holder.wait()
         # Mounts go with the namespace; only then is it safe to remove what lay below them.
-        until = time.monotonic() + 10
-        while self.loops() and time.monotonic() < until:
-            time.sleep(0.05)
+        self.loops()
         shutil.rmtree(self.folder, ignore_errors=True)

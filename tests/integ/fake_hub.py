@@ -17,6 +17,8 @@ import tempfile
 import threading
 import time
 
+from ports import free_port
+
 
 def verify(public_key, text, signature):
     """ECDSA-SHA256 by the openssl program: standard library only here."""
@@ -122,9 +124,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if m := re.fullmatch(r'/device/v1/images/([0-9a-f]{64})', path):
             return self.image(hub, hub.images.get(m[1]))
         if m := re.fullmatch(r'/device/v1/jobs/([^/]+)/report', path):
-            hub.reports.append((m[1], body))
+            # First: whoever sees the report may give the next job.
             if body['step'] in ('done', 'failed') and not hub.keep_job and hub.job and hub.job['id'] == m[1]:
                 hub.job = None
+            hub.reports.append((m[1], body))
             return self.answer(204)
         if path == '/device/v1/inventory':
             hub.inventories.append(body)
@@ -197,13 +200,12 @@ class FakeHub:
         self.crls, self.crl_version, self.crl_due, self.crl_nags, self.crl_reports, self.crl_fetches = {}, 0, False, False, [], 0
         self.hold_s, self.polls, self.keep_job, self.refuse = 2, 0, False, {}
         self.tls = tls
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     def start(self):
         self.server = Server(('127.0.0.1', self.port), Handler)
         self.server.hub = self
-        self.port = self.server.server_port
         if self.tls:
             import ssl
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -57,7 +57,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             end = time.monotonic() + 0.5
             while d.seq == int(m[1]) and time.monotonic() < end:
                 time.sleep(0.01)
-            return self.answer(200, {'seq': d.seq, 'step': d.step})
+            seq, step = d.seq, d.step
+            self.answer(200, {'seq': seq, 'step': step})
+            d.told = seq
+            return None
         return self.error(404, 'not-found', path)
 
     def do_POST(self):
@@ -91,6 +94,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             d.crls[crl['issuer']] = crl['number']
         return self.answer(200, {'changed': changed})
 
+    def receive(self, d, part, left):
+        """Of an image: who asks how much of it is here hears it when all that was sent has been taken."""
+        with d.receiving:
+            while left > 0 and (chunk := self.rfile.read1(min(left, 65536))):
+                part += chunk
+                left -= len(chunk)
+        return left == 0
+
     def do_PUT(self):
         d = self.server.daemon
         if self.path == '/skerry/v1/trust/crl':
@@ -104,14 +115,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get('Expect'):
             self.send_response_only(100)
             self.end_headers()
-        left = int(self.headers['Content-Length'])
-        while left > 0:
-            chunk = self.rfile.read1(min(left, 65536))
-            if not chunk:
-                self.close_connection = True
-                return
-            part += chunk
-            left -= len(chunk)
+        if not self.receive(d, part, int(self.headers['Content-Length'])):
+            self.close_connection = True
+            return None
         if len(part) < d.wanted[digest]:
             return self.answer(200, {'offset': len(part), 'complete': False})
         if hashlib.sha256(part).hexdigest() != digest:
@@ -139,7 +145,7 @@ class FakeSkerryd:
         self.path = str(path)
         self.releases, self.wanted, self.parts, self.have, self.damaged, self.lost = {}, {}, {}, set(), set(), set()
         self.generations, self.seq, self.step, self.refuse, self.arrived = [], 1, 'idle', None, []
-        self.verdict, self.applied = ('good', ''), 0
+        self.verdict, self.applied, self.told, self.receiving = ('good', ''), 0, 0, threading.Lock()
         self.crls, self.crl_puts = {}, 0
         self.start()
 
@@ -157,12 +163,25 @@ class FakeSkerryd:
     def image(self, digest):
         have = digest in self.have and digest not in self.damaged
         size = self.wanted[digest]
-        offset = size if have else len(self.parts.get(digest, b''))
+        with self.receiving:
+            offset = size if have else len(self.parts.get(digest, b''))
         return {'digest': digest, 'size_bytes': size, 'have': have, 'offset': offset}
 
     def release(self, id):
         return {'id': id, 'project': 'p', 'version': self.releases[id]['version'],
                 'images': [dict(self.image(d), name='x.itb') for d, _ in self.releases[id]['images']]}
+
+    def damage(self, digest):
+        self.parts[digest] = bytearray()
+        self.damaged.add(digest)
+
+    def go_to(self, step):
+        """And stay there until somebody was told, if anybody asks."""
+        self.step, self.seq = step, self.seq + 1
+        end = time.monotonic() + 3
+        time.sleep(0.15)
+        while self.told < self.seq and time.monotonic() < end:
+            time.sleep(0.01)
 
     def apply(self, id):
         self.applied += 1
@@ -172,8 +191,7 @@ class FakeSkerryd:
 
         def later():
             for step in ('stopping', 'starting', 'settling'):
-                self.step, self.seq = step, self.seq + 1
-                time.sleep(0.15)
+                self.go_to(step)
             g['state'], g['reason'] = self.verdict
             self.step, self.seq = self.verdict[0], self.seq + 1
         threading.Thread(target=later, daemon=True).start()

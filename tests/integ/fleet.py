@@ -10,6 +10,8 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
 SKERRY = BUILD / 'src/cli/skerry'
@@ -103,7 +105,8 @@ class Device:
         return self.fleet.json('simulate', 'status', self.dir)['pid']
 
     def pids_of(self, program):
-        """Host pids of the device's processes of that name."""
+        """Host pids of the device's processes of that name, parents before their children. Any but a daemon itself may
+        have ended since."""
         return [pid for pid, name in descendants(self.pid()) if name == program]
 
     def console(self):
@@ -152,15 +155,12 @@ class Fleet:
         if not self.data.exists():
             self.run(HUB, 'init', '--data', self.data, '--org', 'acme', '--owner', 'alice', '--name', '127.0.0.1',
                      '--name', '10.0.2.2', '--password-file', self.password_file())
-        if not self.port:
-            with socket.socket() as s:
-                s.bind(('127.0.0.1', 0))
-                self.port = s.getsockname()[1]
+        self.port = self.port or free_port()
         self.url = f'https://127.0.0.1:{self.port}'
         with open(self.dir / 'hub.log', 'a') as log:
             self.hub = subprocess.Popen([HUB, '--data', self.data, '--listen', f'127.0.0.1:{self.port}'], env=self.env,
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for('the hub', lambda: socket.create_connection(('127.0.0.1', self.port), 1).close() or True, 20)
+        wait_for('the hub', lambda: socket.create_connection(('127.0.0.1', self.port), 1).close() or True)
 
     def kill_hub(self):
         self.hub.kill()
@@ -186,7 +186,7 @@ class Fleet:
                 subprocess.run([SKERRY, 'simulate', 'power-cut', device.dir], capture_output=True)
         if self.hub and self.hub.poll() is None:
             self.hub.terminate()
-            self.hub.wait(20)
+            self.hub.wait(60)
 
     def add_device(self, name, **kw):
         device = Device(self, name, **kw)
@@ -222,8 +222,9 @@ class Fleet:
                     '--arg', '/srv/main.sh', '-o', out)
         return out
 
-    def release(self, version, apps, extra='', release_extra='', settle='1s', patience='15s'):
-        """Builds a signed release; @apps: name -> further lines of its node."""
+    def release(self, version, apps, extra='', release_extra='', settle='1s', patience='2m'):
+        """Builds a signed release; @apps: name -> further lines of its node. Nobody waits for the end of @patience
+        but a release that hangs: on a busy machine even a good one takes its time."""
         nodes = ''
         for name, more in apps.items():
             image = '' if 'image =' in more else f'image = "{name}.itb";'
@@ -254,7 +255,7 @@ class Fleet:
     def jobs(self, version=None):
         return [j for j in self.json('hub', 'job', 'list') if version in (None, j['version'])]
 
-    def wait_jobs(self, version, seconds=90):
+    def wait_jobs(self, version, seconds=300):
         """Until every device's job of that release has ended; the jobs."""
         def ended():
             jobs = self.jobs(version)

@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_port
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
 HUB = BUILD / 'src/hub/skerry-hub'
@@ -23,7 +25,7 @@ SKERRY = BUILD / 'src/cli/skerry'
 PASSWORD = 'correct-horse-battery'
 
 
-def wait_for(probe, what='it', seconds=10):
+def wait_for(probe, what='it', seconds=60):
     """Asks again and again until @probe says yes."""
     end = time.monotonic() + seconds
     while not probe():
@@ -50,7 +52,7 @@ class Hub:
         self.dir = pathlib.Path(folder)
         self.data = self.dir / 'data'
         self.settings = settings
-        self.process, self.port = None, 0
+        self.process, self.port = None, free_port()
         self.password_file = self.dir / 'password'
         self.password_file.write_text(PASSWORD + '\n')
         self.tls = None

@@ -4,10 +4,11 @@ import gzip
 import hashlib
 import io
 import json
-import pathlib
+import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 
 import pytest
 
@@ -172,15 +173,13 @@ def test_long_names(m, form):
 
 def sparse(size):
     """GNU tar's own sparse file: a hole of @size with a word at its end."""
-    path = pathlib.Path('/tmp') / f'skerry-sparse-{size}'
-    with open(path, 'wb') as f:
+    with tempfile.NamedTemporaryFile(prefix='skerry-sparse-') as f:
         f.seek(size)
         f.write(b'end')
-    try:
-        return subprocess.run(['tar', '--sparse', '--format=gnu', '--transform', 's,.*,hole,', '-C', '/tmp', '-cf', '-', path.name],
+        f.flush()
+        folder, name = os.path.split(f.name)
+        return subprocess.run(['tar', '--sparse', '--format=gnu', '--transform', 's,.*,hole,', '-C', folder, '-cf', '-', name],
                               capture_output=True, check=True).stdout
-    finally:
-        path.unlink()
 
 
 def test_sparse_files(m):

@@ -6,9 +6,9 @@ The CLI is taken from PATH, or from SKERRY_DOCKER_CLI (another version's path).
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -112,20 +112,27 @@ def test_logs(m, web):
     follow = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'logs', '-f', web], stdout=subprocess.PIPE, text=True)
     seen = [follow.stdout.readline() for _ in range(4)]
     m.docker('stop', web)
-    rest = follow.communicate(timeout=30)[0]
+    rest = follow.communicate(timeout=60)[0]
     assert seen[0] == 'hello\n' and rest.endswith('bye\n')
 
 
 def test_wait_and_events(m, web):
-    events = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'events', '--format', '{{.Action}}', '--filter',
-                               'container=web'], stdout=subprocess.PIPE, text=True)
+    events = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'events', '--format', '{{.Actor.Attributes.name}} {{.Action}}',
+                               '--filter', 'container=web', '--filter', 'container=knock'], stdout=subprocess.PIPE, text=True)
     wait = subprocess.Popen([DOCKER, '-H', f'unix://{m.socket}', 'wait', web], stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
+    # Only from when it listens are events its.
+    for _ in range(300):
+        m.docker('create', '--name', 'knock', '--network', 'none', 'demo:1')
+        m.docker('rm', 'knock')
+        if select.select([events.stdout], [], [], 0.2)[0]:
+            break
     m.docker('kill', web)
-    assert wait.communicate(timeout=30)[0] == '137\n'
-    seen = []
-    while 'die' not in seen:
-        seen.append(events.stdout.readline().strip())
+    assert wait.communicate(timeout=60)[0] == '137\n'
+    for line in events.stdout:
+        if line == 'web die\n':
+            break
+    else:
+        raise AssertionError('the end of the container was not told')
     events.terminate()
     events.wait()
     assert m.docker('wait', web) == '137'
@@ -268,8 +275,6 @@ def test_halted_until_the_next_start(m, web):
     assert json.loads(m.request('GET', '/skerry/v1/status')[1])['halted']
     assert json.loads(m.request('GET', '/skerry/v1/capsules/web')[1])['state'] == 'exited'
     assert 'until skerryd is started again' in m.docker('start', 'web', ok=False)
-    m.daemon.terminate()
-    assert m.daemon.wait(20) == 0
-    m.start()
+    m.restart()
     m.until(lambda: json.loads(m.request('GET', '/skerry/v1/capsules/web')[1])['state'] == 'running')
     assert not json.loads(m.request('GET', '/skerry/v1/status')[1])['halted']

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The capsule engine with the real crun and conmon, and the daemon killed at any moment."""
+import contextlib
 import json
 import os
 import random
@@ -66,8 +67,8 @@ def test_nobody_can_write_to_the_runtime(world, driver):
     """On a mount that can be written crun makes a file in /tmp for each of its runs, and leaves it there when it is killed."""
     driver.create("x", *STAY)
     assert driver.do("prepare", "x") == "ok"
-    monitor, = world.processes(f"{world.folder}/run/capsules")[:1]
-    with open(f"/proc/{monitor}/cmdline", encoding="utf-8") as f:
+    monitor = (world.folder / "run/capsules" / driver.list()["x"]["id"] / "conmon.pid").read_text()
+    with open(f"/proc/{monitor.strip()}/cmdline", encoding="utf-8") as f:
         words = f.read().split("\0")
     runtime = words[words.index("-r") + 1]
     assert world.run("test", "-x", runtime).returncode == 0 and world.run("test", "-w", runtime).returncode == 1
@@ -350,12 +351,12 @@ def test_halt_of_one_that_does_not_listen(driver):
 def test_halt_killed_in_the_middle(world, driver):
     driver.create("slow", "/bin/sh", "-c", "trap 'sleep 1; exit 0' TERM; echo up; while :; do sleep 0.05; done")
     start_up(driver, "slow")
+    first = driver.list()["slow"]
     driver.send("halt")
     driver.until("slow", lambda c: c["state"] == "stopping")
     driver.kill()
     driver = world.driver()
-    first = driver.list()["slow"]
-    driver.until("slow", lambda c: c["state"] == "running" and c["pid"] != first["pid"])
+    driver.until("slow", lambda c: c["state"] == "running" and c["pid"] not in (0, first["pid"]))
 
 
 def health(kind, **more):
@@ -379,7 +380,8 @@ def test_health(driver):
         driver.until(name, lambda c: c["health"] == healthy)
     for name in ("bad", "slow", "closed"):
         driver.until(name, lambda c: c["health"] == unhealthy)
-    assert driver.list()["bad"]["health_output"] == "sick"
+    # One check of many may have run into its time-out.
+    driver.until("bad", lambda c: c["health_output"] == "sick")
     assert "health_status: unhealthy" in driver.events("bad")
     assert driver.list()["bad"]["state"] == "running"
 
@@ -486,7 +488,9 @@ def test_after_a_boot(world, driver):
     time.sleep(0.3)
     driver.kill()
     for pid in world.processes(str(world.folder / "run")) + pids:
-        os.kill(pid, 9)
+        # One's end may have been another's.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 9)
     time.sleep(0.3)
     world.run("sh", "-c", f"for m in $(grep -o '{world.folder}/run[^ ]*' /proc/self/mountinfo);"
               " do umount -l $m; done; true")
@@ -505,8 +509,7 @@ def test_monitor_killed(world, driver):
     conmon = int((world.folder / "run/capsules" / web["id"] / "conmon.pid").read_text())
     os.kill(conmon, 9)
     driver.until("web", lambda c: c["state"] == "running" and c["pid"] not in (0, web["pid"]))
-    assert not os.path.exists(f"/proc/{web['pid']}") or \
-        b"trap" not in open(f"/proc/{web['pid']}/cmdline", "rb").read()
+    assert web["pid"] not in world.processes("trap")
     driver.do("force-remove", "web")
     assert world.rests() == NOTHING
 
@@ -559,7 +562,7 @@ def test_killed_at_any_moment(world, seed):
                      (c is None or c["state"] not in ("starting", "stopping", "removing")))
     running = {c["pid"] for c in driver.list().values() if c["state"] == "running"}
     # The last one started may not have come as far as its command, and a shell that forks is there twice for a moment.
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while (found := set(world.processes(mark))) != running and time.monotonic() < until:
         time.sleep(0.02)
     assert found == running, world.rests()

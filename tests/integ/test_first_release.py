@@ -5,11 +5,12 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import time
 
 import pytest
+
+from ports import free_port
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD", TOP / "build"))
@@ -31,12 +32,6 @@ def steps():
         found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, flags=re.M)
         blocks[int(number)] = [re.sub(r"^    ", "", block, flags=re.M).strip("\n") for block in found]
     return blocks
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Reader:

@@ -440,14 +440,18 @@ def test_polls_end_and_replace_each_other(world):
     drain(d)
     start = time.monotonic()
     assert d.work(wait=2) is None
-    assert 1 <= time.monotonic() - start < 10
+    assert time.monotonic() - start >= 1
     got = []
-    t = threading.Thread(target=lambda: got.append(d.work(wait=30)))
+    t = threading.Thread(target=lambda: got.append(d.work(wait=60)))
     t.start()
-    time.sleep(0.5)
-    assert d.work(wait=1) is None
-    t.join(10)
+    # The first of these may come before it.
+    for _ in range(20):
+        assert d.work(wait=1) is None
+        t.join(0.5)
+        if got:
+            break
     assert got == [None], 'a newer poll ends the one before'
+    t.join()
 
 
 def test_many_wait_and_leave(world):

@@ -9,17 +9,18 @@ import time
 
 import pytest
 
-from fleet import Fleet, descendants, wait_for
+from fleet import Failed, Fleet, descendants, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='virtual devices need root')
 
 KILLS = 200
+KILLS_OF_ONE = 30  # in one roll-out at most: a slow machine needs some time without
 DEVICES = 2
 SEED = int(os.environ.get('SKERRY_SEED', '20261122'))
 
 # A capsule that says on its volume that it runs, and holds a lock that a second copy would trip over.
 STEADY = 'while :; do sleep 1; done'
-BROKEN = 'sleep 0.2; exit 7'  # well before the settle time of 1 s
+BROKEN = 'sleep 0.2; exit 7'  # well before the settle time of a release that has it
 
 
 class Killer(threading.Thread):
@@ -48,7 +49,7 @@ class Killer(threading.Thread):
             time.sleep(self.rng.uniform(0.02, 0.7))
             try:
                 self.kill_one()
-            except ProcessLookupError:
+            except (ProcessLookupError, Failed):
                 continue
 
     def stop(self):
@@ -74,13 +75,17 @@ def running_capsules(device):
     return counts
 
 
+def loops():
+    return subprocess.run(['losetup', '-l', '-n', '-O', 'BACK-FILE'], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def settle(device, version, names):
     """The daemon answers, is in the right generation, and just the wanted capsules run, once each."""
     def right():
         status = device.status()
         return status['generation']['version'] == version and status['generation']['state'] == 'good' and \
             running_capsules(device) == {n: 1 for n in names}
-    wait_for(f'{device.name} in release {version} with {names}', right, 60)
+    wait_for(f'{device.name} in release {version} with {names}', right, 180)
 
 
 def test_two_hundred_kills_during_roll_outs(tmp_path):
@@ -98,11 +103,11 @@ def test_two_hundred_kills_during_roll_outs(tmp_path):
             changed = rng.choice(names)
             for name in names if round_number == 1 else [changed]:
                 fleet.capsule(name, BROKEN if broken else STEADY, salt=f'{version} {rng.random()}')
-            fleet.upload(fleet.release(version, {n: 'restart-max = <2>;' for n in names}))
-            killer = Killer(fleet, rng, KILLS - kills)
+            fleet.upload(fleet.release(version, {n: 'restart-max = <2>;' for n in names}, settle='5s' if broken else '1s'))
+            killer = Killer(fleet, rng, min(KILLS - kills, KILLS_OF_ONE))
             fleet.attach(version)
             killer.start()
-            jobs = fleet.wait_jobs(version, 180)
+            jobs = fleet.wait_jobs(version)
             kills += killer.stop()
             if broken:
                 assert {j['step'] for j in jobs} == {'failed'}, jobs
@@ -117,8 +122,7 @@ def test_two_hundred_kills_during_roll_outs(tmp_path):
         for device in fleet.devices:
             assert device.cli('store', 'verify')['damaged'] == []
             device.stop()
-            mounts = subprocess.run(['losetup', '-l', '-n', '-O', 'BACK-FILE'], stdout=subprocess.PIPE, text=True).stdout
-            assert str(device.dir) not in mounts
+            wait_for(f'the end of the loop devices of {device.name}', lambda: str(device.dir) not in loops())
 
 
 def test_power_cuts_during_roll_outs(tmp_path):
@@ -140,5 +144,5 @@ def test_power_cuts_during_roll_outs(tmp_path):
             time.sleep(rng.uniform(0.0, 2.5))
             device.power_cut()
             device.start()
-            assert {j['step'] for j in fleet.wait_jobs(version, 90)} == {'done'}
+            assert {j['step'] for j in fleet.wait_jobs(version)} == {'done'}
             settle(device, version, names)

@@ -296,10 +296,10 @@ def test_daemon_killed_at_any_moment(desk):
             desk.skerry('release', 'apply', release, '--images', desk.images, '--socket', desk.devices[0].sock, '--no-wait')
 
         def ended():
-            g = next(g for g in desk.call('GET', '/generations')[1] if g['version'] == version)
+            g = next((g for g in desk.call('GET', '/generations')[1] if g['version'] == version), {'state': None})
             step = desk.call('GET', '/update')[1]['step']
             return g['state'] in ('good', 'bad') and step in ('good', 'bad') and g
-        g = wait_for(f'the end of {version}', ended, 90)
+        g = wait_for(f'the end of {version}', ended, 180)
         assert g['state'] == ('bad' if broken else 'good'), g
         good = good if broken else version
         assert desk.call('GET', '/status')[1]['generation']['version'] == good

@@ -37,14 +37,7 @@ def sign(desk, content):
 
 def daemon(desk):
     """The daemon alone: its children have its name."""
-    pids = desk.devices[0].pids_of('skerryd')
-    return next(p for p in pids if parent_of(p) not in pids)
-
-
-def parent_of(pid):
-    with contextlib.suppress(OSError):
-        return int(pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1])
-    return 0
+    return wait_for('the daemon', lambda: desk.devices[0].pids_of('skerryd'))[0]
 
 
 def status_of(pid):
