@@ -19,6 +19,7 @@
 #include "io/json.h"
 
 #define FLUSH_EVERY_S 30
+#define REFUSALS_MAX  8192 /* some four megabytes at most */
 
 static void wake_one(struct sk_hub *hub, struct sk_conn *c, int64_t device)
 {
@@ -253,8 +254,9 @@ int sk_hub_new(const struct sk_hub_config *config, struct sk_hub **ret, struct s
 	hub->waiters = sk_waiters_new(sk_principal_device);
 	hub->seen = sk_seen_new();
 	hub->logins = sk_limiter_new(20000, 15 * 60 * 1000);
+	hub->refusals = sk_refusals_new(REFUSALS_MAX);
 	hub->challenges = sk_challenges_new();
-	if (!hub->waiters || !hub->seen || !hub->logins || !hub->challenges)
+	if (!hub->waiters || !hub->seen || !hub->logins || !hub->refusals || !hub->challenges)
 		return sk_err_oom(err);
 	r = open_stores(hub, err);
 	if (r == 0)
@@ -273,6 +275,14 @@ static void flush(struct sk_hub *hub)
 		sk_warning("cannot write when devices were seen: %s", err.text);
 }
 
+static void flush_refusals(struct sk_hub *hub, uint64_t now_ms)
+{
+	struct sk_err err = SK_ERR_INIT;
+
+	if (sk_refusals_flush(hub->refusals, hub->db, now_ms, &err) < 0)
+		sk_warning("cannot write how often something was refused: %s", err.text);
+}
+
 void sk_hub_free(struct sk_hub *hub)
 {
 	if (hub->has_ticker) {
@@ -282,10 +292,12 @@ void sk_hub_free(struct sk_hub *hub)
 		(void)pthread_mutex_unlock(&hub->tick_lock);
 		(void)pthread_join(hub->ticker, NULL);
 		flush(hub);
+		flush_refusals(hub, UINT64_MAX);
 	}
 	sk_waiters_freep(&hub->waiters);
 	sk_seen_freep(&hub->seen);
 	sk_limiter_freep(&hub->logins);
+	sk_refusals_freep(&hub->refusals);
 	sk_challenges_freep(&hub->challenges);
 	sk_blobs_freep(&hub->images);
 	sk_blobs_freep(&hub->files);
@@ -319,6 +331,7 @@ static void *tick(void *arg)
 		sk_waiters_expire(hub->waiters, sk_mono_ms());
 		if (n % FLUSH_EVERY_S == 0)
 			flush(hub);
+		flush_refusals(hub, sk_mono_ms());
 		sk_sweep_step(&sweep, &hub->config, hub->db, sk_wall_s());
 	}
 	return NULL;

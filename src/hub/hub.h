@@ -9,6 +9,7 @@
 #include "hub/db/db.h"
 #include "hub/domain/limiter.h"
 #include "hub/domain/proof.h"
+#include "hub/domain/refusals.h"
 #include "hub/domain/seen.h"
 #include "hub/domain/waiters.h"
 
@@ -21,6 +22,7 @@ struct sk_hub {
 	struct sk_waiters *waiters;
 	struct sk_seen *seen;
 	struct sk_limiter *logins; /* failed logins */
+	struct sk_refusals *refusals;
 	struct sk_challenges *challenges;
 	_Atomic unsigned hashing; /* logins whose password is being checked */
 	_Atomic uint64_t rights;  /* counts what may have ended somebody's rights */

@@ -343,7 +343,11 @@ def audit_log(world):
 
 
 def test_every_change_leaves_one_line(world):
-    """Each route that changes something, refused or not: mostly asked for what is not there."""
+    """Each route that changes something, refused or not: mostly asked for what is not there.
+    By somebody who was refused nothing yet: equal refusals are one line."""
+    who = {'name': 'audrey', 'role': 'owner', 'password': hubtest.PASSWORD}
+    assert world.hub.ask('POST', '/api/v1/users', who, token=world.alice).status == 201
+    token = world.hub.login('acme', 'audrey')
     n = 0
     for method, pattern, body in operations('user'):
         if method == 'GET' or pattern.endswith('/logout') or '/images/' in pattern:
@@ -353,14 +357,31 @@ def test_every_change_leaves_one_line(world):
         path = path.replace(world.token_id, 'nothing')
         bad = {'nonsense': 1} if not gone and body else body
         before = audit_log(world)
-        a = world.hub.ask(method, path, bad, token=world.alice)
+        a = world.hub.ask(method, path, bad, token=token)
         assert a.status < 500, (method, pattern, a)
         after = audit_log(world)
         outcome = a.json['error'] if a.status >= 400 else 'ok'
         assert after[0]['id'] == before[0]['id'] + 1 and after[0]['outcome'] == outcome, (method, pattern, after[:2])
-        assert after[0]['actor'] == 'user:alice'
+        assert after[0]['actor'] == 'user:audrey'
         n += 1
     assert n > 25
+    assert world.hub.ask('DELETE', '/api/v1/users/audrey', token=world.alice).status == 204
+
+
+def test_refusals_are_counted_and_the_count_is_kept_when_the_hub_ends(tmp_path):
+    hub = hubtest.CheckedHub(tmp_path)
+    hub.add_org('acme', 'alice')
+    hub.start()
+    try:
+        token = hub.login('acme', 'alice')
+        for _ in range(50):
+            assert hub.ask('DELETE', '/api/v1/tokens/nothing', token=token).status == 404
+        hub.stop()
+        hub.start()
+        lines = [e for e in hub.ask('GET', '/api/v1/audit', token=token).json['audit'] if e['outcome'] == 'not-found']
+        assert [(e['actor'], e['object'], e['times']) for e in lines] == [('user:alice', 'nothing', 49), ('user:alice', 'nothing', 1)]
+    finally:
+        hub.stop()
 
 
 def test_no_name_makes_the_audit_log_unreadable(world):

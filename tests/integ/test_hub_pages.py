@@ -68,7 +68,7 @@ def lists(w):
 
     def audited():
         text = name()
-        assert w.ask('DELETE', f'/api/v1/projects/{text}').status == 404
+        assert w.ask('POST', '/api/v1/projects', {'name': text}).status == 201
         return text
     return {
         'users': Pages('/api/v1/users', 'users', 'name', 'after', new('/api/v1/users', 'name', role='user', password=hubtest.PASSWORD), gone('/api/v1/users')),

@@ -361,13 +361,10 @@ const struct sk_cmd sk_hub_cmd_token = {
 };
 
 static const struct sk_hub_column audit_columns[] = {
-	{ "WHEN", "at_s", SK_HUB_TIME },
-	{ "WHO", "actor", SK_HUB_TEXT },
-	{ "WHAT", "action", SK_HUB_TEXT },
-	{ "ON", "object", SK_HUB_TEXT },
-	{ "OUTCOME", "outcome", SK_HUB_TEXT },
-	{ "FROM", "peer", SK_HUB_TEXT },
-	{ 0 },
+	{ "WHEN", "at_s", SK_HUB_TIME },       { "WHO", "actor", SK_HUB_TEXT },
+	{ "WHAT", "action", SK_HUB_TEXT },     { "ON", "object", SK_HUB_TEXT },
+	{ "OUTCOME", "outcome", SK_HUB_TEXT }, { "TIMES", "times", SK_HUB_TEXT },
+	{ "FROM", "peer", SK_HUB_TEXT },       { 0 },
 };
 
 static int run_audit(struct sk_cli *cli, struct sk_err *err)

@@ -78,9 +78,9 @@ int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_er
 	return r < 0 ? r : answer(&call, err);
 }
 
-static int audit(struct sk_call *call, const char *outcome, struct sk_err *err)
+static struct sk_audit line_of(const struct sk_call *call, const char *outcome)
 {
-	struct sk_audit a = {
+	return (struct sk_audit){
 		.org = call->audit_org ? call->audit_org
 		       : call->who     ? call->who->org
 				       : 0,
@@ -90,24 +90,41 @@ static int audit(struct sk_call *call, const char *outcome, struct sk_err *err)
 		.peer = sk_http_peer(call->req),
 		.outcome = outcome,
 	};
+}
+
+static int audit(struct sk_call *call, struct sk_err *err)
+{
+	struct sk_audit a = line_of(call, "ok");
 
 	if (!call->action || a.org == 0)
 		return 0;
 	return sk_audit_add(call->db, &a, err);
 }
 
+static int write_refusal(struct sk_call *call, const struct sk_audit *a)
+{
+	struct sk_err ignored = SK_ERR_INIT;
+	int r = sk_db_begin(call->hub->db, &call->db, &ignored);
+
+	if (r < 0)
+		return r;
+	r = sk_audit_add(call->db, a, &ignored);
+	if (r < 0) {
+		sk_db_rollback(call->db);
+		return r;
+	}
+	return sk_db_commit(call->db, &ignored);
+}
+
 /* What was refused is worth a line too; it must not cost the caller the real reason. */
 static void audit_failure(struct sk_call *call, const struct sk_err *err)
 {
-	struct sk_err ignored = SK_ERR_INIT;
+	struct sk_audit a = line_of(call, err->slug);
 
-	if (!call->action || (!call->who && !call->audit_org) ||
-	    sk_db_begin(call->hub->db, &call->db, &ignored) < 0)
+	if (!call->action || a.org == 0 || !sk_refusals_hit(call->hub->refusals, &a, sk_mono_ms()))
 		return;
-	if (audit(call, err->slug, &ignored) < 0)
-		sk_db_rollback(call->db);
-	else
-		(void)sk_db_commit(call->db, &ignored);
+	if (write_refusal(call, &a) < 0)
+		sk_refusals_missed(call->hub->refusals, &a);
 }
 
 static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
@@ -121,7 +138,7 @@ static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 	if (r == 0)
 		r = fn(call, err);
 	if (r >= 0)
-		r = audit(call, "ok", err);
+		r = audit(call, err);
 	if (r < 0) {
 		sk_db_rollback(call->db);
 		return r;

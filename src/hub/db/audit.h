@@ -11,6 +11,7 @@ struct sk_audit {
 	const char *object;  /* may be NULL */
 	const char *peer;    /* address; may be NULL */
 	const char *outcome; /* "ok" or the slug of the failure */
+	uint64_t times;	     /* that it stands for; 0 is one */
 };
 
 int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err);

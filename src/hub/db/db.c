@@ -35,6 +35,7 @@ int sk_db_fail(struct sk_conn *c, struct sk_err *err)
 	default:
 		break;
 	}
+	/* Its own words are for who runs the hub: a client is not told of tables and statements. */
 	switch (code & 0xff) {
 	case SQLITE_NOMEM:
 		return sk_err_oom(err);
@@ -44,10 +45,12 @@ int sk_db_fail(struct sk_conn *c, struct sk_err *err)
 		return sk_err_set(err, -EBUSY, "timeout", "the database is busy; try again");
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+		sk_error("the database is damaged: %s", text);
 		return sk_err_set(err, -EBADMSG, "damaged",
-				  "the database is damaged (%s): put back a backup of it", text);
+				  "the database is damaged: put back a backup of it");
 	default:
-		return sk_err_set(err, -EIO, "io", "database: %s", text);
+		sk_error("database: %s", text);
+		return sk_err_set(err, -EIO, "io", "the database failed; the hub's log tells why");
 	}
 }
 
@@ -92,9 +95,11 @@ static int conn_new(struct sk_db *db, bool writer, struct sk_conn **ret, struct 
 	if (writer)
 		flags |= SQLITE_OPEN_CREATE;
 	r = sqlite3_open_v2(db->path, &c->handle, flags, NULL);
-	if (r != SQLITE_OK)
-		return sk_err_set(err, -EIO, "io", "cannot open the database: %s",
-				  sqlite3_errstr(r));
+	if (r != SQLITE_OK) {
+		sk_error("cannot open the database: %s", sqlite3_errstr(r));
+		return sk_err_set(err, -EIO, "io",
+				  "cannot open the database; the hub's log tells why");
+	}
 	r = conn_setup(c, writer, err);
 	if (r < 0)
 		return r;

@@ -148,7 +148,12 @@ static const char v5_bounds[] =
 	" WHEN OLD.at_s > CAST(strftime('%s', 'now') AS INTEGER) - 2592000"
 	" BEGIN SELECT RAISE(ABORT, 'the audit log keeps what is younger than 30 days'); END;";
 
-static const char *const versions[] = { v1_people, v2_fleet, v3_reports, v4_crls, v5_bounds };
+static const char v6_refusals[] =
+	/* Equal refusals are one line. */
+	"ALTER TABLE audit ADD COLUMN times INTEGER NOT NULL DEFAULT 1;";
+
+static const char *const versions[] = { v1_people, v2_fleet,  v3_reports,
+					v4_crls,   v5_bounds, v6_refusals };
 
 int sk_schema_newest(void)
 {

@@ -553,6 +553,56 @@ static void a_database_that_another_holds(void **state)
 	all_goes_on(&w);
 }
 
+/* What a client is told: that it failed, and nothing of how the hub is made. */
+static void a_database_that_fails(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	exec(&w, "CREATE TRIGGER inner BEFORE INSERT ON projects BEGIN"
+		 " SELECT RAISE(ABORT, 'the inner words'); END");
+	assert_int_equal(ask(&w, "POST", "/api/v1/projects", json_pack("{s:s}", "name", "p"), NULL),
+			 500);
+	assert_string_equal(err.slug, "io");
+	assert_null(strstr(err.text, "inner"));
+	assert_non_null(strstr(err.text, "log"));
+	exec(&w, "DROP TRIGGER inner");
+	exec(&w, "ALTER TABLE projects RENAME TO elsewhere");
+	assert_int_equal(ask(&w, "GET", "/api/v1/projects", NULL, NULL), 500);
+	assert_string_equal(err.slug, "io");
+	assert_null(strstr(err.text, "projects"));
+	exec(&w, "ALTER TABLE elsewhere RENAME TO projects");
+	all_goes_on(&w);
+}
+
+/* A flood of what is refused is not a flood of writing. */
+static void a_flood_of_refusals(void **state)
+{
+	_cleanup_world_ struct world w;
+	char path[64];
+
+	start(&w);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(ask(&w, "DELETE", "/api/v1/tokens/nothing", NULL, NULL), 404);
+	assert_int_equal(count(&w, "SELECT count(*) FROM audit WHERE action = 'token.revoke'"), 1);
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(path, sizeof(path), "/api/v1/tokens/%d", i);
+		assert_int_equal(ask(&w, "DELETE", path, NULL, NULL), 404);
+	}
+	assert_int_equal(count(&w, "SELECT count(*) FROM audit WHERE outcome <> 'ok'"), 101);
+	/* What succeeds has a line each, all the same. */
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(path, sizeof(path), "p%d", i);
+		assert_int_equal(
+			ask(&w, "POST", "/api/v1/projects", json_pack("{s:s}", "name", path), NULL),
+			201);
+	}
+	assert_int_equal(count(&w, "SELECT count(*) FROM audit WHERE action = 'project.create'"),
+			 30);
+	assert_int_equal(sk_refusals_flush(w.hub->refusals, w.hub->db, UINT64_MAX, &err), 0);
+	assert_int_equal(count(&w, "SELECT sum(times) FROM audit WHERE outcome <> 'ok'"), 600);
+}
+
 /* --- the disk of the images full, or broken --- */
 
 #define IMAGE  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* of "abc" */
@@ -636,6 +686,8 @@ int main(void)
 		cmocka_unit_test(a_new_password_does_not_undo_a_newer_one),
 		cmocka_unit_test(a_full_database),
 		cmocka_unit_test(a_database_that_another_holds),
+		cmocka_unit_test(a_database_that_fails),
+		cmocka_unit_test(a_flood_of_refusals),
 		cmocka_unit_test(an_image_that_the_disk_refuses),
 		cmocka_unit_test(an_image_that_cannot_be_synced),
 		cmocka_unit_test(an_image_of_which_all_has_come),

@@ -9,6 +9,7 @@
 #include "hub/domain/limiter.h"
 #include "hub/domain/password.h"
 #include "hub/domain/proof.h"
+#include "hub/domain/refusals.h"
 #include "hub/domain/secret.h"
 #include "hub/domain/seen.h"
 #include "temp.h"
@@ -149,6 +150,148 @@ static void seen_is_kept_and_flushed(void **state)
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
 }
 
+/* --- refusals --- */
+
+struct log {
+	struct temp temp;
+	struct sk_db *db;
+	struct sk_refusals *refusals;
+	int64_t org;
+};
+
+static void log_start(struct log *l, size_t keys_max)
+{
+	struct sk_conn *c;
+
+	temp_make(&l->temp);
+	assert_int_equal(sk_db_open(temp_path(&l->temp, "hub.db"), &l->db, &err), 0);
+	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
+	assert_int_equal(sk_org_add(c, "acme", &l->org, &err), 0);
+	assert_int_equal(sk_db_commit(c, &err), 0);
+	l->refusals = sk_refusals_new(keys_max);
+	assert_non_null(l->refusals);
+}
+
+static void log_done(struct log *l)
+{
+	sk_refusals_freep(&l->refusals);
+	sk_db_closep(&l->db);
+	temp_done(&l->temp);
+}
+#define _cleanup_log_ _cleanup_(log_done)
+
+/* What is to be written at once is, as the hub does it. */
+static bool refuse(struct log *l, const char *actor, const char *object, uint64_t now_ms)
+{
+	struct sk_audit a = { l->org, actor, "token.revoke", object, "::1", "not-found", 0 };
+	struct sk_conn *c;
+
+	if (!sk_refusals_hit(l->refusals, &a, now_ms))
+		return false;
+	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
+	assert_int_equal(sk_audit_add(c, &a, &err), 0);
+	assert_int_equal(sk_db_commit(c, &err), 0);
+	return true;
+}
+
+static int64_t number(struct log *l, const char *sql)
+{
+	struct sk_conn *c;
+	int64_t n = -1;
+
+	assert_int_equal(sk_db_read(l->db, &c, &err), 0);
+	assert_true(sk_db_int(c, &n, &err, sql, "") > 0);
+	return n;
+}
+
+static void change_schema(struct log *l, const char *sql)
+{
+	struct sk_conn *c;
+
+	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
+	assert_int_equal(sqlite3_exec(c->handle, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sk_db_commit(c, &err), 0);
+}
+
+static void equal_refusals_are_one_line_and_a_count(void **state)
+{
+	_cleanup_log_ struct log l = { 0 };
+
+	log_start(&l, 100);
+	assert_true(refuse(&l, "user:bob", "x", 5));
+	for (int i = 0; i < 1000; i++)
+		assert_false(refuse(&l, "user:bob", "x", 5));
+	assert_true(refuse(&l, "user:bob", "y", 5));
+	assert_true(refuse(&l, "user:eve", "x", 6));
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, 4 + SK_REFUSALS_WINDOW_MS, &err), 0);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 3);
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, 5 + SK_REFUSALS_WINDOW_MS, &err), 0);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 4);
+	assert_int_equal(number(&l, "SELECT times FROM audit WHERE id = 4 AND object = 'x' AND"
+				    " actor = 'user:bob' AND outcome = 'not-found'"),
+			 1000);
+	/* The window is over: the next is a line again. One that never came again leaves no count. */
+	assert_true(refuse(&l, "user:bob", "x", 5 + SK_REFUSALS_WINDOW_MS));
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err), 0);
+	assert_int_equal(number(&l, "SELECT sum(times) FROM audit"), 1004);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 5);
+}
+
+static void ever_new_refusals_are_bounded(void **state)
+{
+	_cleanup_log_ struct log l = { 0 };
+	char object[16];
+
+	log_start(&l, 1000);
+	for (int i = 0; i < 5000; i++) {
+		(void)snprintf(object, sizeof(object), "%d", i);
+		(void)refuse(&l, "user:bob", object, 5);
+	}
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), SK_REFUSALS_LINES + 1);
+	assert_true(refuse(&l, "user:eve", "1", 5));
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err), 0);
+	assert_int_equal(number(&l, "SELECT sum(times) FROM audit WHERE actor = 'user:bob'"), 5000);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit WHERE action = 'various'"
+				    " AND actor = 'user:bob' AND object IS NULL"),
+			 2);
+}
+
+static void refusals_of_many_are_bounded(void **state)
+{
+	_cleanup_log_ struct log l = { 0 };
+	char actor[16];
+
+	log_start(&l, 10);
+	for (int i = 0; i < 500; i++) {
+		(void)snprintf(actor, sizeof(actor), "user:%d", i);
+		(void)refuse(&l, actor, "x", 5);
+	}
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 11);
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err), 0);
+	assert_int_equal(number(&l, "SELECT sum(times) FROM audit WHERE actor = 'various'"), 490);
+}
+
+static void counts_survive_a_database_that_fails(void **state)
+{
+	_cleanup_log_ struct log l = { 0 };
+	struct sk_audit a;
+
+	log_start(&l, 10);
+	a = (struct sk_audit){ l.org, "user:bob", "x", NULL, NULL, "forbidden", 0 };
+	assert_true(sk_refusals_hit(l.refusals, &a, 5));
+	sk_refusals_missed(l.refusals, &a); /* the line could not be written */
+	assert_false(sk_refusals_hit(l.refusals, &a, 5));
+	change_schema(&l, "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN"
+			  " SELECT RAISE(ABORT, 'no'); END");
+	assert_true(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err) < 0);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 0);
+	change_schema(&l, "DROP TRIGGER no");
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err), 0);
+	assert_int_equal(number(&l, "SELECT times FROM audit"), 2);
+	assert_int_equal(sk_refusals_flush(l.refusals, l.db, UINT64_MAX, &err), 0);
+	assert_int_equal(number(&l, "SELECT count(*) FROM audit"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +302,10 @@ int main(void)
 		cmocka_unit_test(challenges_are_good_once_and_for_a_minute),
 		cmocka_unit_test(keys_are_p256),
 		cmocka_unit_test(seen_is_kept_and_flushed),
+		cmocka_unit_test(equal_refusals_are_one_line_and_a_count),
+		cmocka_unit_test(ever_new_refusals_are_bounded),
+		cmocka_unit_test(refusals_of_many_are_bounded),
+		cmocka_unit_test(counts_survive_a_database_that_fails),
 	};
 
 	return cmocka_run_group_tests_name("hub/domain", tests, NULL, NULL);

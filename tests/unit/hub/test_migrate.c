@@ -46,6 +46,9 @@ static const char *const rows[] = {
 	"INSERT INTO device_crls VALUES (1, 'id', 'root', 1, NULL);"
 	"UPDATE devices SET crls_due = 1; UPDATE orgs SET crls_version = 9;",
 	"SELECT 1;",
+	"UPDATE orgs SET quota_bytes = 8;"
+	"INSERT INTO audit (id, org_id, at_s, actor, action, outcome, times)"
+	" VALUES (2, 1, 1, 'a', 'b', 'forbidden', 7);",
 };
 
 static void close_conn(struct sk_conn *c)
@@ -131,14 +134,14 @@ static char *text_of(sqlite3 *h, const char *sql)
 
 #define SCHEMA \
 	"SELECT coalesce(sql, name) FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY name"
-#define ROWS                                                                                                      \
-	"SELECT (SELECT group_concat(name || coalesce(ca, '-') || quota_bytes || crls_version) FROM orgs)"        \
-	" || (SELECT group_concat(name || role) FROM users) || (SELECT group_concat(hex(hash)) FROM tokens)"      \
-	" || (SELECT count(*) FROM audit) || (SELECT count(*) FROM projects) || (SELECT count(*) FROM images)"    \
-	" || (SELECT count(*) FROM releases) || (SELECT count(*) FROM release_images)"                            \
-	" || (SELECT count(*) FROM deployments) || (SELECT group_concat(uid || crls_due) FROM devices)"           \
-	" || (SELECT count(*) FROM sessions) || (SELECT count(*) FROM jobs) || (SELECT count(*) FROM job_events)" \
-	" || (SELECT count(*) FROM inventory) || (SELECT count(*) FROM logs) || (SELECT count(*) FROM crls)"      \
+#define ROWS                                                                                                                         \
+	"SELECT (SELECT group_concat(name || coalesce(ca, '-') || quota_bytes || crls_version) FROM orgs)"                           \
+	" || (SELECT group_concat(name || role) FROM users) || (SELECT group_concat(hex(hash)) FROM tokens)"                         \
+	" || (SELECT group_concat(outcome || times) FROM audit) || (SELECT count(*) FROM projects) || (SELECT count(*) FROM images)" \
+	" || (SELECT count(*) FROM releases) || (SELECT count(*) FROM release_images)"                                               \
+	" || (SELECT count(*) FROM deployments) || (SELECT group_concat(uid || crls_due) FROM devices)"                              \
+	" || (SELECT count(*) FROM sessions) || (SELECT count(*) FROM jobs) || (SELECT count(*) FROM job_events)"                    \
+	" || (SELECT count(*) FROM inventory) || (SELECT count(*) FROM logs) || (SELECT count(*) FROM crls)"                         \
 	" || (SELECT count(*) FROM device_crls)"
 
 static void must_be(sqlite3 *h, const char *sql, const char *want, unsigned n)
@@ -161,7 +164,7 @@ static void must_be_whole(const char *path, const char *schema, const char *data
 	must_be(c->handle, ROWS, data, n);
 	must_be(c->handle, "PRAGMA integrity_check", "ok\n", n);
 	must_be(c->handle, "SELECT count(*) FROM pragma_foreign_key_check", "0\n", n);
-	must_be(c->handle, "SELECT max(version) || '/' || count(*) FROM schema_version", "5/5\n",
+	must_be(c->handle, "SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n",
 		n);
 }
 
@@ -223,7 +226,7 @@ static void killed_as_it_is_made(void **state)
 		assert_int_equal(sk_db_open(t.path, &db, &err), 0);
 		assert_int_equal(sk_db_read(db, &c, &err), 0);
 		must_be(c->handle, "SELECT max(version) || '/' || count(*) FROM schema_version",
-			"5/5\n", n);
+			"6/6\n", n);
 	}
 }
 
@@ -336,7 +339,7 @@ static void a_newer_database(void **state)
 	temp_make(&t);
 	make_old(temp_path(&t, "hub.db"), sk_schema_newest());
 	open_conn(t.path, &c);
-	assert_int_equal(sqlite3_exec(c.handle, "INSERT INTO schema_version VALUES (6, 1);", NULL,
+	assert_int_equal(sqlite3_exec(c.handle, "INSERT INTO schema_version VALUES (7, 1);", NULL,
 				      NULL, NULL),
 			 SQLITE_OK);
 	close_conn(&c);
