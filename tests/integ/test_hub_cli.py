@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`skerry hub` against a real hub: what a person types."""
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import threading
@@ -219,6 +221,20 @@ def test_people_and_programs(desk):
     assert 'acme' in desk.ok('org', 'show')
     for argv in (('deployment', 'show', 'x'), ('device', 'show'), ('org', 'nonsense'), ('release', 'list')):
         assert desk.run(*argv).returncode == 2, argv
+
+
+def test_the_audit_log_beyond_one_page(desk):
+    with contextlib.closing(sqlite3.connect(desk.hub.data / 'hub.db', timeout=60)) as db, db:
+        (org,), = db.execute("SELECT id FROM orgs WHERE name = 'acme'")
+        db.executemany("INSERT INTO audit (org_id, at_s, actor, action, outcome) VALUES (?, 1, 'a', 'old', 'ok')", [(org,)] * 1100)
+    ids = [e['id'] for e in desk.json('audit', '--limit', '1050')]
+    assert len(ids) == 1050 and ids == sorted(set(ids), reverse=True)
+    assert [e['id'] for e in desk.json('audit', '-n', '500')] == ids[:500]
+    assert [e['id'] for e in desk.json('audit', '-n', '1')] == ids[:1]
+    assert len(desk.json('audit')) == 50
+    assert len(desk.ok('audit', '-n', '700').splitlines()) == 701
+    for bad in ('0', '-1', 'x', '100001'):
+        assert desk.run('audit', f'--limit={bad}').returncode == 2
 
 
 def test_logout(desk):

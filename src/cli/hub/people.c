@@ -367,24 +367,31 @@ static const struct sk_hub_column audit_columns[] = {
 	{ "FROM", "peer", SK_HUB_TEXT },       { 0 },
 };
 
+#define AUDIT_MAX 100000 /* what a program may hold at once */
+
 static int run_audit(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	const char *limit = sk_cli_opt(cli, "limit");
-	_cleanup_free_ char *path = sk_hub_path("audit?limit={}", limit ? limit : "50");
-	_cleanup_json_ json_t *answer = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	_cleanup_free_ char *path = NULL;
+	json_t *list = NULL;
+	uint64_t max = 50;
+	int r;
 
+	if (limit && (sk_parse_u64(limit, &max) < 0 || max < 1 || max > AUDIT_MAX))
+		return sk_err_set(err, -EINVAL, "usage", "--limit \"%s\": 1 to %d", limit,
+				  AUDIT_MAX);
+	path = sk_asprintf("/api/v1/audit?limit=%d", (int)SK_MIN(max, 500u));
+	r = sk_hub_open(cli, &c, err);
 	if (r == 0)
-		r = sk_hub_call(c, "GET", path, NULL, &answer, err);
+		r = sk_hub_list_some(c, path, "audit", "before", max, &list, err);
 	if (r == 0)
-		sk_hub_print_list(cli, json_incref(json_object_get(answer, "audit")),
-				  audit_columns);
+		sk_hub_print_list(cli, list, audit_columns);
 	return r;
 }
 
 static const struct sk_opt audit_opts[] = {
-	{ "limit", 'n', "COUNT", "how many of the newest (default 50, at most 500)" },
+	{ "limit", 'n', "COUNT", "how many of the newest (default 50, at most 100000)" },
 	SK_HUB_OPTS,
 	{ 0 },
 };

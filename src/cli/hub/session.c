@@ -94,6 +94,12 @@ int sk_hub_call(struct sk_http_client *c, const char *method, const char *path, 
 int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, const char *cursor,
 		json_t **ret, struct sk_err *err)
 {
+	return sk_hub_list_some(c, path, name, cursor, SIZE_MAX, ret, err);
+}
+
+int sk_hub_list_some(struct sk_http_client *c, const char *path, const char *name,
+		     const char *cursor, size_t max, json_t **ret, struct sk_err *err)
+{
 	_cleanup_json_ json_t *all = json_array();
 	json_int_t next = 0, last;
 
@@ -119,7 +125,9 @@ int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, co
 			return sk_err_set(err, -EPROTO, "bad-request",
 					  "the hub's list \"%s\" does not go on: %lld after %lld",
 					  name, (long long)next, (long long)last);
-	} while (next > 0);
+	} while (next > 0 && json_array_size(all) < max);
+	while (json_array_size(all) > max)
+		(void)json_array_remove(all, json_array_size(all) - 1);
 	*ret = TAKE_PTR(all);
 	return 0;
 }

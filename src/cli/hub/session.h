@@ -30,6 +30,10 @@ int sk_hub_call(struct sk_http_client *c, const char *method, const char *path, 
 int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, const char *cursor,
 		json_t **ret, struct sk_err *err);
 
+/** sk_hub_list_some() - the first @max rows of it, over as many pages as that takes. */
+int sk_hub_list_some(struct sk_http_client *c, const char *path, const char *name,
+		     const char *cursor, size_t max, json_t **ret, struct sk_err *err);
+
 /** How a member is shown to people. */
 enum sk_hub_form { SK_HUB_TEXT, SK_HUB_SHORT, SK_HUB_TIME, SK_HUB_AGO, SK_HUB_SIZE, SK_HUB_YESNO };
 struct sk_hub_column {
