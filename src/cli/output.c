@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,11 +67,56 @@ int sk_output_check(const char *path, struct sk_err *err)
 	return r < 0 ? sk_output_failed(path, r, err) : 0;
 }
 
+/* What Ctrl-C or a lost terminal would leave behind; one at a time is being written. */
+static const char *volatile unfinished;
+
+static void end_by(int sig)
+{
+	if (unfinished)
+		(void)unlink(unfinished);
+	(void)signal(sig, SIG_DFL);
+	(void)raise(sig); /* comes as soon as this returns: the caller sees what has ended it */
+}
+
+static void block_stops(sigset_t *before)
+{
+	sigset_t stops;
+
+	(void)sigemptyset(&stops);
+	(void)sigaddset(&stops, SIGINT);
+	(void)sigaddset(&stops, SIGTERM);
+	(void)sigaddset(&stops, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &stops, before);
+}
+
+/* What is ignored, or somebody else's, stays so. */
+static void catch_stops(void)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction now;
+
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		if (sigaction(stops[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			(void)signal(stops[i], end_by);
+}
+
+/* A file of this name is of a dead process that had the same number. */
 static int open_named(struct sk_output *o)
 {
+	sigset_t before;
+	int r;
+
+	block_stops(&before);
+	(void)unlink(o->tmp);
 	o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	o->named = o->fd >= 0;
-	return o->fd < 0 ? -errno : 0;
+	r = o->fd < 0 ? -errno : 0;
+	if (r == 0) {
+		o->named = true;
+		unfinished = o->tmp;
+		catch_stops();
+	}
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
 }
 
 static int open_nameless(struct sk_output *o)
@@ -101,31 +147,54 @@ int sk_output_open(struct sk_output *o, const char *path, struct sk_err *err)
 	return r < 0 ? sk_output_failed(path, r, err) : 0;
 }
 
-/* A file cannot be linked over another one: it gets its temporary name for a moment. */
-static int give_name(struct sk_output *o)
+static int link_as(const struct sk_output *o, const char *name)
 {
 	char self[64];
 
-	if (o->named)
-		return 0;
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", o->fd);
-	(void)unlink(o->tmp);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW) < 0)
+	return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/*
+ * A new file gets its name in one step. Only a file that stands there already needs two, since none
+ * can be linked over another: a kill that cannot be caught, or a power cut, just between them leaves
+ * the whole new one beside the old one. To remove the old one first would be worse: there would be
+ * neither for a moment.
+ */
+static int name_it(struct sk_output *o)
+{
+	int r = o->named ? -EEXIST : link_as(o, o->place);
+
+	if (r != -EEXIST)
+		return r;
+	if (!o->named) {
+		(void)unlink(o->tmp);
+		r = link_as(o, o->tmp);
+		if (r < 0)
+			return r;
+		o->named = true;
+	}
+	if (rename(o->tmp, o->place) < 0)
 		return -errno;
-	o->named = true;
+	o->named = false;
 	return 0;
 }
 
 static int put_in_place(struct sk_output *o)
 {
 	_cleanup_free_ char *folder = sk_path_folder(o->place);
-	int r = give_name(o);
+	sigset_t before;
+	int r;
 
+	block_stops(&before);
+	r = name_it(o);
+	if (o->named)
+		(void)unlink(o->tmp);
+	o->named = false;
+	unfinished = NULL;
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	if (r < 0)
 		return r;
-	if (rename(o->tmp, o->place) < 0)
-		return -errno;
-	o->named = false;
 	return folder ? sk_dir_sync(AT_FDCWD, folder) : -ENOMEM;
 }
 
@@ -140,8 +209,10 @@ int sk_output_commit(struct sk_output *o, struct sk_err *err)
 
 void sk_output_done(struct sk_output *o)
 {
-	if (o->named)
+	if (o->named) {
 		(void)unlink(o->tmp);
+		unfinished = NULL;
+	}
 	sk_closep(&o->fd);
 	free(o->place);
 	free(o->tmp);

@@ -9,7 +9,8 @@
 /*
  * The file that --output names. There is the old one or the whole new one: it grows without a name
  * in the same folder (or under one of its own, where the file system cannot do that), is synced and
- * then put in place. A symlink is followed; what is no file, such as /dev/stdout or a FIFO, is
+ * then put in place. SIGINT, SIGTERM and SIGHUP leave nothing of it; where it has a name of its own,
+ * they are caught for that, unless they are ignored or somebody else's. A symlink is followed; what is no file, such as /dev/stdout or a FIFO, is
  * written to and never replaced.
  */
 struct sk_output {
