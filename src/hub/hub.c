@@ -283,6 +283,30 @@ static void flush_refusals(struct sk_hub *hub, uint64_t now_ms)
 		sk_warning("cannot write how often something was refused: %s", err.text);
 }
 
+static int write_refusal(struct sk_hub *hub, const struct sk_audit *what)
+{
+	struct sk_err ignored = SK_ERR_INIT;
+	struct sk_conn *c;
+	int r = sk_db_begin(hub->db, &c, &ignored);
+
+	if (r < 0)
+		return r;
+	r = sk_audit_add(c, what, &ignored);
+	if (r < 0) {
+		sk_db_rollback(c);
+		return r;
+	}
+	return sk_db_commit(c, &ignored);
+}
+
+void sk_hub_refused(struct sk_hub *hub, const struct sk_audit *what)
+{
+	struct sk_audit line = *what;
+
+	if (sk_refusals_hit(hub->refusals, &line, sk_mono_ms()) && write_refusal(hub, &line) < 0)
+		sk_refusals_missed(hub->refusals, &line);
+}
+
 void sk_hub_free(struct sk_hub *hub)
 {
 	if (hub->has_ticker) {

@@ -53,3 +53,9 @@ void sk_hub_wake_crls(struct sk_hub *hub, int64_t org);
 
 /** sk_hub_collect() - remove images, and the release file @file, if nothing names them any more. */
 int sk_hub_collect(struct sk_hub *hub, int64_t org, const char *file, struct sk_err *err);
+
+/**
+ * sk_hub_refused() - a line of the audit log for what was refused, or one more in a line's count
+ * It must not cost the caller the real reason: when it cannot be written now, it is counted.
+ */
+void sk_hub_refused(struct sk_hub *hub, const struct sk_audit *what);

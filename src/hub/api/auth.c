@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "hub/api/call.h"
 #include "hub/db/devices.h"
 #include "hub/db/tokens.h"
@@ -58,6 +59,11 @@ static int check_user(struct sk_conn *c, struct sk_principal *p, struct sk_err *
 
 	if (r <= 0)
 		return r;
+	p->org = t.org;
+	p->user = t.user;
+	p->token = t.token;
+	p->owner = t.owner;
+	(void)snprintf(p->name, sizeof(p->name), "%s", t.name);
 	if (t.temporary && !(p->flags & SK_HUB_TEMPORARY))
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "this password was for the first login only: set your own "
@@ -65,11 +71,6 @@ static int check_user(struct sk_conn *c, struct sk_principal *p, struct sk_err *
 	if ((p->flags & SK_HUB_OWNER) && !t.owner)
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "%s may only look: this needs the role owner", t.name);
-	p->org = t.org;
-	p->user = t.user;
-	p->token = t.token;
-	p->owner = t.owner;
-	(void)snprintf(p->name, sizeof(p->name), "%s", t.name);
 	return 1;
 }
 
@@ -118,6 +119,25 @@ bool sk_hub_go_on(struct sk_http_req *req, void *arg)
 	return true;
 }
 
+/* Known, but not allowed: the route itself, which would have told the action, is never reached. */
+static void audit_refused(struct sk_http_req *req, struct sk_hub *hub, const struct sk_principal *p,
+			  const struct sk_err *err)
+{
+	char actor[SK_NAME_MAX + 8], object[192];
+
+	if (p->org == 0 || !sk_streq(err->slug, "forbidden"))
+		return;
+	(void)snprintf(actor, sizeof(actor), "user:%s", p->name);
+	(void)snprintf(object, sizeof(object), "%s %s", sk_http_method(req), sk_http_path(req));
+	sk_text_clean(object, "");
+	sk_hub_refused(hub, &(struct sk_audit){ .org = p->org,
+						.actor = actor,
+						.action = "request",
+						.object = object,
+						.peer = sk_http_peer(req),
+						.outcome = err->slug });
+}
+
 int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct sk_err *err)
 {
 	struct sk_hub *hub = arg;
@@ -143,6 +163,7 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
 				    .epoch = sk_waiters_epoch(hub->waiters) };
 	r = look_up(c, p, err);
 	if (r <= 0) {
+		audit_refused(req, hub, p, err);
 		free(p);
 		return r < 0 ? r : refuse(req, err);
 	}

@@ -101,30 +101,13 @@ static int audit(struct sk_call *call, struct sk_err *err)
 	return sk_audit_add(call->db, &a, err);
 }
 
-static int write_refusal(struct sk_call *call, const struct sk_audit *a)
-{
-	struct sk_err ignored = SK_ERR_INIT;
-	int r = sk_db_begin(call->hub->db, &call->db, &ignored);
-
-	if (r < 0)
-		return r;
-	r = sk_audit_add(call->db, a, &ignored);
-	if (r < 0) {
-		sk_db_rollback(call->db);
-		return r;
-	}
-	return sk_db_commit(call->db, &ignored);
-}
-
-/* What was refused is worth a line too; it must not cost the caller the real reason. */
+/* What was refused is worth a line too. */
 static void audit_failure(struct sk_call *call, const struct sk_err *err)
 {
 	struct sk_audit a = line_of(call, err->slug);
 
-	if (!call->action || a.org == 0 || !sk_refusals_hit(call->hub->refusals, &a, sk_mono_ms()))
-		return;
-	if (write_refusal(call, &a) < 0)
-		sk_refusals_missed(call->hub->refusals, &a);
+	if (call->action && a.org != 0)
+		sk_hub_refused(call->hub, &a);
 }
 
 static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)

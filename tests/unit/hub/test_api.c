@@ -603,6 +603,28 @@ static void a_flood_of_refusals(void **state)
 	assert_int_equal(count(&w, "SELECT sum(times) FROM audit WHERE outcome <> 'ok'"), 600);
 }
 
+/* Who may only look is refused before the route is reached: that he tried is told all the same. */
+static void an_attempt_of_who_may_only_look(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	assert_int_equal(login(&w, "bob"), 200);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(ask(&w, "DELETE", "/api/v1/projects/p1", NULL, NULL), 403);
+	assert_int_equal(count(&w,
+			       "SELECT count(*) FROM audit WHERE actor = 'user:bob' AND "
+			       "action = 'request' AND object = 'DELETE /api/v1/projects/p1' AND "
+			       "outcome = 'forbidden' AND peer IS NOT NULL"),
+			 1);
+	assert_int_equal(ask(&w, "GET", "/api/v1/projects", NULL, NULL), 200);
+	assert_int_equal(sk_refusals_flush(w.hub->refusals, w.hub->db, UINT64_MAX, &err), 0);
+	assert_int_equal(count(&w, "SELECT sum(times) FROM audit WHERE outcome <> 'ok'"), 5);
+	/* Not when it cannot be written either. */
+	exec(&w, "CREATE TRIGGER t BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_int_equal(ask(&w, "POST", "/api/v1/projects", NULL, NULL), 403);
+}
+
 /* --- the disk of the images full, or broken --- */
 
 #define IMAGE  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* of "abc" */
@@ -688,6 +710,7 @@ int main(void)
 		cmocka_unit_test(a_database_that_another_holds),
 		cmocka_unit_test(a_database_that_fails),
 		cmocka_unit_test(a_flood_of_refusals),
+		cmocka_unit_test(an_attempt_of_who_may_only_look),
 		cmocka_unit_test(an_image_that_the_disk_refuses),
 		cmocka_unit_test(an_image_that_cannot_be_synced),
 		cmocka_unit_test(an_image_of_which_all_has_come),
