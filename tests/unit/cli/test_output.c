@@ -292,5 +292,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tells_what_cannot_be, setup, teardown),
 	};
 
+	/* Under nohup, or as a shell's background job, they would be ignored. */
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		(void)signal(stops[i], SIG_DFL);
 	return cmocka_run_group_tests_name("cli/output", tests, NULL, NULL);
 }
