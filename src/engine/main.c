@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "engine/ask.h"
 #include "engine/daemon.h"
@@ -175,20 +176,17 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 
 static int make_event(struct sk_daemon *d, struct sk_err *err)
 {
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
 	sigset_t set;
 	int r;
 
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
+	sk_end_signals(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	r = sd_event_new(&d->event);
-	if (r >= 0)
-		r = sd_event_add_signal(d->event, NULL, SIGTERM, on_signal, d);
-	if (r >= 0)
-		r = sd_event_add_signal(d->event, NULL, SIGINT, on_signal, d);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(ends); i++)
+		if (sigismember(&set, ends[i]))
+			r = sd_event_add_signal(d->event, NULL, ends[i], on_signal, d);
 	if (r >= 0)
 		r = sd_event_set_watchdog(d->event, 1);
 	if (r < 0)

@@ -13,6 +13,7 @@
 #include "base/conf.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "hub/admin.h"
 #include "hub/api/call.h"
@@ -271,11 +272,8 @@ static int serve(struct options *o, struct sk_err *err)
 	sigset_t signals;
 	int r = sk_mkdir_p(AT_FDCWD, c->data, 0700);
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
+	sk_end_signals(&signals);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot make %s: %s", c->data, strerror(-r));
 	raise_file_limit(c->connections_max);

@@ -132,12 +132,12 @@ class Machine:
 
     def start(self):
         self.daemon = subprocess.Popen(
-            ['nsenter', '-t', str(self.space.pid), '-m', str(SKERRYD), '--config', str(self.dir / 'conf')],
+            ['env', '--default-signal=HUP', 'nsenter', '-t', str(self.space.pid), '-m', str(SKERRYD), '--config', str(self.dir / 'conf')],
             stderr=open(self.dir / 'err', 'ab'))
         self.until(self.answers, 'an answer of the daemon')
 
-    def restart(self):
-        self.daemon.terminate()
+    def restart(self, by=signal.SIGTERM):
+        self.daemon.send_signal(by)
         assert self.daemon.wait(60) == 0
         self.start()
 

@@ -67,7 +67,8 @@ class Hub:
         assert r.returncode == 0, r.stderr
 
     def start(self):
-        argv = [*self.program, '--listen', f'127.0.0.1:{self.port}', '--name', '127.0.0.1']
+        # Whatever the tests themselves were started with, as under nohup.
+        argv = ['env', '--default-signal=HUP', *self.program, '--listen', f'127.0.0.1:{self.port}', '--name', '127.0.0.1']
         for s in self.settings:
             argv += ['--set', s]
         with open(self.dir / 'hub.log', 'a') as log:
@@ -85,8 +86,8 @@ class Hub:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self):
-        self.process.terminate()
+    def stop(self, by=signal.SIGTERM):
+        self.process.send_signal(by)
         code = self.process.wait(60)
         assert code == 0, (code, self.log()[-4000:])
 

@@ -266,6 +266,13 @@ def test_survives_a_kill(m, web):
     assert m.docker('images', '--format', '{{.Repository}}') == 'demo'
 
 
+@pytest.mark.parametrize('end', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_daemon_ends_in_order_and_the_capsules_stay(m, web, end):
+    pid = m.docker('inspect', '-f', '{{.State.Pid}}', web)
+    m.restart(end)
+    assert m.docker('inspect', '-f', '{{.State.Pid}} {{.State.Status}}', web) == f'{pid} running'
+
+
 def test_halted_until_the_next_start(m, web):
     """By hand and by the daemon's own option, any number of times; what ran is back afterwards."""
     assert m.request('POST', '/skerry/v1/halt')[0] == 204

@@ -2,6 +2,7 @@
 """The hub's API: as described, for the right people only, whatever is thrown at it."""
 import json
 import os
+import signal
 import socket
 import subprocess
 
@@ -368,7 +369,8 @@ def test_every_change_leaves_one_line(world):
     assert world.hub.ask('DELETE', '/api/v1/users/audrey', token=world.alice).status == 204
 
 
-def test_refusals_are_counted_and_the_count_is_kept_when_the_hub_ends(tmp_path):
+@pytest.mark.parametrize('end', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_refusals_are_counted_and_the_count_is_kept_when_the_hub_ends(tmp_path, end):
     hub = hubtest.CheckedHub(tmp_path)
     hub.add_org('acme', 'alice')
     hub.start()
@@ -376,7 +378,7 @@ def test_refusals_are_counted_and_the_count_is_kept_when_the_hub_ends(tmp_path):
         token = hub.login('acme', 'alice')
         for _ in range(50):
             assert hub.ask('DELETE', '/api/v1/tokens/nothing', token=token).status == 404
-        hub.stop()
+        hub.stop(end)
         hub.start()
         lines = [e for e in hub.ask('GET', '/api/v1/audit', token=token).json['audit'] if e['outcome'] == 'not-found']
         assert [(e['actor'], e['object'], e['times']) for e in lines] == [('user:alice', 'nothing', 49), ('user:alice', 'nothing', 1)]
