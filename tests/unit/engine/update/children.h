@@ -4,7 +4,7 @@
 #include "io/sys/child.h"
 
 /*
- * The daemon's children (sk_child_task(), with -Wl,--wrap=sk_child_task): held where they begin, or not
+ * The daemon's children (sk_child_task(), with -Wl,--wrap=sk_child_task): held before they do anything, or not
  * to be had at all.
  */
 struct children {
