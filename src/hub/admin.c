@@ -73,11 +73,7 @@ static int finish(struct sk_conn *c, int r, int64_t org, const char *action, con
 						     .object = object,
 						     .outcome = "ok" },
 				 err);
-	if (r < 0) {
-		sk_db_rollback(c);
-		return r;
-	}
-	return sk_db_commit(c, err);
+	return sk_db_end(c, r, err);
 }
 
 static int check_name(const char *what, const char *name, struct sk_err *err)

@@ -77,11 +77,7 @@ static int prune_rows(struct sk_hub *hub, int64_t org, json_t **ret, struct sk_e
 	if (r < 0)
 		return r;
 	r = sk_image_prune(c, org, ret, err);
-	if (r < 0) {
-		sk_db_rollback(c);
-		return r;
-	}
-	return sk_db_commit(c, err);
+	return sk_db_end(c, r, err);
 }
 
 static int remove_unnamed(struct sk_hub *hub, struct sk_conn *c, int64_t org, const json_t *rows,
@@ -214,11 +210,7 @@ static int settle(struct sk_hub *hub, struct sk_err *err)
 	if (r >= 0)
 		r = sk_blob_each(hub->files, remove_orphan,
 				 &(struct orphan){ hub, c, hub->files, false }, err);
-	if (r < 0) {
-		sk_db_rollback(c);
-		return r;
-	}
-	return sk_db_commit(c, err);
+	return sk_db_end(c, r, err);
 }
 
 static int open_stores(struct sk_hub *hub, struct sk_err *err)
@@ -292,11 +284,7 @@ static int write_refusal(struct sk_hub *hub, const struct sk_audit *what)
 	if (r < 0)
 		return r;
 	r = sk_audit_add(c, what, &ignored);
-	if (r < 0) {
-		sk_db_rollback(c);
-		return r;
-	}
-	return sk_db_commit(c, &ignored);
+	return sk_db_end(c, r, &ignored);
 }
 
 void sk_hub_refused(struct sk_hub *hub, const struct sk_audit *what)

@@ -122,11 +122,7 @@ static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 		r = fn(call, err);
 	if (r >= 0)
 		r = audit(call, err);
-	if (r < 0) {
-		sk_db_rollback(call->db);
-		return r;
-	}
-	return sk_db_commit(call->db, err);
+	return sk_db_end(call->db, r, err);
 }
 
 /* The change is on disk; none of this may fail it any more. */

@@ -220,6 +220,14 @@ void sk_db_rollback(struct sk_conn *c)
 	(void)pthread_mutex_unlock(&c->db->write_lock);
 }
 
+int sk_db_end(struct sk_conn *c, int r, struct sk_err *err)
+{
+	if (r >= 0)
+		return sk_db_commit(c, err);
+	sk_db_rollback(c);
+	return r;
+}
+
 int sk_db_backup(struct sk_conn *c, const char *path, struct sk_err *err)
 {
 	sqlite3 *to = NULL;

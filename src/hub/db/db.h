@@ -41,13 +41,15 @@ int sk_db_read(struct sk_db *db, struct sk_conn **ret, struct sk_err *err);
 
 /**
  * sk_db_begin() - start a write transaction; waits for the one in progress
- * Ends with sk_db_commit() or sk_db_rollback(), in the same thread.
+ * Ends with sk_db_end(), sk_db_commit() or sk_db_rollback(), in the same thread.
  */
 int sk_db_begin(struct sk_db *db, struct sk_conn **ret, struct sk_err *err);
 
 /** sk_db_commit() - 0 when it is on disk; otherwise it is rolled back. Ends the transaction. */
 int sk_db_commit(struct sk_conn *c, struct sk_err *err);
 void sk_db_rollback(struct sk_conn *c);
+/** sk_db_end() - commit what came to @r, or roll it back if that is a failure. Return: 0 or the failure */
+int sk_db_end(struct sk_conn *c, int r, struct sk_err *err);
 
 /** sk_db_fail() - turn the connection's last failure into @err; returns its code. */
 int sk_db_fail(struct sk_conn *c, struct sk_err *err);

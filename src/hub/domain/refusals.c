@@ -189,11 +189,7 @@ static int write_all(struct sk_refusals *r, struct sk_db *db, uint64_t now_ms, s
 	if (ret < 0)
 		return ret;
 	ret = write_counts(r, c, now_ms, err);
-	if (ret < 0) {
-		sk_db_rollback(c);
-		return ret;
-	}
-	return sk_db_commit(c, err);
+	return sk_db_end(c, ret, err);
 }
 
 /* Forgets windows that ended without a count. Return: is there anything to write? */

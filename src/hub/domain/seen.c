@@ -125,11 +125,7 @@ static int flush_some(struct sk_seen *s, struct sk_db *db, size_t *pos, struct s
 	}
 	if (!c)
 		return r;
-	if (r < 0) {
-		sk_db_rollback(c);
-		return r;
-	}
-	r = sk_db_commit(c, err);
+	r = sk_db_end(c, r, err);
 	return r < 0 ? r : n;
 }
 
