@@ -69,6 +69,7 @@ int sk_output_check(const char *path, struct sk_err *err)
 
 /* What Ctrl-C or a lost terminal would leave behind; one at a time is being written. */
 static const char *volatile unfinished;
+static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void end_by(int sig)
 {
@@ -80,19 +81,17 @@ static void end_by(int sig)
 
 static void block_stops(sigset_t *before)
 {
-	sigset_t stops;
+	sigset_t set;
 
-	(void)sigemptyset(&stops);
-	(void)sigaddset(&stops, SIGINT);
-	(void)sigaddset(&stops, SIGTERM);
-	(void)sigaddset(&stops, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &stops, before);
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		(void)sigaddset(&set, stops[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, before);
 }
 
 /* What is ignored, or somebody else's, stays so. */
 static void catch_stops(void)
 {
-	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction now;
 
 	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
