@@ -22,20 +22,6 @@ int __wrap_statvfs64(const char *path, struct statvfs *ret)
 	return statvfs_fails ? -1 : 0;
 }
 
-static int count(void *arg, const struct sk_digest *id, uint64_t size)
-{
-	(*(unsigned *)arg)++;
-	return 0;
-}
-
-static unsigned releases_here(void)
-{
-	unsigned n = 0;
-
-	assert_int_equal(sk_store_list_releases(w.store, count, &n), 0);
-	return n;
-}
-
 #define RESERVE (UINT64_C(2) << 20)
 
 /* The sum of what is missing must fit, above a reserve; an image that comes twice counts once. */

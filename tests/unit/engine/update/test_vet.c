@@ -52,20 +52,6 @@ static void over(struct post *p)
 	p->der = NULL;
 }
 
-static int count(void *arg, const struct sk_digest *id, uint64_t size)
-{
-	(*(unsigned *)arg)++;
-	return 0;
-}
-
-static unsigned releases_here(void)
-{
-	unsigned n = 0;
-
-	assert_int_equal(sk_store_list_releases(w.store, count, &n), 0);
-	return n;
-}
-
 static void a_good_one_is_taken(void **state)
 {
 	struct post *p = &posts[0];

@@ -278,3 +278,17 @@ char *release_path(const struct sk_digest *id)
 {
 	return sk_asprintf("%s/releases/%s.skr", w.store_dir, SK_DIGEST_STR(id));
 }
+
+static int count(void *arg, const struct sk_digest *id, uint64_t size)
+{
+	(*(unsigned *)arg)++;
+	return 0;
+}
+
+unsigned releases_here(void)
+{
+	unsigned n = 0;
+
+	assert_int_equal(sk_store_list_releases(w.store, count, &n), 0);
+	return n;
+}

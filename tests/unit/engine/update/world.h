@@ -70,6 +70,8 @@ uint64_t apply(const struct spec *s);
 void go(const struct spec *s);
 /** Just its capsules, each once, under its version. */
 void expect_running(const struct spec *s);
+/** How many release files the store has. */
+unsigned releases_here(void);
 /** Where the store has the file; owned by the caller. */
 char *release_path(const struct sk_digest *id);
 
