@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/bio.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/rand.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "io/crypto/pki.h"
 
 #define CA_FILE	   "../ca.pem" /* where people look for it: at the top of the data */
 #define PEM_MAX	   (256 * 1024)
@@ -24,25 +18,6 @@
 #define CERT_DAYS  397
 #define RENEW_DAYS 30
 #define DAY_S	   86400L
-
-static void pkey_free(EVP_PKEY **at)
-{
-	EVP_PKEY_free(*at);
-}
-
-static void x509_free(X509 **at)
-{
-	X509_free(*at);
-}
-
-static void bio_free(BIO **at)
-{
-	BIO_free(*at);
-}
-
-#define _cleanup_pkey_ _cleanup_(pkey_free)
-#define _cleanup_x509_ _cleanup_(x509_free)
-#define _cleanup_bio_  _cleanup_(bio_free)
 
 void sk_hub_tls_done(struct sk_hub_tls *t)
 {
@@ -54,107 +29,63 @@ void sk_hub_tls_done(struct sk_hub_tls *t)
 	*t = (struct sk_hub_tls){ 0 };
 }
 
-static int failed(struct sk_err *err, const char *what)
+static int write_file(int dir, const char *name, const char *text, size_t len, mode_t mode,
+		      struct sk_err *err)
 {
-	return sk_err_set(err, -EIO, "internal", "cannot make a certificate: %s", what);
-}
+	int r = sk_file_write(dir, name, text, len, mode);
 
-static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
-{
-	X509V3_CTX ctx;
-	X509_EXTENSION *e;
-	bool ok;
-
-	X509V3_set_ctx_nodb(&ctx);
-	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
-	e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	ok = e && X509_add_ext(x, e, -1) == 1;
-	X509_EXTENSION_free(e);
-	return ok;
-}
-
-/* Version, random serial, dates, names and key: what every certificate has. */
-static X509 *start_cert(EVP_PKEY *key, const char *cn, long days, const X509_NAME *issuer)
-{
-	_cleanup_x509_ X509 *x = X509_new();
-	unsigned char serial[16];
-	BIGNUM *bn;
-	bool ok;
-
-	if (!x || RAND_bytes(serial, sizeof(serial)) != 1)
-		return NULL;
-	serial[0] &= 0x7f;
-	bn = BN_bin2bn(serial, sizeof(serial), NULL);
-	ok = bn && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)) &&
-	     X509_set_version(x, X509_VERSION_3) == 1 &&
-	     X509_gmtime_adj(X509_getm_notBefore(x), -DAY_S) &&
-	     X509_time_adj_ex(X509_getm_notAfter(x), (int)days, 0, NULL) &&
-	     X509_set_pubkey(x, key) == 1 &&
-	     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-					(const unsigned char *)cn, -1, -1, 0) == 1 &&
-	     X509_set_issuer_name(x, issuer ? issuer : X509_get_subject_name(x)) == 1;
-	BN_free(bn);
-	return ok ? TAKE_PTR(x) : NULL;
-}
-
-static int to_pem(X509 *x, EVP_PKEY *key, char **ret, struct sk_err *err)
-{
-	_cleanup_bio_ BIO *b = BIO_new(BIO_s_mem());
-	char *data;
-	long len;
-
-	if (!b || (x && PEM_write_bio_X509(b, x) != 1) ||
-	    (key && PEM_write_bio_PrivateKey(b, key, NULL, NULL, 0, NULL, NULL) != 1))
-		return failed(err, "PEM");
-	len = BIO_get_mem_data(b, &data);
-	*ret = strndup(data, (size_t)len);
-	return *ret ? 0 : sk_err_oom(err);
-}
-
-static int save(int dir, const char *name, X509 *x, EVP_PKEY *key, mode_t mode, struct sk_err *err)
-{
-	_cleanup_free_ char *pem = NULL;
-	int r = to_pem(x, key, &pem, err);
-
-	if (r < 0)
-		return r;
-	r = sk_file_write(dir, name, pem, strlen(pem), mode);
-	if (key)
-		explicit_bzero(pem, strlen(pem));
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot write tls/%s: %s", name, strerror(-r));
 	return 0;
 }
 
+static int save_key(int dir, const char *name, const struct sk_key *key, struct sk_err *err)
+{
+	_cleanup_free_ char *pem = NULL;
+	size_t len;
+	int r = sk_key_pem(key, NULL, &pem, &len, err);
+
+	if (r < 0)
+		return r;
+	r = write_file(dir, name, pem, len, 0600, err);
+	explicit_bzero(pem, len);
+	return r;
+}
+
+static int save_cert(int dir, const char *name, const struct sk_cert *cert, struct sk_err *err)
+{
+	_cleanup_free_ char *pem = NULL;
+	size_t len;
+	int r = sk_cert_pem(cert, &pem, &len, err);
+
+	return r < 0 ? r : write_file(dir, name, pem, len, 0644, err);
+}
+
+static struct sk_subject subject(const char *name, int64_t days)
+{
+	int64_t now_s = sk_wall_s();
+
+	return (struct sk_subject){ .name = name,
+				    .from_s = now_s - DAY_S,
+				    .to_s = now_s + days * DAY_S,
+				    .use = SK_CERT_SERVER };
+}
+
 static int make_ca(int dir, struct sk_err *err)
 {
-	_cleanup_pkey_ EVP_PKEY *key = EVP_EC_gen("P-256");
-	_cleanup_x509_ X509 *x =
-		key ? start_cert(key, "Skerry hub authority", CA_DAYS, NULL) : NULL;
-	int r;
+	const struct sk_subject who = subject("Skerry hub authority", CA_DAYS);
+	_cleanup_(sk_key_freep) struct sk_key *key = NULL;
+	_cleanup_(sk_cert_freep) struct sk_cert *cert = NULL;
+	int r = sk_key_make(SK_KEY_P256, &key, err);
 
-	if (!x || !add_ext(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
-	    !add_ext(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-	    !add_ext(x, x, NID_subject_key_identifier, "hash") ||
-	    X509_sign(x, key, EVP_sha256()) == 0)
-		return failed(err, "authority");
-	/* The key first: the certificate says that both are there. */
-	r = save(dir, "ca.key", NULL, key, 0600, err);
-	return r < 0 ? r : save(dir, CA_FILE, x, NULL, 0644, err);
-}
-
-static EVP_PKEY *read_key(const char *pem)
-{
-	_cleanup_bio_ BIO *b = BIO_new_mem_buf(pem, -1);
-
-	return b ? PEM_read_bio_PrivateKey(b, NULL, NULL, NULL) : NULL;
-}
-
-static X509 *read_cert(const char *pem)
-{
-	_cleanup_bio_ BIO *b = BIO_new_mem_buf(pem, -1);
-
-	return b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
+	if (r < 0)
+		return r;
+	r = sk_ca_make(key, &who, &cert, err);
+	if (r < 0)
+		return r;
+	/* The key first: where the certificate is, both are. */
+	r = save_key(dir, "ca.key", key, err);
+	return r < 0 ? r : save_cert(dir, CA_FILE, cert, err);
 }
 
 static int read_file(int dir, const char *name, char **ret, struct sk_err *err)
@@ -168,81 +99,80 @@ static int read_file(int dir, const char *name, char **ret, struct sk_err *err)
 	return 0;
 }
 
-/* "DNS:a,IP:127.0.0.1". A name goes into OpenSSL's little language, so its letters are checked. */
-static int alt_names(const char *names, char **ret, struct sk_err *err)
+static int read_key(int dir, const char *name, struct sk_key **ret, struct sk_err *err)
 {
-	_cleanup_buf_ struct sk_buf b = SK_BUF(8192);
-	_cleanup_strv_ char **v = NULL;
-	unsigned char ip[16];
-	int r = sk_strv_split(names, ' ', &v);
+	_cleanup_free_ char *pem = NULL;
+	int r = read_file(dir, name, &pem, err);
 
-	SK_STRV_FOREACH (n, v) {
-		bool is_ip = inet_pton(AF_INET, *n, ip) == 1 || inet_pton(AF_INET6, *n, ip) == 1;
+	if (r < 0)
+		return r;
+	r = sk_key_parse(pem, strlen(pem), name, NULL, ret, err);
+	explicit_bzero(pem, strlen(pem));
+	return r;
+}
 
-		if (!is_ip && strspn(*n, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					 "0123456789.-*") != strlen(*n))
-			return sk_err_set(err, -EINVAL, "bad-name",
-					  "\"%s\" is no host name or address", *n);
-		if (r == 0)
-			r = sk_buf_addf(&b, "%s%s:%s", b.len ? "," : "", is_ip ? "IP" : "DNS", *n);
-	}
-	if (r < 0 || b.len == 0)
-		return sk_err_set(err, -EINVAL, "bad-value", "no (or too many) names");
-	*ret = sk_buf_take(&b, NULL);
-	return *ret ? 0 : sk_err_oom(err);
+static int read_cert(int dir, const char *name, struct sk_cert **ret, struct sk_err *err)
+{
+	_cleanup_free_ char *pem = NULL;
+	int r = read_file(dir, name, &pem, err);
+
+	return r < 0 ? r : sk_cert_parse(pem, strlen(pem), ret, err);
+}
+
+static int certify(int dir, const char *names, const struct sk_key *key, struct sk_cert **ret,
+		   struct sk_err *err)
+{
+	_cleanup_(sk_key_freep) struct sk_key *ca_key = NULL;
+	_cleanup_(sk_cert_freep) struct sk_cert *ca = NULL;
+	struct sk_subject who = subject("Skerry hub", CERT_DAYS);
+	int r = read_cert(dir, CA_FILE, &ca, err);
+
+	if (r < 0)
+		return r;
+	r = read_key(dir, "ca.key", &ca_key, err);
+	if (r < 0)
+		return r;
+	who.hosts = names;
+	return sk_ca_certify(&(struct sk_ca){ ca_key, ca }, &who, key, ret, err);
 }
 
 static int make_cert(int dir, const char *names, struct sk_err *err)
 {
-	_cleanup_free_ char *ca_pem = NULL, *ca_key_pem = NULL, *san = NULL;
-	_cleanup_pkey_ EVP_PKEY *ca_key = NULL, *key = EVP_EC_gen("P-256");
-	_cleanup_x509_ X509 *ca = NULL, *x = NULL;
-	int r = read_file(dir, CA_FILE, &ca_pem, err);
+	_cleanup_(sk_key_freep) struct sk_key *key = NULL;
+	_cleanup_(sk_cert_freep) struct sk_cert *cert = NULL;
+	int r = sk_key_make(SK_KEY_P256, &key, err);
 
-	if (r == 0)
-		r = read_file(dir, "ca.key", &ca_key_pem, err);
-	if (r == 0)
-		r = alt_names(names, &san, err);
 	if (r < 0)
 		return r;
-	ca = read_cert(ca_pem);
-	ca_key = read_key(ca_key_pem);
-	explicit_bzero(ca_key_pem, strlen(ca_key_pem));
-	if (!ca || !ca_key || !key)
-		return failed(err, "the authority's files are damaged");
-	x = start_cert(key, "Skerry hub", CERT_DAYS, X509_get_subject_name(ca));
-	if (!x || !add_ext(x, ca, NID_basic_constraints, "critical,CA:FALSE") ||
-	    !add_ext(x, ca, NID_key_usage, "critical,digitalSignature") ||
-	    !add_ext(x, ca, NID_ext_key_usage, "serverAuth") ||
-	    !add_ext(x, ca, NID_subject_key_identifier, "hash") ||
-	    !add_ext(x, ca, NID_authority_key_identifier, "keyid") ||
-	    !add_ext(x, ca, NID_subject_alt_name, san) || X509_sign(x, ca_key, EVP_sha256()) == 0)
-		return failed(err, "certificate");
-	r = save(dir, "key.pem", NULL, key, 0600, err);
-	if (r == 0)
-		r = save(dir, "cert.pem", x, NULL, 0644, err);
-	if (r == 0 && sk_file_write(dir, "names", names, strlen(names), 0644) < 0)
-		r = sk_err_set(err, -EIO, "io", "cannot write tls/names");
-	return r;
+	r = certify(dir, names, key, &cert, err);
+	if (r < 0)
+		return r;
+	r = save_key(dir, "key.pem", key, err);
+	if (r < 0)
+		return r;
+	r = save_cert(dir, "cert.pem", cert, err);
+	return r < 0 ? r : write_file(dir, "names", names, strlen(names), 0644, err);
+}
+
+static bool expires_soon(const struct sk_cert *cert)
+{
+	_cleanup_(sk_cert_facts_done) struct sk_cert_facts f = { 0 };
+
+	return sk_cert_facts(cert, &f, NULL) < 0 || f.to_s - sk_wall_s() <= RENEW_DAYS * DAY_S;
 }
 
 /* Is the certificate there, for these names, of this key (a crash may part them), and good? */
 static bool cert_is_good(int dir, const char *names)
 {
-	_cleanup_free_ char *cert_pem = NULL, *key_pem = NULL, *of = NULL;
-	_cleanup_pkey_ EVP_PKEY *key = NULL;
-	_cleanup_x509_ X509 *x = NULL;
-	int days = 0, seconds;
+	_cleanup_free_ char *of = NULL;
+	_cleanup_(sk_key_freep) struct sk_key *key = NULL;
+	_cleanup_(sk_cert_freep) struct sk_cert *cert = NULL;
 
-	if (read_file(dir, "cert.pem", &cert_pem, NULL) < 0 ||
-	    read_file(dir, "key.pem", &key_pem, NULL) < 0 ||
-	    read_file(dir, "names", &of, NULL) < 0 || !sk_streq(of, names))
+	if (read_file(dir, "names", &of, NULL) < 0 || !sk_streq(of, names))
 		return false;
-	x = read_cert(cert_pem);
-	key = read_key(key_pem);
-	return x && key && X509_check_private_key(x, key) == 1 &&
-	       ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)) == 1 &&
-	       days > RENEW_DAYS;
+	if (read_cert(dir, "cert.pem", &cert, NULL) < 0 || read_key(dir, "key.pem", &key, NULL) < 0)
+		return false;
+	return sk_cert_is_for(cert, key) && !expires_soon(cert);
 }
 
 static void default_names(char *buf, size_t size)

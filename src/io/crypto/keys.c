@@ -100,6 +100,33 @@ static int load_file(const char *file, const struct sk_secret *secret, struct sk
 	return r;
 }
 
+static int check_strength(const struct sk_key *k, struct sk_err *err)
+{
+	if (sk_key_strong(k->pkey))
+		return 0;
+	return sk_err_set(err, -EINVAL, "bad-value",
+			  "the key is weak or of another kind: RSA from 2048 bit or ECDSA "
+			  "P-256, P-384, P-521 is needed");
+}
+
+int sk_key_parse(const char *pem, size_t len, const char *what, const struct sk_secret *secret,
+		 struct sk_key **ret, struct sk_err *err)
+{
+	_cleanup_(sk_key_freep) struct sk_key *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return sk_err_oom(err);
+	r = parse_key(pem, len, what, secret, &k->pkey, err);
+	if (r < 0)
+		return r;
+	r = check_strength(k, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(k);
+	return 0;
+}
+
 int sk_key_load(const char *key, const struct sk_secret *secret, struct sk_key **ret,
 		struct sk_err *err)
 {
@@ -114,10 +141,9 @@ int sk_key_load(const char *key, const struct sk_secret *secret, struct sk_key *
 		r = load_file(key, secret, k, err);
 	if (r < 0)
 		return r;
-	if (!sk_key_strong(k->pkey))
-		return sk_err_set(err, -EINVAL, "bad-value",
-				  "the key is weak or of another kind: RSA from 2048 bit or ECDSA "
-				  "P-256, P-384, P-521 is needed");
+	r = check_strength(k, err);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(k);
 	return 0;
 }

@@ -30,6 +30,12 @@ struct sk_key;
  */
 int sk_key_load(const char *key, const struct sk_secret *secret, struct sk_key **ret,
 		struct sk_err *err);
+/**
+ * sk_key_parse() - the same of a PEM file's bytes
+ * @what: how to call them in messages, and to whom @secret asks
+ */
+int sk_key_parse(const char *pem, size_t len, const char *what, const struct sk_secret *secret,
+		 struct sk_key **ret, struct sk_err *err);
 void sk_key_free(struct sk_key *k);
 SK_DEFINE_CLEANUP(struct sk_key, sk_key_free);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/crypto/pki.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/core_names.h>
@@ -9,16 +10,17 @@
 #include <openssl/rsa.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/str.h"
 #include "io/crypto/ossl.h"
 
 #define SERIAL_BYTES 16
 #define NAME_MAX_CN  64
 #define CSR_MAX	     (64u << 10)
+#define HOSTS_MAX    8192  /* of a server's certificate, with the words around each */
 #define SCRYPT_N     16384 /* 16 MiB of memory for each guess */
 #define SCRYPT_R     8
 #define SCRYPT_P     1
-
-enum profile { PROFILE_ROOT, PROFILE_SIGNER };
 
 static int failed(struct sk_err *err, const char *what)
 {
@@ -107,29 +109,111 @@ int sk_key_public_pem(const struct sk_key *k, char **ret, size_t *ret_len, struc
 	return take_text(b, ret, ret_len, err);
 }
 
-static int add_extension(X509 *cert, X509V3_CTX *ctx, int nid, const char *value)
-{
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, ctx, nid, value);
-	int ok = e && X509_add_ext(cert, e, -1) == 1;
+struct extension {
+	int nid;
+	const char *value; /* in the words of OpenSSL's configuration */
+};
 
+static const struct extension root_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:TRUE" },
+	{ NID_key_usage, "critical,keyCertSign,cRLSign" },
+	{ NID_subject_key_identifier, "hash" },
+	{ 0 },
+};
+
+static const struct extension server_root_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:TRUE,pathlen:0" },
+	{ NID_key_usage, "critical,keyCertSign,cRLSign" },
+	{ NID_subject_key_identifier, "hash" },
+	{ 0 },
+};
+
+static const struct extension signer_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:FALSE" },
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "codeSigning" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ 0 },
+};
+
+static const struct extension server_extensions[] = {
+	{ NID_basic_constraints, "critical,CA:FALSE" },
+	{ NID_key_usage, "critical,digitalSignature" },
+	{ NID_ext_key_usage, "serverAuth" },
+	{ NID_subject_key_identifier, "hash" },
+	{ NID_authority_key_identifier, "keyid:always" },
+	{ 0 },
+};
+
+static int add_extension(X509 *cert, X509 *issuer, const struct extension *ext)
+{
+	X509_EXTENSION *e;
+	X509V3_CTX ctx;
+	int ok;
+
+	X509V3_set_ctx_nodb(&ctx);
+	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+	e = X509V3_EXT_conf_nid(NULL, &ctx, ext->nid, ext->value);
+	ok = e && X509_add_ext(cert, e, -1) == 1;
 	X509_EXTENSION_free(e);
 	return ok;
 }
 
-static int add_extensions(X509 *cert, X509 *issuer, enum profile profile)
+static int add_extensions(X509 *cert, X509 *issuer, const struct extension *ext)
 {
-	X509V3_CTX ctx;
+	for (; ext->nid; ext++)
+		if (!add_extension(cert, issuer, ext))
+			return 0;
+	return 1;
+}
 
-	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-	if (profile == PROFILE_ROOT)
-		return add_extension(cert, &ctx, NID_basic_constraints, "critical,CA:TRUE") &&
-		       add_extension(cert, &ctx, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-		       add_extension(cert, &ctx, NID_subject_key_identifier, "hash");
-	return add_extension(cert, &ctx, NID_basic_constraints, "critical,CA:FALSE") &&
-	       add_extension(cert, &ctx, NID_key_usage, "critical,digitalSignature") &&
-	       add_extension(cert, &ctx, NID_ext_key_usage, "codeSigning") &&
-	       add_extension(cert, &ctx, NID_subject_key_identifier, "hash") &&
-	       add_extension(cert, &ctx, NID_authority_key_identifier, "keyid:always");
+/* "DNS:a,IP:127.0.0.1": a comma or colon in a name would say something else there. */
+static int format_host(struct sk_buf *b, const char *host, struct sk_err *err)
+{
+	unsigned char ip[16];
+	bool is_ip = inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
+
+	if (!is_ip && strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789.-*") != strlen(host))
+		return sk_err_set(err, -EINVAL, "bad-name", "\"%s\" is no host name or address",
+				  host);
+	if (sk_buf_addf(b, "%s%s:%s", b->len ? "," : "", is_ip ? "IP" : "DNS", host) < 0)
+		return sk_err_set(err, -EINVAL, "bad-value", "too many host names");
+	return 0;
+}
+
+static int add_hosts(X509 *cert, const char *hosts, struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf b = SK_BUF(HOSTS_MAX);
+	_cleanup_strv_ char **v = NULL;
+	_cleanup_free_ char *value = NULL;
+	int r;
+
+	if (sk_strv_split(hosts, ' ', &v) < 0)
+		return sk_err_oom(err);
+	SK_STRV_FOREACH (host, v) {
+		r = format_host(&b, *host, err);
+		if (r < 0)
+			return r;
+	}
+	if (b.len == 0)
+		return sk_err_set(err, -EINVAL, "bad-value", "no host names");
+	value = sk_buf_take(&b, NULL);
+	if (!value)
+		return sk_err_oom(err);
+	return add_extension(cert, NULL, &(struct extension){ NID_subject_alt_name, value })
+		       ? 0
+		       : failed(err, "the certificate");
+}
+
+static const struct extension *extensions_for(const struct sk_subject *who, bool root)
+{
+	bool server = who->use == SK_CERT_SERVER;
+
+	if (root)
+		return server ? server_root_extensions : root_extensions;
+	return server ? server_extensions : signer_extensions;
 }
 
 /* Random: nobody can foresee it, and no counter has to survive a crash. */
@@ -151,15 +235,15 @@ static int set_name(X509_NAME *name, const char *cn)
 					  -1, 0);
 }
 
-static int fill(X509 *cert, const struct sk_subject *who, EVP_PKEY *key, X509 *issuer,
-		enum profile profile)
+static int fill(X509 *cert, const struct sk_subject *who, EVP_PKEY *key, X509 *issuer)
 {
 	return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
 	       set_name(X509_get_subject_name(cert), who->name) == 1 &&
 	       X509_set_issuer_name(cert, X509_get_subject_name(issuer)) == 1 &&
 	       ASN1_TIME_set(X509_getm_notBefore(cert), who->from_s) &&
 	       ASN1_TIME_set(X509_getm_notAfter(cert), who->to_s) &&
-	       X509_set_pubkey(cert, key) == 1 && add_extensions(cert, issuer, profile);
+	       X509_set_pubkey(cert, key) == 1 &&
+	       add_extensions(cert, issuer, extensions_for(who, issuer == cert));
 }
 
 static int check_subject(const struct sk_subject *who, struct sk_err *err)
@@ -179,15 +263,20 @@ static int check_subject(const struct sk_subject *who, struct sk_err *err)
 static int make_cert(const struct sk_subject *who, EVP_PKEY *key, X509 *issuer,
 		     EVP_PKEY *issuer_key, struct sk_cert **ret, struct sk_err *err)
 {
-	enum profile profile = issuer ? PROFILE_SIGNER : PROFILE_ROOT;
 	_cleanup_(X509_freep) X509 *cert = X509_new();
 	int r = check_subject(who, err);
 
 	if (r < 0)
 		return r;
 	ERR_clear_error();
-	if (!cert || !fill(cert, who, key, issuer ? issuer : cert, profile) ||
-	    X509_sign(cert, issuer_key, sk_hash_for(issuer_key)) <= 0)
+	if (!cert || !fill(cert, who, key, issuer ? issuer : cert))
+		return failed(err, "the certificate");
+	if (issuer && who->use == SK_CERT_SERVER) {
+		r = add_hosts(cert, who->hosts, err);
+		if (r < 0)
+			return r;
+	}
+	if (X509_sign(cert, issuer_key, sk_hash_for(issuer_key)) <= 0)
 		return failed(err, "the certificate");
 	return sk_cert_wrap(TAKE_PTR(cert), ret, err);
 }

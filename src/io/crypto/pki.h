@@ -11,7 +11,7 @@
 
 /*
  * Making what trust is made of: keys, a root CA, certificates for signing releases, revocation
- * lists. Nothing here touches a file. All PEM that is returned is NUL-terminated and owned by
+ * lists; and the certificate of a server with its own CA. Nothing here touches a file. All PEM that is returned is NUL-terminated and owned by
  * the caller. Times are seconds since 1970.
  */
 
@@ -59,17 +59,23 @@ struct sk_ca {
 	const struct sk_cert *cert;
 };
 
+/** What a certificate is for. A root for servers certifies no other CA. */
+enum sk_cert_use { SK_CERT_RELEASES, SK_CERT_SERVER };
+
 /** What is to be certified, and for how long. */
 struct sk_subject {
 	const char *name; /* common name, at most 64 bytes */
 	int64_t from_s, to_s;
+	enum sk_cert_use use;
+	const char *
+		hosts; /* SK_CERT_SERVER, not a root's: host names and addresses with blanks between */
 };
 
 /** sk_ca_make() - a root: its certificate, signed by itself */
 int sk_ca_make(const struct sk_key *key, const struct sk_subject *who, struct sk_cert **ret,
 	       struct sk_err *err);
 
-/** sk_ca_certify() - a certificate for signing releases with the key @key */
+/** sk_ca_certify() - a certificate for the key @key. "bad-name" (also of a host), "bad-value", "io" */
 int sk_ca_certify(const struct sk_ca *ca, const struct sk_subject *who, const struct sk_key *key,
 		  struct sk_cert **ret, struct sk_err *err);
 

@@ -36,7 +36,7 @@ static void makes_once_and_again_for_other_names(void **state)
 	free(ca_after);
 }
 
-static void mends_a_torn_pair(void **state)
+static void replaces_a_torn_pair(void **state)
 {
 	_cleanup_temp_ struct temp t;
 	struct sk_hub_tls a, b;
@@ -67,7 +67,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(makes_once_and_again_for_other_names),
-		cmocka_unit_test(mends_a_torn_pair),
+		cmocka_unit_test(replaces_a_torn_pair),
 		cmocka_unit_test(refuses),
 	};
 

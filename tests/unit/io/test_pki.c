@@ -114,6 +114,58 @@ static void refuses(void **state)
 	assert_null(none);
 }
 
+static X509 *server(const char *hosts, struct sk_err *err)
+{
+	struct sk_subject who = *WHO("hub");
+	struct sk_cert *cert = NULL;
+	X509 *x;
+
+	who.use = SK_CERT_SERVER;
+	who.hosts = hosts;
+	if (sk_ca_certify(&ca, &who, key, &cert, err) < 0)
+		return NULL;
+	x = X509_dup(cert->x509);
+	sk_cert_free(cert);
+	assert_non_null(x);
+	return x;
+}
+
+static void certifies_servers(void **state)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *t = trust_root();
+	_cleanup_(X509_freep) X509 *x = server("hub.example 192.0.2.1 ::1 *.hub.example", NULL);
+	struct sk_err err = SK_ERR_INIT;
+
+	assert_non_null(x);
+	assert_int_equal(X509_check_purpose(x, X509_PURPOSE_SSL_SERVER, 0), 1);
+	assert_int_equal(X509_check_host(x, "hub.example", 0, 0, NULL), 1);
+	assert_int_equal(X509_check_host(x, "a.hub.example", 0, 0, NULL), 1);
+	assert_int_equal(X509_check_host(x, "elsewhere", 0, 0, NULL), 0);
+	assert_int_equal(X509_check_ip_asc(x, "192.0.2.1", 0), 1);
+	assert_int_equal(X509_check_ip_asc(x, "::1", 0), 1);
+	assert_true(sk_trust_check(t, x, NULL, PKI_NOW, &err) < 0);
+	assert_non_null(strstr(err.text, "another purpose"));
+	assert_null(server("a,DNS:evil", &err));
+	assert_string_equal(err.slug, "bad-name");
+	assert_null(server("a\nb", &err));
+	assert_string_equal(err.slug, "bad-name");
+	assert_null(server(" ", &err));
+	assert_string_equal(err.slug, "bad-value");
+}
+
+/* A server's own root certifies servers, and no other CA below it. */
+static void root_for_servers(void **state)
+{
+	_cleanup_(sk_cert_freep) struct sk_cert *own = NULL;
+	struct sk_subject who = *WHO("hub authority");
+
+	who.use = SK_CERT_SERVER;
+	assert_int_equal(sk_ca_make(root_key, &who, &own, NULL), 0);
+	assert_int_equal(X509_check_ca(own->x509), 1);
+	assert_int_equal(X509_get_pathlen(own->x509), 0);
+	assert_int_equal(X509_get_pathlen(root->x509), -1);
+}
+
 /* For a key that stays where it is: only the key of the request is taken. */
 static void requests(void **state)
 {
@@ -234,9 +286,10 @@ static void certificate_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(certifies), cmocka_unit_test(refuses),
-		cmocka_unit_test(requests),  cmocka_unit_test(revokes),
-		cmocka_unit_test(key_files), cmocka_unit_test(certificate_files),
+		cmocka_unit_test(certifies),	    cmocka_unit_test(certifies_servers),
+		cmocka_unit_test(root_for_servers), cmocka_unit_test(refuses),
+		cmocka_unit_test(requests),	    cmocka_unit_test(revokes),
+		cmocka_unit_test(key_files),	    cmocka_unit_test(certificate_files),
 	};
 
 	return cmocka_run_group_tests_name("io/pki", tests, set_up, tear_down);
