@@ -18,8 +18,8 @@ REFERENCE = TOP / "docs/reference/manifest.md"
 COMPOSE = TOP / "docs/howto/compose.md"
 
 
-def run(*args, cwd):
-    return subprocess.run([SKERRY, "manifest", *args], cwd=cwd, capture_output=True, text=True, timeout=60)
+def run(*args, cwd, env=None):
+    return subprocess.run([SKERRY, "manifest", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
 
 
 def example(path, language):
@@ -140,12 +140,20 @@ def test_graph_svg_is_a_picture(folder):
     root = xml.etree.ElementTree.parse(folder / "w.svg").getroot()
     texts = {e.text for e in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"db", "web", "sensor", "nginx.itb", "main"} <= texts
-    boxes = [e for e in root.iter("{http://www.w3.org/2000/svg}rect")]
-    assert len(boxes) == 4
-    width = float(root.get("width"))
-    assert all(0 <= float(b.get("x")) and float(b.get("x")) + float(b.get("width")) <= width for b in boxes)
-    places = {(b.get("x"), b.get("y")) for b in boxes}
-    assert len(places) == len(boxes)
+    nodes = [e for e in root.iter("{http://www.w3.org/2000/svg}g") if e.get("class") == "node"]
+    assert len(nodes) == 4
+
+
+def test_graph_svg_needs_graphviz(folder):
+    """Without it, the message says what to install, and dot's own language is written all the same."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "dtc").symlink_to(shutil.which("dtc"))
+    env = dict(os.environ, PATH=str(folder / "bin"))
+    done = run("graph", "weather.dts", "-o", "none.svg", cwd=folder, env=env)
+    assert done.returncode != 0
+    assert "install the Debian package graphviz" in done.stderr
+    assert not (folder / "none.svg").exists()
+    assert run("graph", "weather.dts", "-o", "w.dot", cwd=folder, env=env).returncode == 0
 
 
 @pytest.mark.skipif(not shutil.which("dot"), reason="graphviz is not installed")

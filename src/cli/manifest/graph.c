@@ -4,11 +4,18 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "io/sys/child.h"
 
-#define EDGES_MAX 20000
+#define EDGES_MAX	  20000
+#define PICTURE_EDGES_MAX 2000
+#define DOT_CPU_S	  60
+#define DOT_MEMORY	  (2ull << 30)
 
 static const char *const edge_names[] = { "supervises", "publish", "connect" };
 
@@ -120,15 +127,14 @@ static int text_edges(const struct sk_graph *g, size_t node, enum sk_edge_kind k
 static int text_app(const struct sk_graph *g, size_t i, struct sk_buf *out)
 {
 	const struct sk_app *a = g->nodes[i].app;
-	int r = sk_buf_addf(out, "%s\n    image       %s\n", a->name, a->image->name);
 
-	if (r == 0)
-		r = text_edges(g, i, SK_EDGE_SUPERVISES, false, "    after       ", out);
-	if (r == 0)
-		r = text_edges(g, i, SK_EDGE_SUPERVISES, true, "    supervises  ", out);
-	if (r == 0)
-		r = text_edges(g, i, SK_EDGE_PUBLISH, true, "    publishes   ", out);
-	return r == 0 ? text_edges(g, i, SK_EDGE_CONNECT, false, "    connects to ", out) : r;
+	if (sk_buf_addf(out, "%s\n    image       %s\n", a->name, a->image->name) < 0 ||
+	    text_edges(g, i, SK_EDGE_SUPERVISES, false, "    after       ", out) < 0 ||
+	    text_edges(g, i, SK_EDGE_SUPERVISES, true, "    supervises  ", out) < 0 ||
+	    text_edges(g, i, SK_EDGE_PUBLISH, true, "    publishes   ", out) < 0 ||
+	    text_edges(g, i, SK_EDGE_CONNECT, false, "    connects to ", out) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 static int write_text(const struct sk_manifest *m, const struct sk_graph *g, struct sk_buf *out)
@@ -202,13 +208,69 @@ static int write_json(const struct sk_manifest *m, const struct sk_graph *g, str
 	return text ? sk_buf_addf(out, "%s\n", text) : -ENOMEM;
 }
 
+static int dot_failed(int r, const struct sk_err *why, struct sk_err *err)
+{
+	if (r == -ENOENT)
+		return sk_err_set(err, r, "child-failed",
+				  "cannot run dot, which draws the picture: install the Debian "
+				  "package graphviz, or take --format dot");
+	if (strstr(why->text, "killed") || r == -EFBIG)
+		return sk_err_set(err, -EFBIG, "too-large",
+				  "the graph is too large for a picture; try --format dot");
+	return sk_err_set(err, r, "child-failed", "dot cannot draw the picture: %s", why->text);
+}
+
+/* @ret is owned by the caller. */
+static int run_dot(int source, char **ret, size_t *ret_len, struct sk_err *err)
+{
+	const char *const argv[] = { "dot", "-Tsvg", NULL };
+	const struct sk_child_spec spec = {
+		.argv = argv,
+		.stdin_fd = source,
+		.stdout_fd = -1,
+		.stderr_fd = -1,
+		.kill_with_parent = true,
+		.limit_cpu_s = DOT_CPU_S,
+		.limit_as_bytes = DOT_MEMORY,
+	};
+	struct sk_err why = SK_ERR_INIT;
+	int r = sk_child_run(&spec, SK_GRAPH_MAX, ret, ret_len, &why);
+
+	return r < 0 ? dot_failed(r, &why, err) : 0;
+}
+
+/* The same graph as --format dot, laid out by Graphviz. */
+static int write_svg(const struct sk_manifest *m, const struct sk_graph *g, struct sk_buf *out,
+		     struct sk_err *err)
+{
+	_cleanup_buf_ struct sk_buf dot = SK_BUF(SK_GRAPH_MAX);
+	_cleanup_close_ int source = memfd_create("graph", MFD_CLOEXEC);
+	_cleanup_free_ char *svg = NULL;
+	size_t len;
+	int r;
+
+	if (g->n_edges > PICTURE_EDGES_MAX)
+		return sk_err_set(err, -EFBIG, "too-large",
+				  "the graph has %zu edges, too many for a picture; try --format "
+				  "dot",
+				  g->n_edges);
+	if (write_dot(m, g, &dot) < 0)
+		return sk_err_oom(err);
+	if (source < 0 || sk_fd_write(source, dot.data, dot.len) < 0 ||
+	    lseek(source, 0, SEEK_SET) < 0)
+		return sk_err_set(err, -errno, "io", "cannot make a file in memory: %m");
+	r = run_dot(source, &svg, &len, err);
+	if (r < 0)
+		return r;
+	return sk_buf_add(out, svg, len) < 0 ? sk_err_oom(err) : 0;
+}
+
 static const struct {
 	const char *name;
 	int (*write)(const struct sk_manifest *m, const struct sk_graph *g, struct sk_buf *out);
 } formats[] = {
 	{ "text", write_text },
 	{ "dot", write_dot },
-	{ "svg", sk_graph_svg },
 	{ "json", write_json },
 };
 
@@ -216,21 +278,20 @@ int sk_graph_write(const struct sk_manifest *m, const char *format, struct sk_bu
 		   struct sk_err *err)
 {
 	_cleanup_(sk_graph_done) struct sk_graph g = { 0 };
+	bool svg = sk_streq(format, "svg");
 	size_t i = 0;
 	int r;
 
 	while (i < ARRAY_SIZE(formats) && !sk_streq(formats[i].name, format))
 		i++;
-	if (i == ARRAY_SIZE(formats))
+	if (i == ARRAY_SIZE(formats) && !svg)
 		return sk_err_set(err, -EINVAL, "usage",
 				  "no graph format \"%s\"; there are text, dot, svg and json",
 				  format);
 	r = sk_graph_of(m, &g, err);
 	if (r < 0)
 		return r;
-	r = formats[i].write(m, &g, out);
-	if (r == -EMSGSIZE)
-		return sk_err_set(err, -EFBIG, "too-large",
-				  "the graph is too large for a picture; try --format dot");
-	return r < 0 ? sk_err_oom(err) : 0;
+	if (svg)
+		return write_svg(m, &g, out, err);
+	return formats[i].write(m, &g, out) < 0 ? sk_err_oom(err) : 0;
 }

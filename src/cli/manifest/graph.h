@@ -35,9 +35,9 @@ struct sk_graph {
 int sk_graph_of(const struct sk_manifest *m, struct sk_graph *ret, struct sk_err *err);
 void sk_graph_done(struct sk_graph *g);
 
-/** sk_graph_write() - @format: "text", "dot", "svg", "json"; "usage" for another. */
+/**
+ * sk_graph_write() - @format: "text", "dot", "json", or "svg", for which Graphviz' dot is run
+ * Return: 0, "usage" (another format), "too-large", "child-failed" (no dot on PATH, or it failed), "io"
+ */
 int sk_graph_write(const struct sk_manifest *m, const char *format, struct sk_buf *out,
 		   struct sk_err *err);
-
-/** graph_svg.c: a picture in layers, from left to right. 0, -ENOMEM, -EMSGSIZE. */
-int sk_graph_svg(const struct sk_manifest *m, const struct sk_graph *g, struct sk_buf *out);

@@ -242,7 +242,7 @@ static const struct sk_cmd cmd_show = {
 
 static const char *const graph_examples[] = {
 	"skerry manifest graph weather.dts -o weather.svg\ta picture of apps and protocols",
-	"skerry manifest graph weather.dts --format dot | dot -Tpng\tlaid out by Graphviz",
+	"skerry manifest graph weather.dts --format dot | dot -Tpng\tthe same as PNG",
 	NULL,
 };
 
@@ -259,6 +259,8 @@ static const struct sk_cmd cmd_graph = {
 	.args = "FILE",
 	.min_args = 1,
 	.max_args = 1,
+	.about = "A picture (svg) is laid out by Graphviz' dot, which the Debian package graphviz "
+		 "brings; the other formats need nothing.",
 	.examples = graph_examples,
 	.opts = graph_opts,
 	.run = run_graph,

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/str.h"
 #include "cli/manifest/graph.h"
 #include "cli/manifest/source.h"
 
@@ -75,11 +77,45 @@ static void writes_dot(void **state)
 					     "n1 -> n2 [", "n2 -> n0 [", "}\n", NULL });
 }
 
+static void put_dot(const char *dir, const char *script)
+{
+	_cleanup_free_ char *path = sk_asprintf("%s/dot", dir);
+
+	assert_int_equal(sk_file_write(AT_FDCWD, path, script, strlen(script), 0755), 0);
+}
+
 static void writes_svg(void **state)
 {
-	writes("svg", (const char *const[]){ "<svg xmlns", ">a.itb</text>", ">proto</text>",
-					     "class=\"supervises\" marker-end",
-					     "class=\"connect\" marker-start", "</svg>\n", NULL });
+	writes("svg", (const char *const[]){ "<svg", ">a.itb</text>", ">proto</text>",
+					     ">supervises</text>", "</svg>\n", NULL });
+}
+
+static void svg_needs_dot(void **state)
+{
+	_cleanup_(sk_manifest_freep) struct sk_manifest *m = load(source);
+	_cleanup_buf_ struct sk_buf out = SK_BUF(SK_GRAPH_MAX);
+	_cleanup_free_ char *path = strdup(getenv("PATH"));
+	char dir[] = "/tmp/skerry-test-dot-XXXXXX";
+	_cleanup_free_ char *with_dir = NULL;
+	struct sk_err err = SK_ERR_INIT;
+
+	assert_non_null(mkdtemp(dir));
+	with_dir = sk_asprintf("%s:%s", dir, path);
+	assert_int_equal(setenv("PATH", dir, 1), 0);
+	assert_int_equal(sk_graph_write(m, "svg", &out, &err), -ENOENT);
+	assert_string_equal(err.slug, "child-failed");
+	assert_non_null(strstr(err.text, "graphviz"));
+	assert_int_equal(setenv("PATH", with_dir, 1), 0);
+	put_dot(dir, "#!/bin/sh\necho 'no font' >&2; exit 1\n");
+	assert_true(sk_graph_write(m, "svg", &out, &err) < 0);
+	assert_string_equal(err.slug, "child-failed");
+	assert_non_null(strstr(err.text, "no font"));
+	put_dot(dir, "#!/bin/sh\nkill -XCPU $$\n");
+	assert_int_equal(sk_graph_write(m, "svg", &out, &err), -EFBIG);
+	assert_string_equal(err.slug, "too-large");
+	assert_int_equal(out.len, 0);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_int_equal(sk_rm_rf(AT_FDCWD, dir), 0);
 }
 
 static void writes_json(void **state)
@@ -126,9 +162,13 @@ static void bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(has_all),     cmocka_unit_test(writes_text),
-		cmocka_unit_test(writes_dot),  cmocka_unit_test(writes_svg),
-		cmocka_unit_test(writes_json), cmocka_unit_test(refuses_other_formats),
+		cmocka_unit_test(has_all),
+		cmocka_unit_test(writes_text),
+		cmocka_unit_test(writes_dot),
+		cmocka_unit_test(writes_svg),
+		cmocka_unit_test(svg_needs_dot),
+		cmocka_unit_test(writes_json),
+		cmocka_unit_test(refuses_other_formats),
 		cmocka_unit_test(bounded),
 	};
 
