@@ -333,9 +333,11 @@ static void command(char *line)
 
 static int on_stdin(sd_event_source *s, int fd, uint32_t events, void *arg)
 {
-	ssize_t n = read(fd, d.line + d.len, sizeof(d.line) - 1 - d.len);
+	ssize_t n = 0; /* a line that does not fit ends the program as the end of the input does */
 	char *nl;
 
+	if (d.len < sizeof(d.line) - 1)
+		n = read(fd, d.line + d.len, sizeof(d.line) - 1 - d.len);
 	if (n <= 0)
 		return sd_event_exit(d.event, 0);
 	d.len += (size_t)n;
