@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "hub/core/database.h"
 #include "hub/db/audit.h"
 #include "hub/db/orgs.h"
 #include "hub/db/users.h"
@@ -50,29 +51,17 @@ static int choose(const char *file, struct chosen *ret, struct sk_err *err)
 	return ret->text ? sk_password_hash(ret->text, ret->hash, err) : sk_err_oom(err);
 }
 
-static int open_db(const struct sk_hub_config *config, struct sk_db **ret, struct sk_err *err)
-{
-	_cleanup_free_ char *path = sk_asprintf("%s/hub.db", config->data);
-	int r = sk_mkdir_p(AT_FDCWD, config->data, 0700);
-
-	if (!path)
-		return sk_err_oom(err);
-	if (r < 0)
-		return sk_err_set(err, r, "io", "cannot make %s: %s", config->data, strerror(-r));
-	return sk_db_open(path, ret, err);
-}
-
 static int finish(struct sk_conn *c, int r, int64_t org, const char *action, const char *object,
 		  struct sk_err *err)
 {
 	if (r >= 0)
-		r = sk_audit_add(c,
-				 &(struct sk_audit){ .org = org,
-						     .actor = "local",
-						     .action = action,
-						     .object = object,
-						     .outcome = "ok" },
-				 err);
+		r = c->audit->add(c,
+				  &(struct sk_audit){ .org = org,
+						      .actor = "local",
+						      .action = action,
+						      .object = object,
+						      .outcome = "ok" },
+				  err);
 	return sk_db_end(c, r, err);
 }
 
@@ -108,14 +97,14 @@ int sk_admin_org_add(const struct sk_hub_config *config, const char *org, const 
 	if (r == 0)
 		r = choose(password_file, &password, err);
 	if (r == 0)
-		r = open_db(config, &db, err);
+		r = sk_hub_open_db(config, &db, err);
 	if (r == 0)
 		r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
-	r = sk_org_add(c, org, &id, err);
+	r = c->orgs->add(c, org, &id, err);
 	if (r == 0)
-		r = sk_user_add(c, id, owner, "owner", password.hash, password.temporary, err);
+		r = c->users->add(c, id, owner, "owner", password.hash, password.temporary, err);
 	r = finish(c, r, id, "organisation.create", owner, err);
 	if (r == 0)
 		tell(org, owner, &password);
@@ -124,7 +113,7 @@ int sk_admin_org_add(const struct sk_hub_config *config, const char *org, const 
 
 static int need_org(struct sk_conn *c, const char *org, int64_t *ret, struct sk_err *err)
 {
-	int r = sk_org_find(c, org, ret, err);
+	int r = c->orgs->find(c, org, ret, err);
 
 	return r == 0 ? sk_err_set(err, -ENOENT, "not-found", "there is no organisation \"%s\"",
 				   org)
@@ -141,14 +130,14 @@ int sk_admin_password(const struct sk_hub_config *config, const char *org, const
 	int r = choose(password_file, &password, err);
 
 	if (r == 0)
-		r = open_db(config, &db, err);
+		r = sk_hub_open_db(config, &db, err);
 	if (r == 0)
 		r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
 	r = need_org(c, org, &id, err);
 	if (r == 0)
-		r = sk_user_set_password(c, id, user, password.hash, password.temporary, 0, err);
+		r = c->users->set_password(c, id, user, password.hash, password.temporary, 0, err);
 	else
 		id = 0;
 	if (id && r == 0)
@@ -171,14 +160,14 @@ int sk_admin_org_quota(const struct sk_hub_config *config, const char *org, cons
 	if (r < 0 || bytes > INT64_MAX)
 		return sk_err_set(err, -EINVAL, "bad-value", "\"%s\" is no size: 500M, 20G, 0",
 				  size);
-	r = open_db(config, &db, err);
+	r = sk_hub_open_db(config, &db, err);
 	if (r == 0)
 		r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
 	r = need_org(c, org, &id, err);
 	if (r == 0)
-		r = sk_org_set_quota(c, id, bytes, err);
+		r = c->orgs->set_quota(c, id, bytes, err);
 	return finish(c, r, id, "organisation.quota", size, err);
 }
 
@@ -189,12 +178,12 @@ int sk_admin_org_list(const struct sk_hub_config *config, struct sk_err *err)
 	struct sk_conn *c;
 	json_t *org;
 	size_t i;
-	int r = open_db(config, &db, err);
+	int r = sk_hub_open_db(config, &db, err);
 
 	if (r == 0)
 		r = sk_db_read(db, &c, err);
 	if (r == 0)
-		r = sk_org_list(c, &list, err);
+		r = c->orgs->list(c, &list, err);
 	json_array_foreach (list, i, org) {
 		(void)printf("%s  users %lld  devices %lld  images %lld bytes\n",
 			     json_string_value(json_object_get(org, "name")),
@@ -209,7 +198,7 @@ int sk_admin_backup(const struct sk_hub_config *config, const char *file, struct
 {
 	_cleanup_(sk_db_closep) struct sk_db *db = NULL;
 	struct sk_conn *c;
-	int r = open_db(config, &db, err);
+	int r = sk_hub_open_db(config, &db, err);
 
 	if (r == 0)
 		r = sk_db_read(db, &c, err);

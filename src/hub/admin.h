@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "hub/config.h"
+#include "hub/core/config.h"
 
 /*
  * What only the administrator of the machine does, with the database itself: making organisations

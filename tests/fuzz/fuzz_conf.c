@@ -10,7 +10,7 @@
 #include "base/conf.h"
 #include "base/file.h"
 #include "engine/config.h"
-#include "hub/config.h"
+#include "hub/core/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

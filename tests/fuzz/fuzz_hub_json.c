@@ -5,7 +5,7 @@
 
 #include "base/conf.h"
 #include "base/str.h"
-#include "hub/config.h"
+#include "hub/core/config.h"
 #include "hub/device/body.h"
 #include "hub/domain/proof.h"
 #include "io/json.h"

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/crls.h"
 #include "hub/db/orgs.h"
 #include "hub/domain/upload.h"
+#include "hub/request/page.h"
 #include "io/json.h"
 
 static int do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
-	int r = sk_crl_list(call->db, call->who->org, &list, err);
+	int r = call->db->crls->list(call->db, call->who->org, &list, err);
 
 	return r < 0 ? r : sk_call_list(call, "crls", list, NULL, err);
 }
@@ -24,7 +25,7 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "crl");
-	int r = sk_crl_show(call->db, call->who->org, id, &call->answer, err);
+	int r = call->db->crls->show(call->db, call->who->org, id, &call->answer, err);
 
 	return r == 0 && !call->answer ? sk_call_none("revocation list", id, err) : r;
 }
@@ -56,7 +57,7 @@ static int put_all(struct sk_call *call, const struct upload *u, struct sk_err *
 	int changed = 0;
 
 	for (size_t i = 0; i < u->n; i++) {
-		int r = sk_crl_put(call->db, call->who->org, &u->v[i], call->by, err);
+		int r = call->db->crls->put(call->db, call->who->org, &u->v[i], call->by, err);
 
 		name(call, &u->v[i]);
 		if (r < 0)
@@ -75,7 +76,7 @@ static int prepare_upload(struct sk_call *call, struct sk_err *err)
 	int r = sk_crl_infos_read(body, len, SK_CRLS_MAX, &u->v, &u->n, err);
 
 	if (r == 0)
-		r = sk_org_ca(call->db, call->who->org, &ca, err);
+		r = call->db->orgs->ca(call->db, call->who->org, &ca, err);
 	for (size_t i = 0; r == 0 && ca && i < u->n; i++) {
 		name(call, &u->v[i]);
 		r = sk_upload_check_crl(ca, u->v[i].pem, err);
@@ -90,7 +91,7 @@ static int do_upload(struct sk_call *call, struct sk_err *err)
 	if (changed < 0)
 		return changed;
 	call->wake_crls = changed > 0;
-	r = changed > 0 ? sk_crl_announce(call->db, call->who->org, err) : 0;
+	r = changed > 0 ? call->db->crls->announce(call->db, call->who->org, err) : 0;
 	return r < 0 ? r : do_list(call, err);
 }
 
@@ -110,7 +111,7 @@ static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "crl");
-	int r = sk_crl_del(call->db, call->who->org, id, err);
+	int r = call->db->crls->remove(call->db, call->who->org, id, err);
 
 	sk_call_object(call, "%s", id);
 	return r == 0 ? sk_call_none("revocation list", id, err) : SK_MIN(r, 0);
@@ -121,7 +122,7 @@ static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "crl.delete", do_delete, err);
 }
 
-const struct sk_http_route sk_hub_crl_routes[] = {
+const struct sk_http_route sk_api_crl_routes[] = {
 	{ "GET", "/api/v1/crls", list, 0, NULL, 0 },
 	{ "POST", "/api/v1/crls", upload, SK_CRL_INFO_SIZE_MAX, NULL, SK_HUB_OWNER },
 	{ "GET", "/api/v1/crls/{crl}", show, 0, NULL, 0 },

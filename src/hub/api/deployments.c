@@ -6,14 +6,18 @@
 #include "hub/api/routes.h"
 #include "hub/db/jobs.h"
 #include "hub/db/projects.h"
+#include "hub/db/deployments.h"
+#include "hub/db/releases.h"
 #include "hub/domain/rollout.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 int sk_call_deployment(struct sk_call *call, struct sk_deployment *ret, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	const char *name = sk_http_param(call->req, "deployment");
-	int r = sk_deployment_find(call->db, call->who->org, project, name, ret, err);
+	int r = call->db->deployments->find(call->db, call->who->org, project, name, ret, err);
 
 	sk_call_object(call, "%s/%s", project, name);
 	return r == 0 ? sk_call_none("deployment", call->object, err) : SK_MIN(r, 0);
@@ -25,14 +29,14 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	json_t *list = NULL;
 	struct sk_page p;
 	int64_t id = 0;
-	int r = project ? sk_project_find(call->db, call->who->org, project, &id, err) : 1;
+	int r = project ? call->db->projects->find(call->db, call->who->org, project, &id, err) : 1;
 
 	if (r == 0)
 		return sk_call_none("project", project, err);
 	if (r > 0)
 		r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 	if (r == 0)
-		r = sk_deployment_list(call->db, call->who->org, id, &p, &list, err);
+		r = call->db->deployments->list(call->db, call->who->org, id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "deployments", list, &p, err);
 }
 
@@ -54,15 +58,15 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s/%s", project, name);
-	r = sk_project_find(call->db, call->who->org, project, &id, err);
+	r = call->db->projects->find(call->db, call->who->org, project, &id, err);
 	if (r == 0)
 		return sk_call_none("project", project, err);
 	if (r > 0)
-		r = sk_deployment_add(call->db, call->who->org, id, name, err);
+		r = call->db->deployments->add(call->db, call->who->org, id, name, err);
 	if (r == 0)
-		r = sk_deployment_find(call->db, call->who->org, project, name, &d, err);
+		r = call->db->deployments->find(call->db, call->who->org, project, name, &d, err);
 	if (r > 0)
-		r = sk_deployment_show(call->db, call->who->org, d.id, &call->answer, err);
+		r = call->db->deployments->show(call->db, call->who->org, d.id, &call->answer, err);
 	call->status = 201;
 	return r;
 }
@@ -77,7 +81,7 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	struct sk_deployment d;
 	int r = sk_call_deployment(call, &d, err);
 
-	return r < 0 ? r : sk_deployment_show(call->db, d.org, d.id, &call->answer, err);
+	return r < 0 ? r : call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
 }
 
 static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -91,7 +95,7 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_deployment(call, &d, err);
 
 	if (r == 0)
-		r = sk_deployment_del(call->db, d.org, d.id, err);
+		r = call->db->deployments->remove(call->db, d.org, d.id, err);
 	return SK_MIN(r, 0);
 }
 
@@ -116,8 +120,8 @@ static int do_attach(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_call_deployment(call, &d, err);
 	if (r == 0)
-		r = sk_release_find(call->db, d.org, sk_http_param(call->req, "project"), id, &rel,
-				    err);
+		r = call->db->releases->find(call->db, d.org, sk_http_param(call->req, "project"),
+					     id, &rel, err);
 	if (r <= 0)
 		return r < 0 ? r : sk_call_none("release", id, err);
 	sk_call_object(call, "%s/%s: %s", sk_http_param(call->req, "project"),
@@ -126,7 +130,7 @@ static int do_attach(struct sk_call *call, struct sk_err *err)
 	if (jobs < 0)
 		return jobs;
 	call->wake_deployment = d.id;
-	r = sk_deployment_show(call->db, d.org, d.id, &call->answer, err);
+	r = call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
 	if (r == 0)
 		(void)json_object_set_new(call->answer, "jobs", json_integer(jobs));
 	return r;
@@ -145,7 +149,7 @@ static int do_abort(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = jobs = sk_rollout_detach(call->db, &d, call->by, err);
 	if (r >= 0)
-		r = sk_deployment_show(call->db, d.org, d.id, &call->answer, err);
+		r = call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
 	if (r == 0)
 		(void)json_object_set_new(call->answer, "jobs", json_integer(jobs));
 	return r;
@@ -156,7 +160,7 @@ static int abort_rollout(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "deployment.abort", do_abort, err);
 }
 
-const struct sk_http_route sk_hub_deployment_routes[] = {
+const struct sk_http_route sk_api_deployment_routes[] = {
 	{ "GET", "/api/v1/deployments", list, 0, NULL, 0 },
 	{ "GET", "/api/v1/projects/{project}/deployments", list, 0, NULL, 0 },
 	{ "POST", "/api/v1/projects/{project}/deployments", create, SK_HUB_BODY_MAX, NULL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/db/deployments.h"
 
 /** sk_call_deployment() - "{project}" and "{deployment}" of the path. 0 or "not-found". */

@@ -8,13 +8,17 @@
 #include "hub/db/deployments.h"
 #include "hub/db/jobs.h"
 #include "hub/db/projects.h"
+#include "hub/db/devices.h"
+#include "hub/db/releases.h"
 #include "hub/domain/rollout.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 int sk_call_device(struct sk_call *call, struct sk_device *ret, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "device");
-	int r = sk_device_find(call->db, call->who->org, id, ret, err);
+	int r = call->db->devices->find(call->db, call->who->org, id, ret, err);
 
 	sk_call_object(call, "%s", id);
 	return r == 0 ? sk_call_none("device", id, err) : SK_MIN(r, 0);
@@ -34,7 +38,7 @@ static void add_presence(struct sk_hub *hub, json_t *device)
 
 static int show_device(struct sk_call *call, const struct sk_device *d, struct sk_err *err)
 {
-	int r = sk_device_show(call->db, d->org, d->id, &call->answer, err);
+	int r = call->db->devices->show(call->db, d->org, d->id, &call->answer, err);
 
 	if (r == 0) {
 		add_presence(call->hub, call->answer);
@@ -55,11 +59,12 @@ static int read_place(struct sk_call *call, struct sk_device_filter *f, struct s
 		return deployment ? sk_err_set(err, -EINVAL, "bad-request",
 					       "deployment needs project too")
 				  : 0;
-	r = sk_project_find(call->db, call->who->org, project, &f->project, err);
+	r = call->db->projects->find(call->db, call->who->org, project, &f->project, err);
 	if (r == 0)
 		return sk_call_none("project", project, err);
 	if (r > 0 && deployment) {
-		r = sk_deployment_find(call->db, call->who->org, project, deployment, &d, err);
+		r = call->db->deployments->find(call->db, call->who->org, project, deployment, &d,
+						err);
 		if (r == 0)
 			return sk_call_none("deployment", deployment, err);
 		f->deployment = d.id;
@@ -79,7 +84,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = read_place(call, &f, err);
 	if (r == 0)
-		r = sk_device_list(call->db, call->who->org, &f, &p, &list, err);
+		r = call->db->devices->list(call->db, call->who->org, &f, &p, &list, err);
 	if (r < 0)
 		return r;
 	json_array_foreach (list, i, device) {
@@ -119,7 +124,7 @@ static int need_place(struct sk_call *call, struct sk_deployment *ret, struct sk
 		r = sk_json_need_str(call->body, "deployment", SK_NAME_MAX, &name, err);
 	if (r < 0)
 		return r;
-	r = sk_deployment_find(call->db, call->who->org, project, name, ret, err);
+	r = call->db->deployments->find(call->db, call->who->org, project, name, ret, err);
 	if (r == 0)
 		return sk_err_set(err, -ENOENT, "not-found", "there is no deployment \"%s/%s\"",
 				  project, name);
@@ -129,11 +134,11 @@ static int need_place(struct sk_call *call, struct sk_deployment *ret, struct sk
 static int place(struct sk_call *call, const struct sk_device *dev, const struct sk_deployment *d,
 		 struct sk_err *err)
 {
-	int r = sk_device_set_status(call->db, dev, "accepted", d->id, err);
+	int r = call->db->devices->set_status(call->db, dev, "accepted", d->id, err);
 
 	if (r == 0 && dev->deployment != d->id)
-		r = sk_job_abort_device(call->db, dev->id, "the device changed its deployment",
-					err);
+		r = call->db->jobs->abort_device(call->db, dev->id,
+						 "the device changed its deployment", err);
 	if (r >= 0 && dev->deployment != d->id)
 		r = sk_rollout_join(call->db, dev, d, call->by, err);
 	if (r < 0)
@@ -189,9 +194,9 @@ static int shut_out(struct sk_call *call, const char *status, struct sk_err *err
 
 	if (r < 0)
 		return r;
-	r = sk_device_set_status(call->db, &dev, status, dev.deployment, err);
+	r = call->db->devices->set_status(call->db, &dev, status, dev.deployment, err);
 	if (r == 0)
-		r = sk_job_abort_device(call->db, dev.id, "the device was shut out", err);
+		r = call->db->jobs->abort_device(call->db, dev.id, "the device was shut out", err);
 	if (r < 0)
 		return r;
 	call->drop_device = dev.id;
@@ -239,7 +244,7 @@ static int do_rename(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_call_device(call, &dev, err);
 	if (r == 0)
-		r = sk_device_set_name(call->db, &dev, name, err);
+		r = call->db->devices->set_name(call->db, &dev, name, err);
 	return r < 0 ? r : show_device(call, &dev, err);
 }
 
@@ -254,7 +259,7 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_device(call, &dev, err);
 
 	if (r == 0)
-		r = sk_device_del(call->db, &dev, err);
+		r = call->db->devices->remove(call->db, &dev, err);
 	if (r < 0)
 		return r;
 	call->drop_device = dev.id;
@@ -276,14 +281,14 @@ static int choose_release(struct sk_call *call, const struct sk_device *dev,
 	int r = sk_json_get_str(call->body, "release", &id, err);
 
 	if (r == 0)
-		r = sk_deployment_get(call->db, dev->org, dev->deployment, &d, err);
+		r = call->db->deployments->get(call->db, dev->org, dev->deployment, &d, err);
 	if (r <= 0)
 		return r;
 	if (!id && !d.release)
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "the device's deployment has no release: name one");
-	r = id ? sk_release_of_project(call->db, dev->org, d.project, id, ret, err)
-	       : sk_release_get(call->db, dev->org, d.release, ret, err);
+	r = id ? call->db->releases->of_project(call->db, dev->org, d.project, id, ret, err)
+	       : call->db->releases->get(call->db, dev->org, d.release, ret, err);
 	if (r == 0)
 		return sk_call_none("release", id ? id : "", err);
 	return SK_MIN(r, 0);
@@ -310,7 +315,7 @@ static int do_upgrade(struct sk_call *call, struct sk_err *err)
 	call->wake_device = dev.id;
 	call->status = 202;
 	sk_call_object(call, "%s: %s", dev.uid, rel.version);
-	return sk_job_show(call->db, dev.org, job, &call->answer, err);
+	return call->db->jobs->show(call->db, dev.org, job, &call->answer, err);
 }
 
 static int upgrade(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -320,7 +325,7 @@ static int upgrade(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 #define PATH "/api/v1/devices/{device}"
 
-const struct sk_http_route sk_hub_device_routes[] = {
+const struct sk_http_route sk_api_device_routes[] = {
 	{ "GET", "/api/v1/devices", list, 0, NULL, 0 },
 	{ "GET", PATH, show, 0, NULL, 0 },
 	{ "PATCH", PATH, rename_device, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
@@ -330,9 +335,5 @@ const struct sk_http_route sk_hub_device_routes[] = {
 	{ "POST", PATH "/block", block, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "POST", PATH "/move", move, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "POST", PATH "/upgrade", upgrade, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", PATH "/inventory", sk_hub_inventory, 0, NULL, 0 },
-	{ "POST", PATH "/inventory", sk_hub_ask_inventory, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", PATH "/logs", sk_hub_logs, 0, NULL, 0 },
-	{ "POST", PATH "/logs", sk_hub_ask_logs, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

@@ -5,6 +5,8 @@
 #include "hub/api/routes.h"
 #include "hub/db/enrolments.h"
 #include "hub/domain/secret.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 #define DEFAULT_S (7 * 86400u)
@@ -21,7 +23,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_call_deployment(call, &d, err);
 	if (r == 0)
-		r = sk_enrolment_list(call->db, d.org, d.id, &p, &list, err);
+		r = call->db->enrolments->list(call->db, d.org, d.id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "enrolment_tokens", list, &p, err);
 }
 
@@ -62,10 +64,10 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_secret_new("ske_", secret, &hash, err);
 	if (r == 0)
-		r = sk_enrolment_add(call->db, d.org, d.id, name, &hash, expires_s,
-				     (int64_t)uses_max, &id, err);
+		r = call->db->enrolments->add(call->db, d.org, d.id, name, &hash, expires_s,
+					      (int64_t)uses_max, &id, err);
 	if (r == 0)
-		r = sk_enrolment_show(call->db, d.org, id, &call->answer, err);
+		r = call->db->enrolments->show(call->db, d.org, id, &call->answer, err);
 	if (r == 0)
 		(void)json_object_set_new(call->answer, "token", json_string(secret));
 	call->status = 201;
@@ -85,7 +87,7 @@ static int do_revoke(struct sk_call *call, struct sk_err *err)
 
 	if (r < 0)
 		return r;
-	r = sk_enrolment_revoke(call->db, d.org, d.id, id, err);
+	r = call->db->enrolments->revoke(call->db, d.org, d.id, id, err);
 	return r == 0 ? sk_call_none("enrolment token", id, err) : r;
 }
 
@@ -96,7 +98,7 @@ static int revoke_token(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 #define PATH "/api/v1/projects/{project}/deployments/{deployment}/enrolment-tokens"
 
-const struct sk_http_route sk_hub_enrolment_routes[] = {
+const struct sk_http_route sk_api_enrolment_routes[] = {
 	{ "GET", PATH, list, 0, NULL, 0 },
 	{ "POST", PATH, create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "DELETE", PATH "/{token}", revoke_token, 0, NULL, SK_HUB_OWNER },

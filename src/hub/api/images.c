@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdlib.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/images.h"
+#include "hub/request/params.h"
 #include "model/manifest.h"
 
 /* An image can be sent once a release names it: its digest and size are known then. */
@@ -16,7 +18,8 @@ static int find(struct sk_call *call, struct sk_blob_key *key, struct sk_image_r
 	key->org = call->who->org;
 	sk_call_object(call, "%s", hex);
 	if (r == 0)
-		r = sk_image_find(call->db, key->org, SK_DIGEST_STR(&key->digest), row, err);
+		r = call->db->images->find(call->db, key->org, SK_DIGEST_STR(&key->digest), row,
+					   err);
 	else
 		r = 0;
 	if (r == 0)
@@ -48,10 +51,26 @@ static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_read(req, arg, do_show, err);
 }
 
-static int begin(struct sk_http_req *req, struct sk_hub *hub, struct sk_err *err)
+/** An image while it comes in; hangs on the principal. */
+struct transfer {
+	struct sk_upload *upload; /* NULL once it ended */
+	bool complete;
+	uint64_t offset;
+};
+
+static void transfer_free(void *data)
 {
-	struct sk_principal *p = sk_http_user(req);
-	struct sk_call call = { .hub = hub, .req = req, .who = p };
+	struct transfer *t = data;
+
+	if (t->upload)
+		sk_upload_free(t->upload);
+	free(t);
+}
+
+static int transfer_begin(struct sk_http_req *req, struct sk_hub *hub, struct transfer *t,
+			  struct sk_err *err)
+{
+	struct sk_call call = { .hub = hub, .req = req, .who = sk_http_user(req) };
 	struct sk_image_row row;
 	struct sk_blob_key key;
 	uint64_t offset = 0;
@@ -61,48 +80,61 @@ static int begin(struct sk_http_req *req, struct sk_hub *hub, struct sk_err *err
 		r = find(&call, &key, &row, err);
 	if (r == 0)
 		r = sk_call_query_u64(&call, "offset", &offset, err);
-	if (r == 0 && row.complete)
+	if (r < 0)
+		return r;
+	if (row.complete)
 		return sk_err_set(err, -EEXIST, "already-exists", "the hub has this image already");
-	if (r == 0)
-		r = sk_upload_begin(hub->images, &key, row.size_bytes, offset, &p->upload, err);
-	return r;
+	return sk_upload_begin(hub->images, &key, row.size_bytes, offset, &t->upload, err);
 }
 
-static void let_go(struct sk_principal *p)
-{
-	if (p->upload)
-		sk_upload_free(p->upload);
-	p->upload = NULL;
-}
-
-static int take(struct sk_http_req *req, struct sk_hub *hub, const void *data, size_t len,
-		struct sk_err *err)
+static int transfer_of(struct sk_http_req *req, struct sk_hub *hub, struct transfer **ret,
+		       struct sk_err *err)
 {
 	struct sk_principal *p = sk_http_user(req);
+	int r;
+
+	if (!p->data) {
+		struct transfer *t = calloc(1, sizeof(*t));
+
+		if (!t)
+			return sk_err_oom(err);
+		sk_principal_set_data(p, t, transfer_free);
+		r = transfer_begin(req, hub, t, err);
+		if (r < 0)
+			return r;
+	}
+	*ret = p->data;
+	return 0;
+}
+
+static int transfer_take(struct sk_http_req *req, struct sk_hub *hub, const void *data, size_t len,
+			 struct sk_err *err)
+{
+	struct transfer *t;
 	int r;
 
 	if (!sk_hub_go_on(req, hub))
 		return sk_err_set(err, -EACCES, "unauthorized",
 				  "the right to upload was taken away meanwhile");
-	r = p->upload ? 0 : begin(req, hub, err);
-	if (r == 0 && len > 0)
-		return sk_upload_write(p->upload, data, len, err);
-	if (r == 0)
-		r = sk_upload_end(p->upload, &p->upload_complete, &p->upload_offset, err);
-	return r;
+	r = transfer_of(req, hub, &t, err);
+	if (r < 0)
+		return r;
+	if (len > 0)
+		return sk_upload_write(t->upload, data, len, err);
+	return sk_upload_end(t->upload, &t->complete, &t->offset, err);
 }
 
 /*
- * The body as it comes; the last call, without data, finishes the upload. One that failed is let go
- * of at once, though its connection may linger: the next attempt must not find it in use.
+ * The body as it comes; the last call, without data, finishes the upload. One that failed is freed at
+ * once, though its connection may linger: the next attempt must not find it in use.
  */
 static int on_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
 		   struct sk_err *err)
 {
-	int r = take(req, arg, data, len, err);
+	int r = transfer_take(req, arg, data, len, err);
 
 	if (r < 0)
-		let_go(sk_http_user(req));
+		sk_principal_set_data(sk_http_user(req), NULL, NULL);
 	return r;
 }
 
@@ -122,28 +154,37 @@ static int check_there(struct sk_call *call, const struct sk_blob_key *key, stru
 
 static int do_put(struct sk_call *call, struct sk_err *err)
 {
+	const struct transfer *t = call->who->data;
 	struct sk_image_row row;
 	struct sk_blob_key key;
 	int r = find(call, &key, &row, err);
 
-	if (r == 0 && call->who->upload_complete)
+	if (r < 0)
+		return r;
+	if (t->complete) {
 		r = check_there(call, &key, err);
-	if (r == 0 && call->who->upload_complete)
-		r = sk_image_set_complete(call->db, key.org, SK_DIGEST_STR(&key.digest), true, err);
-	else if (r == 0)
+		if (r == 0)
+			r = call->db->images->set_complete(call->db, key.org,
+							   SK_DIGEST_STR(&key.digest), true, err);
+	} else {
 		call->action = NULL; /* a part is no event */
-	call->answer = json_pack("{s:I, s:b}", "offset", (json_int_t)call->who->upload_offset,
-				 "complete", (int)call->who->upload_complete);
+	}
+	call->answer = json_pack("{s:I, s:b}", "offset", (json_int_t)t->offset, "complete",
+				 (int)t->complete);
 	return r;
 }
 
 static int put(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	let_go(sk_http_user(req));
+	struct transfer *t = ((struct sk_principal *)sk_http_user(req))->data;
+
+	/* Ended: the next upload of this image may begin, whatever becomes of this request. */
+	if (t->upload)
+		sk_upload_free(TAKE_PTR(t->upload));
 	return sk_call_change_raw(req, arg, "image.upload", do_put, err);
 }
 
-const struct sk_http_route sk_hub_image_routes[] = {
+const struct sk_http_route sk_api_image_routes[] = {
 	{ "GET", "/api/v1/images/{digest}", show, 0, NULL, 0 },
 	{ "PUT", "/api/v1/images/{digest}", put, SK_IMAGE_SIZE_MAX, on_body, SK_HUB_OWNER },
 	{ 0 },

@@ -6,6 +6,7 @@
 #include "hub/api/devices.h"
 #include "hub/api/routes.h"
 #include "hub/db/jobs.h"
+#include "hub/request/page.h"
 #include "io/json.h"
 
 static int run_list(struct sk_call *call, struct sk_job_filter *f, struct sk_err *err)
@@ -16,7 +17,7 @@ static int run_list(struct sk_call *call, struct sk_job_filter *f, struct sk_err
 
 	f->state = sk_http_query(call->req, "step");
 	if (r == 0)
-		r = sk_job_list(call->db, call->who->org, f, &p, &list, err);
+		r = call->db->jobs->list(call->db, call->who->org, f, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "jobs", list, &p, err);
 }
 
@@ -67,7 +68,7 @@ static int list_deployment(struct sk_http_req *req, void *arg, struct sk_err *er
 static int find(struct sk_call *call, struct sk_job *ret, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "job");
-	int r = sk_job_find(call->db, call->who->org, id, ret, err);
+	int r = call->db->jobs->find(call->db, call->who->org, id, ret, err);
 
 	sk_call_object(call, "%s", id);
 	return r == 0 ? sk_call_none("job", id, err) : SK_MIN(r, 0);
@@ -78,7 +79,7 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	struct sk_job j;
 	int r = find(call, &j, err);
 
-	return r < 0 ? r : sk_job_show(call->db, j.org, j.id, &call->answer, err);
+	return r < 0 ? r : call->db->jobs->show(call->db, j.org, j.id, &call->answer, err);
 }
 
 static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -97,8 +98,8 @@ static int do_abort(struct sk_call *call, struct sk_err *err)
 		return sk_err_set(err, -EBUSY, "bad-state", "the job has ended: %s", j.state);
 	(void)snprintf(j.state, sizeof(j.state), "aborted");
 	j.open = false;
-	r = sk_job_save(call->db, &j, "taken back by a user", true, err);
-	return r < 0 ? r : sk_job_show(call->db, j.org, j.id, &call->answer, err);
+	r = call->db->jobs->save(call->db, &j, "taken back by a user", true, err);
+	return r < 0 ? r : call->db->jobs->show(call->db, j.org, j.id, &call->answer, err);
 }
 
 static int abort_job(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -106,7 +107,7 @@ static int abort_job(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "job.abort", do_abort, err);
 }
 
-const struct sk_http_route sk_hub_job_routes[] = {
+const struct sk_http_route sk_api_job_routes[] = {
 	{ "GET", "/api/v1/jobs", list, 0, NULL, 0 },
 	{ "GET", "/api/v1/jobs/{job}", show, 0, NULL, 0 },
 	{ "POST", "/api/v1/jobs/{job}/abort", abort_job, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/orgs.h"
 #include "hub/db/tokens.h"
@@ -115,9 +115,9 @@ static int check(struct sk_hub *hub, const struct attempt *a, struct sk_user *us
 	int found = 0;
 
 	if (r == 0)
-		r = sk_org_find(c, a->org, org, err);
+		r = c->orgs->find(c, a->org, org, err);
 	if (r > 0)
-		r = found = sk_user_find(c, *org, a->user, user, err);
+		r = found = c->users->find(c, *org, a->user, user, err);
 	if (r < 0)
 		return r;
 	if (!sk_password_check(a->password, found > 0 ? user->password : NULL))
@@ -142,7 +142,7 @@ static int check_same(struct sk_conn *c, int64_t org, const char *name, const st
 		      struct sk_err *err)
 {
 	struct sk_user now;
-	int r = sk_user_find(c, org, name, &now, err);
+	int r = c->users->find(c, org, name, &now, err);
 
 	if (r < 0)
 		return r;
@@ -163,10 +163,10 @@ static int record(struct sk_call *call, const struct outcome *o, const char *use
 	if (r == 0)
 		r = sk_secret_new("sku_", secret, &hash, err);
 	if (r == 0)
-		r = sk_token_add(call->db, o->org, o->user.id, "login", "login", &hash, expires_s,
-				 NULL, err);
+		r = call->db->tokens->add(call->db, o->org, o->user.id, "login", "login", &hash,
+					  expires_s, NULL, err);
 	if (r == 0)
-		r = sk_token_trim_logins(call->db, o->user.id, LOGINS_MAX, err);
+		r = call->db->tokens->trim_logins(call->db, o->user.id, LOGINS_MAX, err);
 	if (r < 0)
 		return r;
 	call->answer = json_pack("{s:s, s:I, s:s, s:b}", "token", secret, "expires_s",
@@ -219,7 +219,7 @@ static int login(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_logout(struct sk_call *call, struct sk_err *err)
 {
 	call->rights_ended = true;
-	return sk_token_del_id(call->db, call->who->org, call->who->token, err);
+	return call->db->tokens->remove_id(call->db, call->who->org, call->who->token, err);
 }
 
 static int logout(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -230,10 +230,11 @@ static int logout(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_me(struct sk_call *call, struct sk_err *err)
 {
 	json_t *org = NULL;
-	int r = sk_user_show(call->db, call->who->org, call->who->name, &call->answer, err);
+	int r = call->db->users->show(call->db, call->who->org, call->who->name, &call->answer,
+				      err);
 
 	if (r == 0)
-		r = sk_org_show(call->db, call->who->org, &org, err);
+		r = call->db->orgs->show(call->db, call->who->org, &org, err);
 	if (r == 0)
 		(void)json_object_set(call->answer, "organisation", json_object_get(org, "name"));
 	json_decref(org);
@@ -275,7 +276,7 @@ static int prepare_password(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_json_need_str(call->body, "new", SK_PASSWORD_MAX, &new, err);
 	if (r == 0)
-		r = sk_user_find(call->db, call->who->org, call->who->name, &n->user, err);
+		r = call->db->users->find(call->db, call->who->org, call->who->name, &n->user, err);
 	if (r <= 0)
 		return r < 0 ? r : sk_call_none("user", call->who->name, err);
 	if (limit(call, err) < 0)
@@ -294,8 +295,8 @@ static int do_password(struct sk_call *call, struct sk_err *err)
 	int r = check_same(call->db, call->who->org, name, &n->user, err);
 
 	if (r == 0)
-		r = sk_user_set_password(call->db, call->who->org, name, n->hash, false,
-					 call->who->token, err);
+		r = call->db->users->set_password(call->db, call->who->org, name, n->hash, false,
+						  call->who->token, err);
 	call->rights_ended = true;
 	return SK_MIN(r, 0);
 }
@@ -320,14 +321,14 @@ static int health(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int r = sk_db_read(hub->db, &c, err);
 
 	if (r == 0)
-		r = sk_org_only(c, &devices, err);
+		r = c->orgs->only(c, &devices, err);
 	return r < 0 ? r
 		     : sk_http_reply_json(
 			       req, 200,
 			       json_pack("{s:s, s:s}", "status", "ok", "version", SK_VERSION));
 }
 
-const struct sk_http_route sk_hub_login_routes[] = {
+const struct sk_http_route sk_api_login_routes[] = {
 	{ "GET", "/healthz", health, 0, NULL, SK_HUB_PUBLIC },
 	{ "POST", "/api/v1/login", login, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
 	{ "POST", "/api/v1/logout", logout, SK_HUB_BODY_MAX, NULL, SK_HUB_TEMPORARY },

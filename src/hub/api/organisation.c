@@ -2,16 +2,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/audit.h"
 #include "hub/db/orgs.h"
 #include "hub/domain/upload.h"
+#include "hub/request/page.h"
 #include "io/json.h"
 
 static int do_show(struct sk_call *call, struct sk_err *err)
 {
-	return sk_org_show(call->db, call->who->org, &call->answer, err);
+	return call->db->orgs->show(call->db, call->who->org, &call->answer, err);
 }
 
 static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -29,7 +30,7 @@ static int do_set_ca(struct sk_call *call, struct sk_err *err)
 		r = sk_json_need_str(call->body, "pem", SK_HUB_BODY_MAX, &pem, err);
 	if (r == 0)
 		r = sk_upload_check_ca(pem, err);
-	return r < 0 ? r : sk_org_set_ca(call->db, call->who->org, pem, err);
+	return r < 0 ? r : call->db->orgs->set_ca(call->db, call->who->org, pem, err);
 }
 
 static int set_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -39,7 +40,7 @@ static int set_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int do_drop_ca(struct sk_call *call, struct sk_err *err)
 {
-	return sk_org_set_ca(call->db, call->who->org, NULL, err);
+	return call->db->orgs->set_ca(call->db, call->who->org, NULL, err);
 }
 
 static int drop_ca(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -54,7 +55,7 @@ static int do_audit(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_audit_list(call->db, call->who->org, &p, &list, err);
+		r = call->db->audit->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "audit", list, &p, err);
 }
 
@@ -63,7 +64,7 @@ static int audit(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_read(req, arg, do_audit, err);
 }
 
-const struct sk_http_route sk_hub_org_routes[] = {
+const struct sk_http_route sk_api_org_routes[] = {
 	{ "GET", "/api/v1/organisation", show, 0, NULL, 0 },
 	{ "PUT", "/api/v1/organisation/ca", set_ca, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "DELETE", "/api/v1/organisation/ca", drop_ca, 0, NULL, SK_HUB_OWNER },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/projects.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 static int do_list(struct sk_call *call, struct sk_err *err)
@@ -13,7 +15,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_project_list(call->db, call->who->org, &p, &list, err);
+		r = call->db->projects->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "projects", list, &p, err);
 }
 
@@ -33,9 +35,9 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);
-	r = sk_project_add(call->db, call->who->org, name, err);
+	r = call->db->projects->add(call->db, call->who->org, name, err);
 	if (r == 0)
-		r = sk_project_show(call->db, call->who->org, name, &call->answer, err);
+		r = call->db->projects->show(call->db, call->who->org, name, &call->answer, err);
 	call->status = 201;
 	return r;
 }
@@ -48,7 +50,7 @@ static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "project");
-	int r = sk_project_show(call->db, call->who->org, name, &call->answer, err);
+	int r = call->db->projects->show(call->db, call->who->org, name, &call->answer, err);
 
 	return r == 0 && !call->answer ? sk_call_none("project", name, err) : r;
 }
@@ -61,7 +63,7 @@ static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "project");
-	int r = sk_project_del(call->db, call->who->org, name, err);
+	int r = call->db->projects->remove(call->db, call->who->org, name, err);
 
 	sk_call_object(call, "%s", name);
 	return r == 0 ? sk_call_none("project", name, err) : r;
@@ -72,7 +74,7 @@ static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "project.delete", do_delete, err);
 }
 
-const struct sk_http_route sk_hub_project_routes[] = {
+const struct sk_http_route sk_api_project_routes[] = {
 	{ "GET", "/api/v1/projects", list, 0, NULL, 0 },
 	{ "POST", "/api/v1/projects", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "GET", "/api/v1/projects/{project}", show, 0, NULL, 0 },

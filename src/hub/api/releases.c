@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/crls.h"
 #include "hub/db/images.h"
@@ -11,6 +11,7 @@
 #include "hub/db/projects.h"
 #include "hub/db/releases.h"
 #include "hub/domain/upload.h"
+#include "hub/request/page.h"
 #include "io/json.h"
 #include "model/manifest.h"
 #include "model/release.h"
@@ -19,7 +20,7 @@ static int find(struct sk_call *call, struct sk_release_row *ret, struct sk_err 
 {
 	const char *project = sk_http_param(call->req, "project");
 	const char *id = sk_http_param(call->req, "release");
-	int r = sk_release_find(call->db, call->who->org, project, id, ret, err);
+	int r = call->db->releases->find(call->db, call->who->org, project, id, ret, err);
 
 	sk_call_object(call, "%s/%s", project, r > 0 ? ret->version : id);
 	return r == 0 ? sk_call_none("release", id, err) : SK_MIN(r, 0);
@@ -31,14 +32,14 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	json_t *list = NULL;
 	struct sk_page p;
 	int64_t id = 0;
-	int r = sk_project_find(call->db, call->who->org, project, &id, err);
+	int r = call->db->projects->find(call->db, call->who->org, project, &id, err);
 
 	if (r == 0)
 		return sk_call_none("project", project, err);
 	if (r > 0)
 		r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
 	if (r == 0)
-		r = sk_release_list(call->db, call->who->org, id, &p, &list, err);
+		r = call->db->releases->list(call->db, call->who->org, id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "releases", list, &p, err);
 }
 
@@ -70,7 +71,7 @@ static int add_offsets(struct sk_call *call, struct sk_err *err)
 
 static int show_row(struct sk_call *call, int64_t id, struct sk_err *err)
 {
-	int r = sk_release_show(call->db, call->who->org, id, &call->answer, err);
+	int r = call->db->releases->show(call->db, call->who->org, id, &call->answer, err);
 
 	return r < 0 ? r : add_offsets(call, err);
 }
@@ -93,7 +94,9 @@ static int do_graph(struct sk_call *call, struct sk_err *err)
 	struct sk_release_row row;
 	int r = find(call, &row, err);
 
-	return r < 0 ? r : sk_release_graph(call->db, call->who->org, row.id, &call->answer, err);
+	return r < 0 ? r
+		     : call->db->releases->graph(call->db, call->who->org, row.id, &call->answer,
+						 err);
 }
 
 static int graph(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -131,7 +134,7 @@ struct incoming {
 static int check_limits(struct sk_call *call, const struct sk_manifest *m, struct sk_err *err)
 {
 	uint64_t used, quota, sum = 0;
-	int r = sk_org_storage(call->db, call->who->org, &used, &quota, err);
+	int r = call->db->orgs->storage(call->db, call->who->org, &used, &quota, err);
 
 	for (size_t i = 0; r == 0 && i < m->n_images; i++) {
 		struct sk_image_row row;
@@ -142,7 +145,8 @@ static int check_limits(struct sk_call *call, const struct sk_manifest *m, struc
 					  "image %s: %" PRIu64 " bytes; this hub takes 1 to "
 					  "%" PRIu64,
 					  im->name, im->size_bytes, call->hub->config.image_max);
-		r = sk_image_find(call->db, call->who->org, SK_DIGEST_STR(&im->digest), &row, err);
+		r = call->db->images->find(call->db, call->who->org, SK_DIGEST_STR(&im->digest),
+					   &row, err);
 		sum += r == 0 ? im->size_bytes : 0;
 		r = SK_MIN(r, 0);
 	}
@@ -165,23 +169,26 @@ static int add_rows(struct sk_call *call, const struct sk_release_file *f, size_
 
 	if (!graph_text || !compatible)
 		return sk_err_oom(err);
-	r = sk_release_add(call->db,
-			   &(struct sk_release_new){ .org = call->who->org,
-						     .project = project,
-						     .digest = SK_DIGEST_STR(&f->id),
-						     .version = m->version,
-						     .file_digest = SK_DIGEST_STR(&f->file),
-						     .file_size = len,
-						     .expires_s = m->expires_s,
-						     .created_by = call->by,
-						     .compatible = compatible,
-						     .graph = graph_text },
-			   ret_id, err);
+	r = call->db->releases->add(
+		call->db,
+		&(struct sk_release_new){ .org = call->who->org,
+					  .project = project,
+					  .digest = SK_DIGEST_STR(&f->id),
+					  .version = m->version,
+					  .file_digest = SK_DIGEST_STR(&f->file),
+					  .file_size = len,
+					  .expires_s = m->expires_s,
+					  .created_by = call->by,
+					  .compatible = compatible,
+					  .graph = graph_text },
+		ret_id, err);
 	for (size_t i = 0; r == 0 && i < m->n_images; i++) {
-		r = sk_image_want(call->db, call->who->org, SK_DIGEST_STR(&m->images[i].digest),
-				  m->images[i].size_bytes, &image, err);
+		r = call->db->images->ensure(call->db, call->who->org,
+					     SK_DIGEST_STR(&m->images[i].digest),
+					     m->images[i].size_bytes, &image, err);
 		if (r == 0)
-			r = sk_release_add_image(call->db, *ret_id, image, m->images[i].name, err);
+			r = call->db->releases->add_image(call->db, *ret_id, image,
+							  m->images[i].name, err);
 	}
 	return r;
 }
@@ -220,8 +227,8 @@ static int add_release(struct sk_call *call, const struct incoming *in, int64_t 
 		return sk_err_set(err, -EINVAL, "bad-release",
 				  "the manifest says project \"%s\", the upload went to \"%s\"",
 				  m->project, project);
-	r = sk_release_find(call->db, call->who->org, project, SK_DIGEST_STR(&in->file.id), &row,
-			    err);
+	r = call->db->releases->find(call->db, call->who->org, project, SK_DIGEST_STR(&in->file.id),
+				     &row, err);
 	if (r > 0) /* sent again after a cut: say once more what is missing */
 		return show_row(call, row.id, err);
 	if (r == 0)
@@ -237,7 +244,7 @@ static int add_release(struct sk_call *call, const struct incoming *in, int64_t 
 static int need_project(struct sk_call *call, int64_t *ret_id, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
-	int r = sk_project_find(call->db, call->who->org, project, ret_id, err);
+	int r = call->db->projects->find(call->db, call->who->org, project, ret_id, err);
 
 	return r == 0 ? sk_call_none("project", project, err) : SK_MIN(r, 0);
 }
@@ -252,9 +259,9 @@ static int prepare_upload(struct sk_call *call, struct sk_err *err)
 	int r = need_project(call, &id, err);
 
 	if (r == 0)
-		r = sk_org_ca(call->db, call->who->org, &ca, err);
+		r = call->db->orgs->ca(call->db, call->who->org, &ca, err);
 	if (r == 0 && ca)
-		r = sk_crl_pems(call->db, call->who->org, &crls, err);
+		r = call->db->crls->pems(call->db, call->who->org, &crls, err);
 	in->bytes = sk_http_body(call->req, &in->len);
 	return r < 0 ? r : sk_release_file_read(in->bytes, in->len, ca, crls, &in->file, err);
 }
@@ -288,7 +295,7 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	int r = find(call, &row, err);
 
 	if (r == 0)
-		r = sk_release_del(call->db, call->who->org, row.id, err);
+		r = call->db->releases->remove(call->db, call->who->org, row.id, err);
 	if (r == 0)
 		(void)snprintf(call->removed_file, sizeof(call->removed_file), "%s",
 			       row.file_digest);
@@ -302,7 +309,7 @@ static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
 
 #define PATH "/api/v1/projects/{project}/releases"
 
-const struct sk_http_route sk_hub_release_routes[] = {
+const struct sk_http_route sk_api_release_routes[] = {
 	{ "GET", PATH, list, 0, NULL, 0 },
 	{ "POST", PATH, upload, SK_RELEASE_FILE_MAX, NULL, SK_HUB_OWNER },
 	{ "GET", PATH "/{release}", show, 0, NULL, 0 },

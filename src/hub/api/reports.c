@@ -2,8 +2,11 @@
 #include <errno.h>
 
 #include "hub/api/devices.h"
+#include "hub/api/routes.h"
 #include "hub/db/jobs.h"
 #include "hub/db/reports.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 #define OPEN_JOBS_MAX 32 /* of one device */
@@ -16,14 +19,14 @@ static int do_inventory(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_device(call, &d, err);
 
 	if (r == 0)
-		r = sk_inventory_get(call->db, d.id, &call->answer, err);
+		r = call->db->reports->inventory(call->db, d.id, &call->answer, err);
 	if (r == 0 && !call->answer)
 		return sk_err_set(err, -ENOENT, "not-found",
 				  "the device has sent no inventory yet");
 	return r;
 }
 
-int sk_hub_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_call_read(req, arg, do_inventory, err);
 }
@@ -38,12 +41,13 @@ static int do_logs(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_call_device(call, &d, err);
 	if (r == 0)
-		r = sk_logs_list(call->db, d.id, sk_http_query(call->req, "capsule"),
-				 sk_http_query(call->req, "job"), &p, &list, err);
+		r = call->db->reports->list_logs(call->db, d.id,
+						 sk_http_query(call->req, "capsule"),
+						 sk_http_query(call->req, "job"), &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "logs", list, &p, err);
 }
 
-int sk_hub_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_call_read(req, arg, do_logs, err);
 }
@@ -57,23 +61,23 @@ static int ask(struct sk_call *call, const char *kind, const char *params, struc
 	if (r == 0 && !sk_streq(d.status, "accepted"))
 		return sk_err_set(err, -EBUSY, "bad-state", "the device is %s", d.status);
 	if (r == 0)
-		r = sk_job_count_open(call->db, d.id, &open, err);
+		r = call->db->jobs->count_open(call->db, d.id, &open, err);
 	if (r == 0 && open >= OPEN_JOBS_MAX)
 		return sk_err_set(err, -EAGAIN, "too-many", "%d jobs wait for this device already",
 				  (int)open);
 	if (r == 0)
-		r = sk_job_add(call->db,
-			       &(struct sk_job_new){ .org = d.org,
-						     .device = d.id,
-						     .kind = kind,
-						     .params = params,
-						     .by = call->by },
-			       &job, err);
+		r = call->db->jobs->add(call->db,
+					&(struct sk_job_new){ .org = d.org,
+							      .device = d.id,
+							      .kind = kind,
+							      .params = params,
+							      .by = call->by },
+					&job, err);
 	if (r < 0)
 		return r;
 	call->wake_device = d.id;
 	call->status = 202;
-	return sk_job_show(call->db, d.org, job, &call->answer, err);
+	return call->db->jobs->show(call->db, d.org, job, &call->answer, err);
 }
 
 static int do_ask_inventory(struct sk_call *call, struct sk_err *err)
@@ -84,7 +88,7 @@ static int do_ask_inventory(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : ask(call, "inventory", NULL, err);
 }
 
-int sk_hub_ask_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int ask_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_call_change(req, arg, "device.ask-inventory", do_ask_inventory, err);
 }
@@ -111,7 +115,17 @@ static int do_ask_logs(struct sk_call *call, struct sk_err *err)
 	return params ? ask(call, "logs", params, err) : sk_err_oom(err);
 }
 
-int sk_hub_ask_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int ask_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_call_change(req, arg, "device.ask-logs", do_ask_logs, err);
 }
+
+#define PATH "/api/v1/devices/{device}"
+
+const struct sk_http_route sk_api_report_routes[] = {
+	{ "GET", PATH "/inventory", inventory, 0, NULL, 0 },
+	{ "POST", PATH "/inventory", ask_inventory, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", PATH "/logs", logs, 0, NULL, 0 },
+	{ "POST", PATH "/logs", ask_logs, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ 0 },
+};

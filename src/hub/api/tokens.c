@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/tokens.h"
 #include "hub/domain/secret.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 #define DEFAULT_S  (90 * 86400u)
@@ -24,7 +26,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_token_list(call->db, call->who->org, whose(call), &p, &list, err);
+		r = call->db->tokens->list(call->db, call->who->org, whose(call), &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "tokens", list, &p, err);
 }
 
@@ -36,7 +38,7 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int check_room(struct sk_call *call, struct sk_err *err)
 {
 	int64_t n = 0;
-	int r = sk_token_count(call->db, call->who->user, &n, err);
+	int r = call->db->tokens->count(call->db, call->who->user, &n, err);
 
 	if (r == 0 && n >= TOKENS_MAX)
 		return sk_err_set(err, -EAGAIN, "too-many", "you have %d tokens: revoke one first",
@@ -64,10 +66,10 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);
-	r = sk_token_add(call->db, call->who->org, call->who->user, name, "api", &hash, expires_s,
-			 &id, err);
+	r = call->db->tokens->add(call->db, call->who->org, call->who->user, name, "api", &hash,
+				  expires_s, &id, err);
 	if (r == 0)
-		r = sk_token_show(call->db, call->who->org, id, &call->answer, err);
+		r = call->db->tokens->show(call->db, call->who->org, id, &call->answer, err);
 	if (r == 0)
 		(void)json_object_set_new(call->answer, "token", json_string(secret));
 	call->status = 201;
@@ -82,7 +84,7 @@ static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_revoke(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "token");
-	int r = sk_token_del(call->db, call->who->org, whose(call), id, err);
+	int r = call->db->tokens->remove(call->db, call->who->org, whose(call), id, err);
 
 	sk_call_object(call, "%s", id);
 	call->rights_ended = true;
@@ -95,7 +97,7 @@ static int revoke_token(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 /* A user may make tokens too: they can do what the user can, which is to look. */
-const struct sk_http_route sk_hub_token_routes[] = {
+const struct sk_http_route sk_api_token_routes[] = {
 	{ "GET", "/api/v1/tokens", list, 0, NULL, 0 },
 	{ "POST", "/api/v1/tokens", create, SK_HUB_BODY_MAX, NULL, 0 },
 	{ "DELETE", "/api/v1/tokens/{token}", revoke_token, 0, NULL, 0 },

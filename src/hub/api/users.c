@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/api/call.h"
+#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/users.h"
 #include "hub/domain/password.h"
 #include "hub/domain/secret.h"
+#include "hub/request/page.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 static int do_list(struct sk_call *call, struct sk_err *err)
@@ -15,7 +17,7 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
 	if (r == 0)
-		r = sk_user_list(call->db, call->who->org, &p, &list, err);
+		r = call->db->users->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "users", list, &p, err);
 }
 
@@ -27,7 +29,7 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "user");
-	int r = sk_user_show(call->db, call->who->org, name, &call->answer, err);
+	int r = call->db->users->show(call->db, call->who->org, name, &call->answer, err);
 
 	return r == 0 && !call->answer ? sk_call_none("user", name, err) : r;
 }
@@ -90,11 +92,11 @@ static int prepare_create(struct sk_call *call, struct sk_err *err)
 static int do_create(struct sk_call *call, struct sk_err *err)
 {
 	const struct wanted *w = call->data;
-	int r = sk_user_add(call->db, call->who->org, w->name, w->role, w->hash, w->made[0] != '\0',
-			    err);
+	int r = call->db->users->add(call->db, call->who->org, w->name, w->role, w->hash,
+				     w->made[0] != '\0', err);
 
 	if (r == 0)
-		r = sk_user_show(call->db, call->who->org, w->name, &call->answer, err);
+		r = call->db->users->show(call->db, call->who->org, w->name, &call->answer, err);
 	if (r == 0)
 		tell_password(call, w);
 	call->status = 201;
@@ -136,17 +138,17 @@ static int do_change(struct sk_call *call, struct sk_err *err)
 	const struct wanted *w = call->data;
 	int64_t org = call->who->org;
 	struct sk_user user;
-	int r = sk_user_find(call->db, org, w->name, &user, err);
+	int r = call->db->users->find(call->db, org, w->name, &user, err);
 
 	if (r == 0)
 		return sk_call_none("user", w->name, err);
 	if (r > 0 && w->role)
-		r = sk_user_set_role(call->db, org, w->name, w->role, err);
+		r = call->db->users->set_role(call->db, org, w->name, w->role, err);
 	if (r >= 0 && w->hash[0])
-		r = sk_user_set_password(call->db, org, w->name, w->hash, true, 0, err);
+		r = call->db->users->set_password(call->db, org, w->name, w->hash, true, 0, err);
 	call->rights_ended = true;
 	if (r >= 0)
-		r = sk_user_show(call->db, org, w->name, &call->answer, err);
+		r = call->db->users->show(call->db, org, w->name, &call->answer, err);
 	if (r == 0)
 		tell_password(call, w);
 	return r;
@@ -168,14 +170,14 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "user");
 	struct sk_user user;
-	int r = sk_user_find(call->db, call->who->org, name, &user, err);
+	int r = call->db->users->find(call->db, call->who->org, name, &user, err);
 
 	sk_call_object(call, "%s", name);
 	if (r == 0)
 		return sk_call_none("user", name, err);
 	call->rights_ended = true;
 	if (r > 0)
-		r = sk_user_del(call->db, call->who->org, name, err);
+		r = call->db->users->remove(call->db, call->who->org, name, err);
 	return r < 0 ? r : 0;
 }
 
@@ -184,7 +186,7 @@ static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "user.delete", do_delete, err);
 }
 
-const struct sk_http_route sk_hub_user_routes[] = {
+const struct sk_http_route sk_api_user_routes[] = {
 	{ "GET", "/api/v1/users", list, 0, NULL, 0 },
 	{ "POST", "/api/v1/users", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "GET", "/api/v1/users/{user}", show, 0, NULL, 0 },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "hub/db/query.h"
+#include "hub/db/db.h"
 
 /** One line of the audit log; rows are never changed nor removed (triggers refuse it). */
 struct sk_audit {
@@ -14,7 +14,9 @@ struct sk_audit {
 	uint64_t times;	     /* that it stands for; 0 is one */
 };
 
-int sk_audit_add(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err);
-/** Newest first. */
-int sk_audit_list(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
-		  struct sk_err *err);
+struct sk_audit_repo {
+	int (*add)(struct sk_conn *c, const struct sk_audit *a, struct sk_err *err);
+	/** Newest first. */
+	int (*list)(struct sk_conn *c, int64_t org, const struct sk_page *p, json_t **ret,
+		    struct sk_err *err);
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "hub/db/query.h"
+#include "hub/db/db.h"
 
 /*
  * What is removed when it is old, a few rows in each transaction, so that nobody waits for it and a
@@ -18,6 +18,7 @@ enum sk_expiry {
 	SK_EXPIRY_JOBS,
 	SK_EXPIRY_AUDIT, /* the database refuses to lose what is younger than 30 days */
 };
+
 #define SK_EXPIRIES		 (SK_EXPIRY_AUDIT + 1)
 #define SK_EXPIRY_AUDIT_MIN_DAYS 30
 #define SK_JOBS_KEPT		 8
@@ -28,11 +29,13 @@ struct sk_expiry_place {
 	int64_t id;
 };
 
-/**
- * sk_expire() - one slice
- * @before_s: what ended, came or was said before
- * @place:    moved on
- * Return: rows looked at, at most 500; 0 when there are no more; or a failure
- */
-int sk_expire(struct sk_conn *c, enum sk_expiry what, int64_t before_s,
-	      struct sk_expiry_place *place, struct sk_err *err);
+struct sk_expiry_repo {
+	/**
+	 * One slice
+	 * @before_s: what ended, came or was said before
+	 * @place:    moved on
+	 * Return: rows looked at, at most 500; 0 when there are no more; or a failure
+	 */
+	int (*remove_some)(struct sk_conn *c, enum sk_expiry what, int64_t before_s,
+			   struct sk_expiry_place *place, struct sk_err *err);
+};

@@ -2,15 +2,15 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hub/api/call.h"
-#include "hub/api/routes.h"
+#include "hub/request/call.h"
+#include "hub/device/routes.h"
 #include "hub/db/crls.h"
 #include "hub/device/body.h"
 #include "io/json.h"
 
 static int do_offer(struct sk_call *call, struct sk_err *err)
 {
-	return sk_crl_offer(call->db, call->who->org, &call->answer, err);
+	return call->db->crls->offer(call->db, call->who->org, &call->answer, err);
 }
 
 static int offer(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -28,7 +28,7 @@ static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int r = sk_db_read(hub->db, &c, err);
 
 	if (r == 0)
-		r = sk_crl_show(c, p->org, id, &row, err);
+		r = c->crls->show(c, p->org, id, &row, err);
 	if (r < 0)
 		return r;
 	pem = json_string_value(json_object_get(row, "pem"));
@@ -46,8 +46,8 @@ static int do_have(struct sk_call *call, struct sk_err *err)
 	int r = sk_crl_reports_read(call->body, v, &n, &version, err);
 
 	return r < 0 ? r
-		     : sk_crl_set_device(call->db, call->who->org, call->who->device,
-					 (int64_t)version, v, n, err);
+		     : call->db->crls->set_device(call->db, call->who->org, call->who->device,
+						  (int64_t)version, v, n, err);
 }
 
 static int have(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -55,7 +55,7 @@ static int have(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, NULL, do_have, err);
 }
 
-const struct sk_http_route sk_hub_device_crl_routes[] = {
+const struct sk_http_route sk_device_crl_routes[] = {
 	{ "GET", "/device/v1/crls", offer, 0, NULL, SK_HUB_DEVICE },
 	{ "GET", "/device/v1/crls/{crl}", file, 0, NULL, SK_HUB_DEVICE },
 	{ "PUT", "/device/v1/crls", have, SK_HUB_BODY_MAX, NULL, SK_HUB_DEVICE },

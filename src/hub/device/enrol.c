@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hub/api/call.h"
-#include "hub/api/routes.h"
+#include "hub/request/call.h"
+#include "hub/device/routes.h"
 #include "hub/db/deployments.h"
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
 #include "hub/db/orgs.h"
+#include "hub/db/sessions.h"
 #include "hub/device/body.h"
 #include "hub/domain/proof.h"
 #include "hub/domain/rollout.h"
@@ -51,7 +52,7 @@ static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *
 	if (a->token) {
 		r = sk_secret_hash(a->token, &hash) < 0
 			    ? 0
-			    : sk_enrolment_use(call->db, &hash, sk_wall_s(), &e, err);
+			    : call->db->enrolments->use(call->db, &hash, sk_wall_s(), &e, err);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -62,8 +63,8 @@ static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *
 		*deployment = e.deployment;
 		return 0;
 	}
-	r = a->organisation ? sk_org_find(call->db, a->organisation, org, err)
-			    : sk_org_only(call->db, org, err);
+	r = a->organisation ? call->db->orgs->find(call->db, a->organisation, org, err)
+			    : call->db->orgs->only(call->db, org, err);
 	if (r == 0)
 		return sk_err_set(err, -EPERM, "forbidden",
 				  a->organisation ? "this hub does not know that organisation"
@@ -75,8 +76,8 @@ static int check_room(struct sk_call *call, int64_t org, struct sk_err *err)
 {
 	const struct sk_hub_config *c = &call->hub->config;
 	int64_t in_org = 0, from_peer = 0;
-	int r = sk_device_count_pending(call->db, org, sk_http_peer(call->req), &in_org, &from_peer,
-					err);
+	int r = call->db->devices->count_pending(call->db, org, sk_http_peer(call->req), &in_org,
+						 &from_peer, err);
 
 	if (r == 0 && (in_org >= c->pending_max || from_peer >= c->pending_per_ip_max))
 		return sk_err_set(err, -EAGAIN, "too-many",
@@ -89,7 +90,7 @@ static int join(struct sk_call *call, const struct sk_device *dev, int64_t deplo
 		struct sk_err *err)
 {
 	struct sk_deployment d;
-	int r = sk_deployment_get(call->db, dev->org, deployment, &d, err);
+	int r = call->db->deployments->get(call->db, dev->org, deployment, &d, err);
 
 	return r <= 0 ? r : sk_rollout_join(call->db, dev, &d, "enrolment", err);
 }
@@ -101,15 +102,16 @@ static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t o
 	int r = deployment ? 0 : check_room(call, org, err);
 
 	if (r == 0)
-		r = sk_device_add(call->db,
-				  &(struct sk_device_new){ .org = org,
-							   .deployment = deployment,
-							   .uid = a->uid,
-							   .name = a->name,
-							   .public_key = a->public_key,
-							   .compatible = a->compatible,
-							   .peer = sk_http_peer(call->req) },
-				  &dev.id, err);
+		r = call->db->devices->add(
+			call->db,
+			&(struct sk_device_new){ .org = org,
+						 .deployment = deployment,
+						 .uid = a->uid,
+						 .name = a->name,
+						 .public_key = a->public_key,
+						 .compatible = a->compatible,
+						 .peer = sk_http_peer(call->req) },
+			&dev.id, err);
 	if (r == 0) /* its row may have been another's */
 		sk_seen_forget(call->hub->seen, dev.id);
 	if (r == 0 && deployment)
@@ -135,17 +137,17 @@ static int known_device(struct sk_call *call, const struct sk_asking *a,
 		return r;
 	elsewhere = org != dev->org;
 	if (undecided && (elsewhere || (deployment && sk_streq(dev->status, "pending")))) {
-		r = sk_device_del(call->db, dev, err);
+		r = call->db->devices->remove(call->db, dev, err);
 		return r < 0 ? r : add_device(call, a, org, deployment, err);
 	}
 	call->action = NULL; /* nothing changed */
-	return sk_device_set_facts(call->db, dev->id, a->name, a->compatible, err);
+	return call->db->devices->update_enrolment(call->db, dev->id, a->name, a->compatible, err);
 }
 
 static int answer_status(struct sk_call *call, const struct sk_asking *a, struct sk_err *err)
 {
 	struct sk_device dev;
-	int r = sk_device_known(call->db, a->uid, &dev, err);
+	int r = call->db->devices->find_any(call->db, a->uid, &dev, err);
 
 	if (r <= 0)
 		return r < 0 ? r : sk_call_none("device", a->uid, err);
@@ -167,7 +169,7 @@ static int do_enrol(struct sk_call *call, struct sk_err *err)
 	const struct sk_asking *a = call->data;
 	struct sk_device dev;
 	int64_t org = 0, deployment = 0;
-	int r = sk_device_known(call->db, a->uid, &dev, err);
+	int r = call->db->devices->find_any(call->db, a->uid, &dev, err);
 
 	sk_call_object(call, "%s", a->uid);
 	(void)snprintf(call->by, sizeof(call->by), "device:%.12s", a->uid);
@@ -224,9 +226,9 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 	if (r == 0)
 		r = sk_db_read(hub->db, &c, err);
 	if (r == 0)
-		r = sk_device_known(c, uid, dev, err);
+		r = c->devices->find_any(c, uid, dev, err);
 	if (r > 0)
-		r = sk_device_key(c, dev->id, key, err);
+		r = c->devices->public_key(c, dev->id, key, err);
 	if (r < 0)
 		return r;
 	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */
@@ -240,7 +242,7 @@ static int do_session(struct sk_call *call, struct sk_err *err)
 	struct sk_device dev;
 	struct sk_digest hash;
 	uint32_t valid_s = call->hub->config.session_s;
-	int r = sk_device_known(call->db, proved->uid, &dev, err);
+	int r = call->db->devices->find_any(call->db, proved->uid, &dev, err);
 
 	if (r == 0)
 		return refuse(err);
@@ -250,7 +252,7 @@ static int do_session(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_secret_new("skd_", secret, &hash, err);
 	if (r == 0)
-		r = sk_session_set(call->db, dev.id, &hash, sk_wall_s() + valid_s, err);
+		r = call->db->sessions->set(call->db, dev.id, &hash, sk_wall_s() + valid_s, err);
 	if (r < 0)
 		return r;
 	sk_seen_mark(call->hub->seen, dev.id, sk_wall_s());
@@ -274,7 +276,7 @@ static int session(struct sk_http_req *req, void *arg, struct sk_err *err)
 			       err);
 }
 
-const struct sk_http_route sk_hub_enrol_routes[] = {
+const struct sk_http_route sk_device_enrol_routes[] = {
 	{ "POST", "/device/v1/challenge", challenge, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
 	{ "POST", "/device/v1/enrol", enrol, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },
 	{ "POST", "/device/v1/session", session, SK_HUB_BODY_MAX, NULL, SK_HUB_PUBLIC },

@@ -4,14 +4,16 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hub/api/call.h"
-#include "hub/api/routes.h"
+#include "hub/request/call.h"
+#include "hub/device/routes.h"
 #include "hub/db/devices.h"
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
 #include "hub/device/body.h"
+#include "hub/device/poll.h"
 #include "hub/domain/job.h"
+#include "hub/request/params.h"
 #include "io/json.h"
 
 #define INVENTORY_MAX (256 * 1024)
@@ -43,19 +45,23 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = read_wait(&call, &until_ms, err);
 	if (r == 0 && call.who->crls_due) /* before any job: it may decide who is believed */
-		return sk_http_reply_json(req, 200, sk_hub_crls_news());
+		return sk_http_reply_json(req, 200, sk_device_poll_crls());
 	if (r == 0 && call.who->has_work)
-		r = sk_job_next(call.db, call.who->device, sk_http_query(req, "except"), &job, err);
+		r = call.db->jobs->next(call.db, call.who->device, sk_http_query(req, "except"),
+					&job, err);
 	if (r < 0)
 		return r;
 	if (job)
 		return sk_http_reply_json(req, 200, json_pack("{s:o}", "job", job));
 	if (until_ms > 0)
-		r = sk_waiters_add(hub->waiters, req,
-				   &(struct sk_waiting){ .org = call.who->org,
-							 .deployment = call.who->deployment,
-							 .device = call.who->device },
-				   until_ms, call.who->epoch, err);
+		r = sk_waiters_add(hub->waiters,
+				   &(struct sk_poll){ .ops = &sk_device_poll,
+						      .poll = req,
+						      .who = { .org = call.who->org,
+							       .deployment = call.who->deployment,
+							       .device = call.who->device },
+						      .until_ms = until_ms },
+				   call.who->epoch, err);
 	if (r < 0 || (r == 0 && until_ms > 0))
 		return r;
 	return sk_http_reply_empty(req, 204);
@@ -80,7 +86,7 @@ static int none(struct sk_conn *c, int64_t device, const char *what, const char 
 		struct sk_err *err)
 {
 	_cleanup_free_ char *reason = NULL;
-	int r = sk_job_taken_back(c, device, id, &reason, err);
+	int r = c->jobs->revoked_reason(c, device, id, &reason, err);
 
 	if (r > 0)
 		return sk_err_set(err, -ENOENT, "not-found",
@@ -98,7 +104,7 @@ static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int r = sk_db_read(hub->db, &c, err);
 
 	if (r == 0)
-		r = sk_release_of_device(c, p->device, id, &row, err);
+		r = c->releases->of_device(c, p->device, id, &row, err);
 	if (r <= 0)
 		return r < 0 ? r : none(c, p->device, "release", id, err);
 	return reply_blob(req, hub->files, p->org, row.file_digest, "application/pkcs7-mime", err);
@@ -113,7 +119,7 @@ static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int r = sk_db_read(hub->db, &c, err);
 
 	if (r == 0)
-		r = sk_release_image_of_device(c, p->device, hex, err);
+		r = c->releases->image_of_device(c, p->device, hex, err);
 	if (r <= 0)
 		return r < 0 ? r : none(c, p->device, "image", hex, err);
 	return reply_blob(req, hub->images, p->org, hex, "application/octet-stream", err);
@@ -131,14 +137,16 @@ static int apply_report(struct sk_call *call, struct sk_job *j, const struct sk_
 	if (change == SK_JOB_IGNORE)
 		return 0;
 	if (change == SK_JOB_NOTE)
-		return sk_job_note(call->db, j, sk_job_state_name(rep->step), rep->reason, err);
+		return call->db->jobs->add_event(call->db, j, sk_job_state_name(rep->step),
+						 rep->reason, err);
 	(void)snprintf(j->state, sizeof(j->state), "%s", sk_job_state_name(rep->step));
 	j->open = sk_job_open(rep->step);
 	j->bytes_total = rep->total ? rep->total : j->bytes_total;
 	j->bytes_done = SK_MAX(j->bytes_done, rep->done);
-	r = sk_job_save(call->db, j, rep->reason, change == SK_JOB_MOVE, err);
+	r = call->db->jobs->save(call->db, j, rep->reason, change == SK_JOB_MOVE, err);
 	if (r == 0 && rep->step == SK_JOB_DONE && sk_streq(j->kind, "release"))
-		r = sk_device_set_release(call->db, j->device, j->release, j->version, err);
+		r = call->db->devices->set_release(call->db, j->device, j->release, j->version,
+						   err);
 	return r;
 }
 
@@ -150,7 +158,7 @@ static int do_report(struct sk_call *call, struct sk_err *err)
 	int r = sk_report_read(call->body, &rep, err);
 
 	if (r == 0)
-		r = sk_job_of_device(call->db, call->who->device, id, &j, err);
+		r = call->db->jobs->of_device(call->db, call->who->device, id, &j, err);
 	else
 		return r;
 	if (r <= 0)
@@ -167,7 +175,8 @@ static int do_inventory(struct sk_call *call, struct sk_err *err)
 {
 	_cleanup_free_ char *text = json_dumps(call->body, JSON_COMPACT);
 
-	return text ? sk_inventory_set(call->db, call->who->device, text, err) : sk_err_oom(err);
+	return text ? call->db->reports->set_inventory(call->db, call->who->device, text, err)
+		    : sk_err_oom(err);
 }
 
 static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -179,7 +188,7 @@ static int finish_logs_job(struct sk_call *call, const char *id, struct sk_err *
 {
 	struct sk_report rep = { .step = SK_JOB_DONE };
 	struct sk_job j;
-	int r = sk_job_of_device(call->db, call->who->device, id, &j, err);
+	int r = call->db->jobs->of_device(call->db, call->who->device, id, &j, err);
 
 	if (r == 0 || (r > 0 && !sk_streq(j.kind, "logs")))
 		return sk_call_none("job", id, err);
@@ -204,7 +213,8 @@ static int do_logs(struct sk_call *call, struct sk_err *err)
 	if (r == 0 && job)
 		r = finish_logs_job(call, job, err);
 	if (r == 0)
-		r = sk_logs_add(call->db, call->who->device, job, capsule, text, err);
+		r = call->db->reports->add_logs(call->db, call->who->device, job, capsule, text,
+						err);
 	return r;
 }
 
@@ -213,7 +223,7 @@ static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, NULL, do_logs, err);
 }
 
-const struct sk_http_route sk_hub_work_routes[] = {
+const struct sk_http_route sk_device_work_routes[] = {
 	{ "GET", "/device/v1/work", work, 0, NULL, SK_HUB_DEVICE },
 	{ "GET", "/device/v1/releases/{release}", release, 0, NULL, SK_HUB_DEVICE },
 	{ "GET", "/device/v1/images/{digest}", image, 0, NULL, SK_HUB_DEVICE },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/domain/refusals.h"
+#include "hub/db/audit.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -175,7 +176,7 @@ static int write_counts(struct sk_refusals *r, struct sk_conn *c, uint64_t now_m
 	SK_MAP_FOREACH (r->entries, key, e) {
 		if (ret == 0 && e->times > 0 && over(e, now_ms)) {
 			e->line.times = e->times;
-			ret = sk_audit_add(c, &e->line, err);
+			ret = c->audit->add(c, &e->line, err);
 		}
 	}
 	return ret;

@@ -4,11 +4,13 @@
 #include <errno.h>
 
 #include "hub/db/jobs.h"
+#include "hub/db/releases.h"
+#include "hub/db/deployments.h"
 
 static int check_complete(struct sk_conn *c, const struct sk_release_row *rel, struct sk_err *err)
 {
 	int64_t missing = 0;
-	int r = sk_release_missing(c, rel->id, &missing, err);
+	int r = c->releases->missing(c, rel->id, &missing, err);
 
 	if (r == 0 && missing > 0)
 		return sk_err_set(err, -EBUSY, "bad-state",
@@ -26,24 +28,24 @@ int sk_rollout_attach(struct sk_conn *c, struct sk_deployment *d, const struct s
 		return sk_err_set(err, -EINVAL, "bad-value", "the release is of another project");
 	r = check_complete(c, rel, err);
 	if (r == 0)
-		r = sk_deployment_attach(c, d, rel->id, err);
+		r = c->deployments->attach(c, d, rel->id, err);
 	if (r < 0)
 		return r;
-	return sk_job_rollout(c,
-			      &(struct sk_job_rollout){ .org = d->org,
-							.deployment = d->id,
-							.rollout = d->rollout,
-							.release = rel->id,
-							.again = again,
-							.by = by },
-			      err);
+	return c->jobs->rollout(c,
+				&(struct sk_job_rollout){ .org = d->org,
+							  .deployment = d->id,
+							  .rollout = d->rollout,
+							  .release = rel->id,
+							  .again = again,
+							  .by = by },
+				err);
 }
 
 int sk_rollout_detach(struct sk_conn *c, struct sk_deployment *d, const char *by,
 		      struct sk_err *err)
 {
-	int n = sk_job_abort_rollout(c, d->id, "the roll-out was aborted", err);
-	int r = n < 0 ? n : sk_deployment_attach(c, d, 0, err);
+	int n = c->jobs->abort_rollout(c, d->id, "the roll-out was aborted", err);
+	int r = n < 0 ? n : c->deployments->attach(c, d, 0, err);
 
 	return r < 0 ? r : n;
 }
@@ -55,13 +57,13 @@ int sk_rollout_one(struct sk_conn *c, const struct sk_device *dev, const struct 
 
 	if (r < 0)
 		return r;
-	return sk_job_add(c,
-			  &(struct sk_job_new){ .org = dev->org,
-						.device = dev->id,
-						.kind = "release",
-						.release = rel->id,
-						.by = by },
-			  ret_job, err);
+	return c->jobs->add(c,
+			    &(struct sk_job_new){ .org = dev->org,
+						  .device = dev->id,
+						  .kind = "release",
+						  .release = rel->id,
+						  .by = by },
+			    ret_job, err);
 }
 
 int sk_rollout_join(struct sk_conn *c, const struct sk_device *dev, const struct sk_deployment *d,
@@ -72,20 +74,20 @@ int sk_rollout_join(struct sk_conn *c, const struct sk_device *dev, const struct
 
 	if (d->release == 0)
 		return 0;
-	r = sk_release_get(c, d->org, d->release, &rel, err);
+	r = c->releases->get(c, d->org, d->release, &rel, err);
 	if (r <= 0)
 		return r;
-	r = sk_streq(rel.digest, dev->release) ? sk_job_unsettled(c, dev->id, err) : 1;
+	r = sk_streq(rel.digest, dev->release) ? c->jobs->last_not_done(c, dev->id, err) : 1;
 	if (r <= 0)
 		return r;
-	r = sk_job_add(c,
-		       &(struct sk_job_new){ .org = dev->org,
-					     .device = dev->id,
-					     .kind = "release",
-					     .release = rel.id,
-					     .deployment = d->id,
-					     .rollout = d->rollout,
-					     .by = by },
-		       NULL, err);
+	r = c->jobs->add(c,
+			 &(struct sk_job_new){ .org = dev->org,
+					       .device = dev->id,
+					       .kind = "release",
+					       .release = rel.id,
+					       .deployment = d->id,
+					       .rollout = d->rollout,
+					       .by = by },
+			 NULL, err);
 	return r < 0 ? r : 1;
 }

@@ -120,7 +120,7 @@ static int flush_some(struct sk_seen *s, struct sk_db *db, size_t *pos, struct s
 		if (!c)
 			r = sk_db_begin(db, &c, err);
 		if (r == 0)
-			r = sk_device_set_seen(c, device, at_s, err);
+			r = c->devices->set_seen(c, device, at_s, err);
 		n++;
 	}
 	if (!c)

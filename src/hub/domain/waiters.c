@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/domain/waiters.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -9,31 +8,27 @@
 
 struct waiter {
 	struct waiter *next;
-	struct sk_http_req *req;
-	struct sk_waiting who;
-	uint64_t until_ms;
+	struct sk_poll poll;
 };
 
 /*
- * The lock is held while a request is suspended or answered, so a request in the table is always
- * one that may be answered. Order of locks: this one, then the HTTP server's.
+ * The lock is held while a poll is suspended or answered, so a poll in the table is always one that
+ * may be answered. Order of locks: this one, then the HTTP server's.
  */
 struct sk_waiters {
 	pthread_mutex_t lock;
-	int64_t (*device_of)(const struct sk_http_req *req);
 	uint64_t epoch;
 	size_t count;
 	struct waiter *buckets[BUCKETS];
 };
 
-struct sk_waiters *sk_waiters_new(int64_t (*device_of)(const struct sk_http_req *req))
+struct sk_waiters *sk_waiters_new(void)
 {
 	struct sk_waiters *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
 	(void)pthread_mutex_init(&w->lock, NULL);
-	w->device_of = device_of;
 	return w;
 }
 
@@ -50,22 +45,43 @@ void sk_waiters_free(struct sk_waiters *w)
 	free(w);
 }
 
-static struct waiter **place_of(struct sk_waiters *w, int64_t device)
+static struct waiter **waiters_place(struct sk_waiters *w, int64_t device)
 {
 	struct waiter **at = &w->buckets[(uint64_t)device % BUCKETS];
 
-	while (*at && (*at)->who.device != device)
+	while (*at && (*at)->poll.who.device != device)
 		at = &(*at)->next;
 	return at;
 }
 
-static struct waiter *unlink_at(struct sk_waiters *w, struct waiter **at)
+static struct waiter *waiters_unlink(struct sk_waiters *w, struct waiter **at)
 {
 	struct waiter *x = *at;
 
 	*at = x->next;
 	w->count--;
 	return x;
+}
+
+/* Takes it out of the table and answers it. */
+static void waiters_end_at(struct sk_waiters *w, struct waiter **at, enum sk_poll_end why,
+			   json_t *job)
+{
+	struct waiter *x = waiters_unlink(w, at);
+
+	x->poll.ops->end(x->poll.poll, why, job);
+	free(x);
+}
+
+static int waiters_end_device(struct sk_waiters *w, int64_t device, enum sk_poll_end why,
+			      json_t *job)
+{
+	struct waiter **at = waiters_place(w, device);
+
+	if (!*at)
+		return 0;
+	waiters_end_at(w, at, why, job);
+	return 1;
 }
 
 uint64_t sk_waiters_epoch(struct sk_waiters *w)
@@ -85,48 +101,42 @@ void sk_waiters_touch(struct sk_waiters *w)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The peer went away. A newer poll of the same device may be in the table: that one stays. */
-static void gone(struct sk_http_req *req, void *arg)
+void sk_waiters_gone(struct sk_waiters *w, int64_t device, const void *poll)
 {
-	struct sk_waiters *w = arg;
 	struct waiter **at;
 
 	(void)pthread_mutex_lock(&w->lock);
-	at = place_of(w, w->device_of(req));
-	if (*at && (*at)->req == req)
-		free(unlink_at(w, at));
+	at = waiters_place(w, device);
+	if (*at && (*at)->poll.poll == poll)
+		free(waiters_unlink(w, at));
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-static int add_locked(struct sk_waiters *w, struct waiter *x, struct sk_err *err)
+static int waiters_add_locked(struct sk_waiters *w, struct waiter *x, struct sk_err *err)
 {
-	struct waiter **at = place_of(w, x->who.device);
+	struct waiter **at;
 
-	if (*at) {
-		struct waiter *old = unlink_at(w, at);
-
-		(void)sk_http_reply_empty(old->req, 204);
-		free(old);
-	}
-	if (sk_http_suspend(x->req, UINT64_MAX, gone, w) < 0)
+	(void)waiters_end_device(w, x->poll.who.device, SK_POLL_NOTHING, NULL);
+	if (x->poll.ops->suspend(x->poll.poll, w) < 0)
 		return sk_err_oom(err);
+	at = waiters_place(w, x->poll.who.device);
 	x->next = *at;
 	*at = x;
 	w->count++;
 	return 0;
 }
 
-int sk_waiters_add(struct sk_waiters *w, struct sk_http_req *req, const struct sk_waiting *who,
-		   uint64_t until_ms, uint64_t epoch, struct sk_err *err)
+int sk_waiters_add(struct sk_waiters *w, const struct sk_poll *poll, uint64_t epoch,
+		   struct sk_err *err)
 {
 	struct waiter *x = malloc(sizeof(*x));
 	int r;
 
 	if (!x)
 		return sk_err_oom(err);
-	*x = (struct waiter){ NULL, req, *who, until_ms };
+	*x = (struct waiter){ .poll = *poll };
 	(void)pthread_mutex_lock(&w->lock);
-	r = w->epoch != epoch ? 1 : add_locked(w, x, err);
+	r = w->epoch != epoch ? 1 : waiters_add_locked(w, x, err);
 	(void)pthread_mutex_unlock(&w->lock);
 	if (r != 0)
 		free(x);
@@ -149,49 +159,27 @@ size_t sk_waiters_list(struct sk_waiters *w, const struct sk_waiting *meant,
 	*ret = calloc(w->count + 1, sizeof(**ret));
 	for (size_t i = 0; *ret && i < BUCKETS; i++)
 		for (const struct waiter *x = w->buckets[i]; x; x = x->next)
-			if (is_meant(&x->who, meant))
-				(*ret)[n++] = x->who;
+			if (is_meant(&x->poll.who, meant))
+				(*ret)[n++] = x->poll.who;
 	(void)pthread_mutex_unlock(&w->lock);
 	return n;
 }
 
-int sk_waiters_answer(struct sk_waiters *w, int64_t device, json_t *steals)
+int sk_waiters_end(struct sk_waiters *w, int64_t device, enum sk_poll_end why, json_t *job)
 {
-	struct waiter **at;
-	int found = 0;
+	int found;
 
 	(void)pthread_mutex_lock(&w->lock);
-	at = place_of(w, device);
-	if (*at) {
-		struct waiter *x = unlink_at(w, at);
-
-		if (steals)
-			(void)sk_http_reply_json(x->req, 200, json_incref(steals));
-		else
-			(void)sk_http_reply_empty(x->req, 204);
-		free(x);
-		found = 1;
-	}
+	found = waiters_end_device(w, device, why, job);
 	(void)pthread_mutex_unlock(&w->lock);
-	json_decref(steals);
 	return found;
 }
 
 void sk_waiters_drop(struct sk_waiters *w, int64_t device)
 {
-	struct sk_err err;
-	struct waiter **at;
-
-	(void)sk_err_set(&err, -EACCES, "unauthorized", "the session has ended");
 	(void)pthread_mutex_lock(&w->lock);
 	w->epoch++; /* a poll that was let in already must not start to wait */
-	at = place_of(w, device);
-	if (*at) {
-		struct waiter *x = unlink_at(w, at);
-
-		(void)sk_http_reply_err(x->req, &err);
-		free(x);
-	}
+	(void)waiters_end_device(w, device, SK_POLL_SESSION_ENDED, NULL);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -199,16 +187,11 @@ void sk_waiters_expire(struct sk_waiters *w, uint64_t now_ms)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct waiter **at = &w->buckets[i]; *at;) {
-			if ((*at)->until_ms > now_ms) {
+		for (struct waiter **at = &w->buckets[i]; *at;)
+			if ((*at)->poll.until_ms > now_ms)
 				at = &(*at)->next;
-				continue;
-			}
-			struct waiter *x = unlink_at(w, at);
-
-			(void)sk_http_reply_empty(x->req, 204);
-			free(x);
-		}
+			else
+				waiters_end_at(w, at, SK_POLL_NOTHING, NULL);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -227,7 +210,7 @@ bool sk_waiters_has(struct sk_waiters *w, int64_t device)
 	bool has;
 
 	(void)pthread_mutex_lock(&w->lock);
-	has = *place_of(w, device) != NULL;
+	has = *waiters_place(w, device) != NULL;
 	(void)pthread_mutex_unlock(&w->lock);
 	return has;
 }

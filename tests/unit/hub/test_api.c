@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hub/api/call.h"
-#include "hub/api/routes.h"
+#include "hub/request/call.h"
+#include "hub/routes.h"
 #include "hub/db/orgs.h"
+#include "hub/db/sqlite/query.h"
 #include "hub/db/users.h"
 #include "hub/domain/password.h"
 #include "hub/domain/secret.h"
@@ -127,9 +128,9 @@ static void set_up_people(struct world *w)
 
 	assert_int_equal(sk_password_hash(PASSWORD, hash, &err), 0);
 	assert_int_equal(sk_db_begin(w->hub->db, &c, &err), 0);
-	assert_int_equal(sk_org_add(c, "acme", &w->org, &err), 0);
-	assert_int_equal(sk_user_add(c, w->org, "alice", "owner", hash, false, &err), 0);
-	assert_int_equal(sk_user_add(c, w->org, "bob", "user", hash, false, &err), 0);
+	assert_int_equal(c->orgs->add(c, "acme", &w->org, &err), 0);
+	assert_int_equal(c->users->add(c, w->org, "alice", "owner", hash, false, &err), 0);
+	assert_int_equal(c->users->add(c, w->org, "bob", "user", hash, false, &err), 0);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 }
 
@@ -483,7 +484,7 @@ static void with_writer(struct world *w, void (*fn)(sqlite3 *handle))
 	struct sk_conn *c;
 
 	assert_int_equal(sk_db_begin(w->hub->db, &c, &err), 0);
-	fn(c->handle);
+	fn(sk_sqlite_of(c)->handle);
 	sk_db_rollback(c);
 }
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "hub/blob.h"
+#include "hub/blob/blob.h"
 #include "temp.h"
 
 static struct sk_err err;

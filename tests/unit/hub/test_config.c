@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/conf.h"
-#include "hub/config.h"
+#include "hub/core/config.h"
 
 static struct sk_err err;
 

@@ -8,6 +8,9 @@
 #include "hub/db/crls.h"
 #include "hub/db/devices.h"
 #include "hub/db/orgs.h"
+#include "hub/db/sessions.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 static struct sk_err err;
@@ -29,26 +32,26 @@ static void add_side(struct world *w, int i)
 
 	(void)snprintf(name, sizeof(name), "org%d", i);
 	(void)snprintf(uid, sizeof(uid), "u%d", i);
-	assert_int_equal(sk_org_add(w->c, name, &w->org[i], &err), 0);
-	assert_int_equal(sk_device_add(w->c,
-				       &(struct sk_device_new){ .org = w->org[i],
-								.uid = uid,
-								.name = "n",
-								.public_key = "k",
-								.compatible = "[]",
-								.peer = "p" },
-				       &w->device[i], &err),
+	assert_int_equal(w->c->orgs->add(w->c, name, &w->org[i], &err), 0);
+	assert_int_equal(w->c->devices->add(w->c,
+					    &(struct sk_device_new){ .org = w->org[i],
+								     .uid = uid,
+								     .name = "n",
+								     .public_key = "k",
+								     .compatible = "[]",
+								     .peer = "p" },
+					    &w->device[i], &err),
 			 0);
-	assert_int_equal(sk_device_known(w->c, uid, &dev, &err), 1);
-	assert_int_equal(sk_device_set_status(w->c, &dev, "accepted", 0, &err), 0);
+	assert_int_equal(w->c->devices->find_any(w->c, uid, &dev, &err), 1);
+	assert_int_equal(w->c->devices->set_status(w->c, &dev, "accepted", 0, &err), 0);
 	w->session[i] = (struct sk_digest){ { (uint8_t)(i + 1) } };
-	assert_int_equal(sk_session_set(w->c, w->device[i], &w->session[i], 100, &err), 0);
+	assert_int_equal(w->c->sessions->set(w->c, w->device[i], &w->session[i], 100, &err), 0);
 }
 
 static void world_make(struct world *w)
 {
 	temp_make(&w->t);
-	assert_int_equal(sk_db_open(temp_path(&w->t, "hub.db"), &w->db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&w->t, "hub.db"), &w->db, &err), 0);
 	assert_int_equal(sk_db_begin(w->db, &w->c, &err), 0);
 	add_side(w, 0);
 	add_side(w, 1);
@@ -77,14 +80,14 @@ static struct sk_crl_info list(uint8_t root, int64_t number)
 
 static int put(struct world *w, int side, struct sk_crl_info info)
 {
-	return sk_crl_put(w->c, w->org[side], &info, "user:a", &err);
+	return w->c->crls->put(w->c, w->org[side], &info, "user:a", &err);
 }
 
 static bool is_due(struct world *w, int side)
 {
 	struct sk_session s;
 
-	assert_int_equal(sk_session_check(w->c, &w->session[side], 1, &s, &err), 1);
+	assert_int_equal(w->c->sessions->check(w->c, &w->session[side], 1, &s, &err), 1);
 	return s.crls_due;
 }
 
@@ -93,7 +96,7 @@ static int64_t version_of(struct world *w, int side)
 	json_t *offer = NULL;
 	int64_t version;
 
-	assert_int_equal(sk_crl_offer(w->c, w->org[side], &offer, &err), 0);
+	assert_int_equal(w->c->crls->offer(w->c, w->org[side], &offer, &err), 0);
 	version = json_integer_value(json_object_get(offer, "version"));
 	json_decref(offer);
 	return version;
@@ -135,7 +138,7 @@ static void only_its_own_devices_are_told(void **state)
 	_cleanup_world_ struct world w;
 
 	world_make(&w);
-	assert_int_equal(sk_crl_announce(w.c, w.org[0], &err), 0);
+	assert_int_equal(w.c->crls->announce(w.c, w.org[0], &err), 0);
 	assert_true(is_due(&w, 0));
 	assert_false(is_due(&w, 1));
 }
@@ -146,13 +149,14 @@ static void told_again_when_it_looked_at_an_older_offer(void **state)
 	int64_t seen;
 
 	world_make(&w);
-	assert_int_equal(sk_crl_announce(w.c, w.org[0], &err), 0);
+	assert_int_equal(w.c->crls->announce(w.c, w.org[0], &err), 0);
 	seen = version_of(&w, 0);
-	assert_int_equal(sk_crl_announce(w.c, w.org[0], &err), 0);
-	assert_int_equal(sk_crl_set_device(w.c, w.org[0], w.device[0], seen, NULL, 0, &err), 0);
+	assert_int_equal(w.c->crls->announce(w.c, w.org[0], &err), 0);
+	assert_int_equal(w.c->crls->set_device(w.c, w.org[0], w.device[0], seen, NULL, 0, &err), 0);
 	assert_true(is_due(&w, 0));
 	assert_int_equal(
-		sk_crl_set_device(w.c, w.org[0], w.device[0], version_of(&w, 0), NULL, 0, &err), 0);
+		w.c->crls->set_device(w.c, w.org[0], w.device[0], version_of(&w, 0), NULL, 0, &err),
+		0);
 	assert_false(is_due(&w, 0));
 }
 
@@ -161,7 +165,7 @@ static int64_t have_it(struct world *w, int side)
 	json_t *all = NULL;
 	int64_t n;
 
-	assert_int_equal(sk_crl_list(w->c, w->org[side], &all, &err), 0);
+	assert_int_equal(w->c->crls->list(w->c, w->org[side], &all, &err), 0);
 	n = json_integer_value(json_object_get(json_array_get(all, 0), "devices"));
 	json_decref(all);
 	return n;
@@ -179,14 +183,14 @@ static void counts_who_has_it(void **state)
 	assert_int_equal(put(&w, 0, info), 1);
 	assert_int_equal(have_it(&w, 0), 0);
 	for (rep.number = 4; rep.number < 7; rep.number++) {
-		assert_int_equal(sk_crl_set_device(w.c, w.org[0], w.device[0], 0, &rep, 1, &err),
-				 0);
+		assert_int_equal(
+			w.c->crls->set_device(w.c, w.org[0], w.device[0], 0, &rep, 1, &err), 0);
 		assert_int_equal(have_it(&w, 0), rep.number >= 5);
 	}
 	/* The other organisation's device has it as well: nobody here hears of that. */
-	assert_int_equal(sk_crl_set_device(w.c, w.org[1], w.device[1], 0, &rep, 1, &err), 0);
+	assert_int_equal(w.c->crls->set_device(w.c, w.org[1], w.device[1], 0, &rep, 1, &err), 0);
 	assert_int_equal(have_it(&w, 0), 1);
-	assert_int_equal(sk_crl_set_device(w.c, w.org[0], w.device[0], 0, NULL, 0, &err), 0);
+	assert_int_equal(w.c->crls->set_device(w.c, w.org[0], w.device[0], 0, NULL, 0, &err), 0);
 	assert_int_equal(have_it(&w, 0), 0);
 }
 
@@ -200,11 +204,11 @@ static void another_organisation_cannot_delete_it(void **state)
 	world_make(&w);
 	(void)sk_digest_hex(&info.issuer_id, id);
 	assert_int_equal(put(&w, 0, info), 1);
-	assert_int_equal(sk_crl_del(w.c, w.org[1], id, &err), 0);
-	assert_int_equal(sk_crl_show(w.c, w.org[1], id, &shown, &err), 0);
+	assert_int_equal(w.c->crls->remove(w.c, w.org[1], id, &err), 0);
+	assert_int_equal(w.c->crls->show(w.c, w.org[1], id, &shown, &err), 0);
 	assert_null(shown);
-	assert_int_equal(sk_crl_del(w.c, w.org[0], id, &err), 1);
-	assert_int_equal(sk_crl_del(w.c, w.org[0], id, &err), 0);
+	assert_int_equal(w.c->crls->remove(w.c, w.org[0], id, &err), 1);
+	assert_int_equal(w.c->crls->remove(w.c, w.org[0], id, &err), 0);
 }
 
 /* A full disk in any statement: a failure with its reason, and nothing of it afterwards. */
@@ -220,17 +224,19 @@ static void full_disk(void **state)
 	temp_make(&t);
 	memset(large, 'x', 400000);
 	info.pem = large;
-	assert_int_equal(sk_db_open(temp_path(&t, "hub.db"), &db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&t, "hub.db"), &db, &err), 0);
 	assert_int_equal(sk_db_begin(db, &c, &err), 0);
-	assert_int_equal(sk_org_add(c, "acme", &org, &err), 0);
+	assert_int_equal(c->orgs->add(c, "acme", &org, &err), 0);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	assert_int_equal(sk_db_begin(db, &c, &err), 0);
-	assert_int_equal(sqlite3_exec(c->handle, "PRAGMA max_page_count=50", NULL, NULL, NULL), 0);
-	assert_true(sk_crl_put(c, org, &info, "user:a", &err) < 0);
+	assert_int_equal(
+		sqlite3_exec(sk_sqlite_of(c)->handle, "PRAGMA max_page_count=50", NULL, NULL, NULL),
+		0);
+	assert_true(c->crls->put(c, org, &info, "user:a", &err) < 0);
 	assert_string_equal(err.slug, "no-space");
 	sk_db_rollback(c);
 	assert_int_equal(sk_db_begin(db, &c, &err), 0);
-	assert_int_equal(sk_db_int(c, &n, &err, "SELECT count(*) FROM crls", ""), 1);
+	assert_int_equal(sk_sql_int(c, &n, &err, "SELECT count(*) FROM crls", SK_NO_BINDS), 1);
 	assert_int_equal(n, 0);
 	sk_db_rollback(c);
 }

@@ -9,9 +9,12 @@
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
 #include "hub/db/orgs.h"
-#include "hub/db/schema.h"
+#include "hub/db/sqlite/schema.h"
 #include "hub/db/tokens.h"
 #include "hub/db/users.h"
+#include "hub/db/sessions.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 static struct sk_err err;
@@ -21,7 +24,7 @@ static struct sk_db *open_db(struct temp *t)
 	struct sk_db *db = NULL;
 
 	temp_make(t);
-	assert_int_equal(sk_db_open(temp_path(t, "hub.db"), &db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(t, "hub.db"), &db, &err), 0);
 	return db;
 }
 
@@ -38,7 +41,7 @@ static int64_t add_org(struct sk_db *db, const char *name)
 	struct sk_conn *c = begin(db);
 	int64_t id = 0;
 
-	assert_int_equal(sk_org_add(c, name, &id, &err), 0);
+	assert_int_equal(c->orgs->add(c, name, &id, &err), 0);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	return id;
 }
@@ -46,13 +49,14 @@ static int64_t add_org(struct sk_db *db, const char *name)
 /* A connection to a file of its own, at an older schema. */
 static void make_old(const char *path, int version)
 {
-	struct sk_conn c = { 0 };
+	struct sk_sqlite_conn c = { 0 };
 
 	assert_int_equal(sqlite3_open(path, &c.handle), SQLITE_OK);
-	assert_int_equal(sk_schema_migrate_to(&c, version, &err), 0);
-	assert_true(sk_db_run(&c, &err, "INSERT INTO orgs (name, created_s) VALUES ('old', 1)",
-			      "") == 1);
-	for (size_t i = 0; i < SK_DB_STATEMENTS; i++)
+	assert_int_equal(sk_schema_migrate_to(&c.base, version, &err), 0);
+	assert_true(sk_sql_run(&c.base, &err,
+			       "INSERT INTO orgs (name, created_s) VALUES ('old', 1)",
+			       SK_NO_BINDS) == 1);
+	for (size_t i = 0; i < SK_SQL_STATEMENTS; i++)
 		(void)sqlite3_finalize(c.cache[i].stmt);
 	assert_int_equal(sqlite3_close(c.handle), SQLITE_OK);
 }
@@ -68,10 +72,10 @@ static void migrates_from_every_version(void **state)
 
 		temp_make(&t);
 		make_old(temp_path(&t, "hub.db"), v);
-		assert_int_equal(sk_db_open(t.path, &db, &err), 0);
+		assert_int_equal(sk_sqlite_open(t.path, &db, &err), 0);
 		assert_int_equal(sk_db_read(db, &c, &err), 0);
-		assert_int_equal(sk_org_find(c, "old", &id, &err), 1);
-		assert_int_equal(sk_org_show(c, id, &org, &err), 0);
+		assert_int_equal(c->orgs->find(c, "old", &id, &err), 1);
+		assert_int_equal(c->orgs->show(c, id, &org, &err), 0);
 		assert_int_equal(json_integer_value(json_object_get(org, "created_s")), 1);
 		assert_true(json_is_false(json_object_get(org, "ca")));
 		json_decref(org);
@@ -84,10 +88,11 @@ static void refuses_a_newer_database(void **state)
 	struct sk_db *db = open_db(&t);
 	struct sk_conn *c = begin(db);
 
-	assert_int_equal(sk_db_run(c, &err, "INSERT INTO schema_version VALUES (99, 1)", ""), 1);
+	assert_int_equal(
+		sk_sql_run(c, &err, "INSERT INTO schema_version VALUES (99, 1)", SK_NO_BINDS), 1);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	sk_db_close(db);
-	assert_int_equal(sk_db_open(t.path, &db, &err), -EPROTO);
+	assert_int_equal(sk_sqlite_open(t.path, &db, &err), -EPROTO);
 	assert_string_equal(err.slug, "not-supported");
 }
 
@@ -100,9 +105,9 @@ static void refuses_what_is_no_database(void **state)
 	assert_int_equal(sk_file_write(AT_FDCWD, temp_path(&t, "hub.db"), "garbage garbage garbage",
 				       23, 0600),
 			 0);
-	assert_true(sk_db_open(t.path, &db, &err) < 0);
+	assert_true(sk_sqlite_open(t.path, &db, &err) < 0);
 	assert_string_equal(err.slug, "damaged");
-	assert_true(sk_db_open("/nonexistent/hub.db", &db, &err) < 0);
+	assert_true(sk_sqlite_open("/nonexistent/hub.db", &db, &err) < 0);
 }
 
 static void rolls_back(void **state)
@@ -112,13 +117,13 @@ static void rolls_back(void **state)
 	struct sk_conn *c = begin(db);
 	int64_t id;
 
-	assert_int_equal(sk_org_add(c, "gone", &id, &err), 0);
+	assert_int_equal(c->orgs->add(c, "gone", &id, &err), 0);
 	sk_db_rollback(c);
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	assert_int_equal(sk_org_find(c, "gone", &id, &err), 0);
+	assert_int_equal(c->orgs->find(c, "gone", &id, &err), 0);
 	(void)add_org(db, "acme");
 	c = begin(db);
-	assert_int_equal(sk_org_add(c, "acme", &id, &err), -EEXIST);
+	assert_int_equal(c->orgs->add(c, "acme", &id, &err), -EEXIST);
 	assert_string_equal(err.slug, "already-exists");
 	sk_db_rollback(c);
 }
@@ -130,7 +135,7 @@ static void readers_cannot_write(void **state)
 	struct sk_conn *c;
 
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	assert_true(sk_org_add(c, "x", NULL, &err) < 0);
+	assert_true(c->orgs->add(c, "x", NULL, &err) < 0);
 }
 
 static void statements_nest(void **state)
@@ -145,9 +150,9 @@ static void statements_nest(void **state)
 	(void)add_org(db, "one");
 	(void)add_org(db, "two");
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	a = sk_query_of(c, sql, "");
+	a = sk_query_of(c, sql, SK_NO_BINDS);
 	while ((r = sk_query_step(&a, &err)) > 0) {
-		b = sk_query_of(c, sql, "");
+		b = sk_query_of(c, sql, SK_NO_BINDS);
 		while ((r = sk_query_step(&b, &err)) > 0)
 			n++;
 		assert_int_equal(r, 0);
@@ -156,6 +161,23 @@ static void statements_nest(void **state)
 	assert_int_equal(r, 0);
 	sk_query_done(&a);
 	assert_int_equal(n, 4);
+}
+
+static void values_must_fit_the_statement(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	_cleanup_(sk_db_closep) struct sk_db *db = open_db(&t);
+	struct sk_conn *c;
+	int64_t n = 0;
+
+	assert_int_equal(sk_db_read(db, &c, &err), 0);
+	assert_int_equal(sk_sql_int(c, &n, &err, "SELECT ?1 + ?2", SK_BIND(SK_INT(3), SK_INT(4))),
+			 1);
+	assert_int_equal(n, 7);
+	assert_true(sk_sql_int(c, &n, &err, "SELECT ?1 + ?2", SK_BIND(SK_INT(3))) < 0);
+	assert_true(sk_sql_int(c, &n, &err, "SELECT ?1 + ?2", SK_NO_BINDS) < 0);
+	assert_true(sk_sql_int(c, &n, &err, "SELECT 1", SK_BIND(SK_TEXT("x"))) < 0);
+	assert_string_equal(err.slug, "io");
 }
 
 static void audit_is_append_only(void **state)
@@ -168,12 +190,12 @@ static void audit_is_append_only(void **state)
 
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(
-			sk_audit_add(c, &(struct sk_audit){ org, "user:a", "x", NULL, NULL, "ok" },
-				     &err),
+			c->audit->add(c, &(struct sk_audit){ org, "user:a", "x", NULL, NULL, "ok" },
+				      &err),
 			0);
-	assert_true(sk_db_run(c, &err, "DELETE FROM audit", "") < 0);
-	assert_true(sk_db_run(c, &err, "UPDATE audit SET actor = 'b'", "") < 0);
-	assert_int_equal(sk_audit_list(c, org, &(struct sk_page){ 3, 10 }, &list, &err), 0);
+	assert_true(sk_sql_run(c, &err, "DELETE FROM audit", SK_NO_BINDS) < 0);
+	assert_true(sk_sql_run(c, &err, "UPDATE audit SET actor = 'b'", SK_NO_BINDS) < 0);
+	assert_int_equal(c->audit->list(c, org, &(struct sk_page){ 3, 10 }, &list, &err), 0);
 	assert_int_equal(json_array_size(list), 2);
 	json_decref(list);
 	sk_db_rollback(c);
@@ -189,19 +211,19 @@ static void users_and_tokens(void **state)
 	struct sk_user user;
 	struct sk_conn *c = begin(db);
 
-	assert_int_equal(sk_user_add(c, org, "alice", "owner", "$y$x", true, &err), 0);
-	assert_int_equal(sk_user_add(c, org, "alice", "user", "$y$x", true, &err), -EEXIST);
-	assert_int_equal(sk_user_add(c, other, "alice", "user", "$y$x", false, &err), 0);
-	assert_int_equal(sk_user_find(c, org, "alice", &user, &err), 1);
+	assert_int_equal(c->users->add(c, org, "alice", "owner", "$y$x", true, &err), 0);
+	assert_int_equal(c->users->add(c, org, "alice", "user", "$y$x", true, &err), -EEXIST);
+	assert_int_equal(c->users->add(c, other, "alice", "user", "$y$x", false, &err), 0);
+	assert_int_equal(c->users->find(c, org, "alice", &user, &err), 1);
 	assert_true(user.owner && user.temporary);
-	assert_int_equal(sk_token_add(c, org, user.id, "t", "api", &hash, 100, &id, &err), 0);
-	assert_int_equal(sk_token_check(c, &hash, 99, &who, &err), 1);
+	assert_int_equal(c->tokens->add(c, org, user.id, "t", "api", &hash, 100, &id, &err), 0);
+	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 1);
 	assert_int_equal(who.org, org);
-	assert_int_equal(sk_token_check(c, &hash, 100, &who, &err), 0);
-	assert_int_equal(sk_token_del_id(c, other, id, &err), 0);
-	assert_int_equal(sk_user_del(c, org, "alice", &err), -EBUSY);
-	assert_int_equal(sk_user_set_password(c, org, "alice", "$y$z", false, 0, &err), 1);
-	assert_int_equal(sk_token_check(c, &hash, 99, &who, &err), 0);
+	assert_int_equal(c->tokens->check(c, &hash, 100, &who, &err), 0);
+	assert_int_equal(c->tokens->remove_id(c, other, id, &err), 0);
+	assert_int_equal(c->users->remove(c, org, "alice", &err), -EBUSY);
+	assert_int_equal(c->users->set_password(c, org, "alice", "$y$z", false, 0, &err), 1);
+	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 0);
 	sk_db_rollback(c);
 }
 
@@ -214,19 +236,20 @@ static void enrolment_tokens_are_counted(void **state)
 	struct sk_enrolment e;
 	struct sk_conn *c = begin(db);
 
-	assert_int_equal(sk_db_run(c, &err, "INSERT INTO projects VALUES (1, ?, 'p', 1)", "i", org),
+	assert_int_equal(sk_sql_run(c, &err, "INSERT INTO projects VALUES (1, ?, 'p', 1)",
+				    SK_BIND(SK_INT(org))),
 			 1);
-	assert_int_equal(sk_db_run(c, &err,
-				   "INSERT INTO deployments (id, org_id, project_id, name,"
-				   " created_s) VALUES (1, ?, 1, 'd', 1)",
-				   "i", org),
+	assert_int_equal(sk_sql_run(c, &err,
+				    "INSERT INTO deployments (id, org_id, project_id, name,"
+				    " created_s) VALUES (1, ?, 1, 'd', 1)",
+				    SK_BIND(SK_INT(org))),
 			 1);
-	assert_int_equal(sk_enrolment_add(c, org, 1, "t", &hash, 50, 2, NULL, &err), 0);
-	assert_int_equal(sk_enrolment_use(c, &hash, 50, &e, &err), 0);
-	assert_int_equal(sk_enrolment_use(c, &hash, 1, &e, &err), 1);
+	assert_int_equal(c->enrolments->add(c, org, 1, "t", &hash, 50, 2, NULL, &err), 0);
+	assert_int_equal(c->enrolments->use(c, &hash, 50, &e, &err), 0);
+	assert_int_equal(c->enrolments->use(c, &hash, 1, &e, &err), 1);
 	assert_int_equal(e.deployment, 1);
-	assert_int_equal(sk_enrolment_use(c, &hash, 1, &e, &err), 1);
-	assert_int_equal(sk_enrolment_use(c, &hash, 1, &e, &err), 0);
+	assert_int_equal(c->enrolments->use(c, &hash, 1, &e, &err), 1);
+	assert_int_equal(c->enrolments->use(c, &hash, 1, &e, &err), 0);
 	sk_db_rollback(c);
 }
 
@@ -246,18 +269,18 @@ static void one_session_a_device(void **state)
 	struct sk_conn *c = begin(db);
 	int64_t id;
 
-	assert_int_equal(sk_device_add(c, &n, &id, &err), 0);
-	assert_int_equal(sk_session_set(c, id, &a, 100, &err), 0);
-	assert_int_equal(sk_session_check(c, &a, 1, &s, &err), 0); /* pending */
-	assert_int_equal(sk_device_known(c, "u", &dev, &err), 1);
-	assert_int_equal(sk_device_set_status(c, &dev, "accepted", 0, &err), 0);
-	assert_int_equal(sk_session_check(c, &a, 1, &s, &err), 1);
-	assert_int_equal(sk_session_set(c, id, &b, 100, &err), 0);
-	assert_int_equal(sk_session_check(c, &a, 1, &s, &err), 0);
-	assert_int_equal(sk_session_check(c, &b, 1, &s, &err), 1);
-	assert_int_equal(sk_session_check(c, &b, 100, &s, &err), 0);
-	assert_int_equal(sk_device_set_status(c, &dev, "blocked", 0, &err), 0);
-	assert_int_equal(sk_session_check(c, &b, 1, &s, &err), 0);
+	assert_int_equal(c->devices->add(c, &n, &id, &err), 0);
+	assert_int_equal(c->sessions->set(c, id, &a, 100, &err), 0);
+	assert_int_equal(c->sessions->check(c, &a, 1, &s, &err), 0); /* pending */
+	assert_int_equal(c->devices->find_any(c, "u", &dev, &err), 1);
+	assert_int_equal(c->devices->set_status(c, &dev, "accepted", 0, &err), 0);
+	assert_int_equal(c->sessions->check(c, &a, 1, &s, &err), 1);
+	assert_int_equal(c->sessions->set(c, id, &b, 100, &err), 0);
+	assert_int_equal(c->sessions->check(c, &a, 1, &s, &err), 0);
+	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 1);
+	assert_int_equal(c->sessions->check(c, &b, 100, &s, &err), 0);
+	assert_int_equal(c->devices->set_status(c, &dev, "blocked", 0, &err), 0);
+	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 0);
 	sk_db_rollback(c);
 }
 
@@ -269,7 +292,8 @@ static void *write_some(void *arg)
 
 		if (sk_db_begin(arg, &c, &e) < 0)
 			return arg;
-		if (sk_db_run(c, &e, "UPDATE orgs SET created_s = created_s + 1", "") < 0 ||
+		if (sk_sql_run(c, &e, "UPDATE orgs SET created_s = created_s + 1", SK_NO_BINDS) <
+			    0 ||
 		    sk_db_commit(c, &e) < 0)
 			return arg;
 		if (sk_db_read(arg, &c, &e) < 0)
@@ -286,8 +310,9 @@ static void threads_take_turns(void **state)
 	pthread_t threads[4];
 	int64_t n = 0;
 
-	assert_int_equal(
-		sk_db_run(c, &err, "INSERT INTO orgs (name, created_s) VALUES ('x', 0)", ""), 1);
+	assert_int_equal(sk_sql_run(c, &err, "INSERT INTO orgs (name, created_s) VALUES ('x', 0)",
+				    SK_NO_BINDS),
+			 1);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, write_some, db), 0);
@@ -298,7 +323,7 @@ static void threads_take_turns(void **state)
 		assert_null(bad);
 	}
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	assert_int_equal(sk_db_int(c, &n, &err, "SELECT created_s FROM orgs", ""), 1);
+	assert_int_equal(sk_sql_int(c, &n, &err, "SELECT created_s FROM orgs", SK_NO_BINDS), 1);
 	assert_int_equal(n, 80);
 }
 
@@ -311,6 +336,7 @@ int main(void)
 		cmocka_unit_test(rolls_back),
 		cmocka_unit_test(readers_cannot_write),
 		cmocka_unit_test(statements_nest),
+		cmocka_unit_test(values_must_fit_the_statement),
 		cmocka_unit_test(audit_is_append_only),
 		cmocka_unit_test(users_and_tokens),
 		cmocka_unit_test(enrolment_tokens_are_counted),

@@ -6,12 +6,15 @@
 
 #include "base/str.h"
 #include "hub/db/orgs.h"
+#include "hub/db/audit.h"
 #include "hub/domain/limiter.h"
 #include "hub/domain/password.h"
 #include "hub/domain/proof.h"
 #include "hub/domain/refusals.h"
 #include "hub/domain/secret.h"
 #include "hub/domain/seen.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 static struct sk_err err;
@@ -135,7 +138,7 @@ static void seen_is_kept_and_flushed(void **state)
 	struct sk_conn *c;
 
 	temp_make(&t);
-	assert_int_equal(sk_db_open(temp_path(&t, "hub.db"), &db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&t, "hub.db"), &db, &err), 0);
 	sk_seen_mark(s, 5, 100);
 	sk_seen_mark(s, 70000, 200);
 	sk_seen_mark(s, -1, 1);
@@ -164,9 +167,9 @@ static void log_start(struct log *l, size_t keys_max)
 	struct sk_conn *c;
 
 	temp_make(&l->temp);
-	assert_int_equal(sk_db_open(temp_path(&l->temp, "hub.db"), &l->db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&l->temp, "hub.db"), &l->db, &err), 0);
 	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
-	assert_int_equal(sk_org_add(c, "acme", &l->org, &err), 0);
+	assert_int_equal(c->orgs->add(c, "acme", &l->org, &err), 0);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	l->refusals = sk_refusals_new(keys_max);
 	assert_non_null(l->refusals);
@@ -189,7 +192,7 @@ static bool refuse(struct log *l, const char *actor, const char *object, uint64_
 	if (!sk_refusals_hit(l->refusals, &a, now_ms))
 		return false;
 	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
-	assert_int_equal(sk_audit_add(c, &a, &err), 0);
+	assert_int_equal(c->audit->add(c, &a, &err), 0);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	return true;
 }
@@ -200,7 +203,7 @@ static int64_t number(struct log *l, const char *sql)
 	int64_t n = -1;
 
 	assert_int_equal(sk_db_read(l->db, &c, &err), 0);
-	assert_true(sk_db_int(c, &n, &err, sql, "") > 0);
+	assert_true(sk_sql_int(c, &n, &err, sql, SK_NO_BINDS) > 0);
 	return n;
 }
 
@@ -209,7 +212,7 @@ static void change_schema(struct log *l, const char *sql)
 	struct sk_conn *c;
 
 	assert_int_equal(sk_db_begin(l->db, &c, &err), 0);
-	assert_int_equal(sqlite3_exec(c->handle, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sk_sqlite_of(c)->handle, sql, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 }
 

@@ -9,7 +9,9 @@
 #include "hub/db/expiry.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
-#include "hub/sweep.h"
+#include "hub/core/sweep.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 /* What is over goes, slice by slice; what is not, or is still needed, stays. */
@@ -30,11 +32,11 @@ static void run(struct world *w, const char *sql, int64_t a, int64_t b)
 	sqlite3_stmt *q = NULL;
 
 	assert_int_equal(sk_db_begin(w->db, &c, &err), 0);
-	assert_int_equal(sqlite3_prepare_v2(c->handle, sql, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(sk_sqlite_of(c)->handle, sql, -1, &q, NULL), SQLITE_OK);
 	(void)sqlite3_bind_int64(q, 1, a);
 	(void)sqlite3_bind_int64(q, 2, b);
 	if (sqlite3_step(q) != SQLITE_DONE)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(c->handle));
+		fail_msg("%s: %s", sql, sqlite3_errmsg(sk_sqlite_of(c)->handle));
 	(void)sqlite3_finalize(q);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 }
@@ -46,7 +48,7 @@ static int64_t count(struct world *w, const char *sql)
 	int64_t n;
 
 	assert_int_equal(sk_db_read(w->db, &c, &err), 0);
-	assert_int_equal(sqlite3_prepare_v2(c->handle, sql, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(sk_sqlite_of(c)->handle, sql, -1, &q, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
 	n = sqlite3_column_int64(q, 0);
 	(void)sqlite3_finalize(q);
@@ -58,7 +60,7 @@ static void start(struct world *w)
 	temp_make(&w->temp);
 	sk_hub_config_defaults(&w->config);
 	w->now_s = sk_wall_s();
-	assert_int_equal(sk_db_open(temp_path(&w->temp, "hub.db"), &w->db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&w->temp, "hub.db"), &w->db, &err), 0);
 	run(w, "INSERT INTO orgs (id, name, created_s) VALUES (1, 'acme', 1)", 0, 0);
 	run(w,
 	    "INSERT INTO users (id, org_id, name, role, password, created_s)"
@@ -224,8 +226,8 @@ static void a_device_can_mend_what_it_runs(void **state)
 	(void)sweep(&w);
 	assert_int_equal(count(&w, "SELECT count(*) FROM jobs"), 9);
 	assert_int_equal(sk_db_read(w.db, &c, &err), 0);
-	assert_int_equal(sk_release_of_device(c, 1, "dd", &row, &err), 1);
-	assert_int_equal(sk_release_image_of_device(c, 1, "ii", &err), 1);
+	assert_int_equal(c->releases->of_device(c, 1, "dd", &row, &err), 1);
+	assert_int_equal(c->releases->image_of_device(c, 1, "ii", &err), 1);
 }
 
 /* Thousands, of which many stay: bounded in each transaction, and the walk comes to its end. */
@@ -250,7 +252,7 @@ static void in_small_slices(void **state)
 		struct sk_conn *c;
 
 		assert_int_equal(sk_db_begin(w.db, &c, &err), 0);
-		n = sk_expire(c, SK_EXPIRY_JOBS, w.now_s, &place, &err);
+		n = c->expiry->remove_some(c, SK_EXPIRY_JOBS, w.now_s, &place, &err);
 		assert_int_equal(sk_db_commit(c, &err), 0);
 		after = count(&w, "SELECT count(*) FROM jobs");
 		assert_in_range(before - after, 0, 500);
@@ -275,7 +277,9 @@ static void audit_goes_in_slices_and_never_early(void **state)
 	    " (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1200) SELECT 1, x, 'a', 'b', 'ok' FROM c",
 	    0, 0);
 	assert_int_equal(sk_db_begin(w.db, &c, &err), 0);
-	assert_int_equal(sk_expire(c, SK_EXPIRY_AUDIT, w.now_s - 31 * DAY_S, &place, &err), 500);
+	assert_int_equal(
+		c->expiry->remove_some(c, SK_EXPIRY_AUDIT, w.now_s - 31 * DAY_S, &place, &err),
+		500);
 	assert_int_equal(sk_db_commit(c, &err), 0);
 	(void)sweep(&w);
 	assert_int_equal(count(&w, "SELECT count(*) FROM audit"), 0);
@@ -284,7 +288,7 @@ static void audit_goes_in_slices_and_never_early(void **state)
 	    "INSERT INTO audit (org_id, at_s, actor, action, outcome) VALUES (1, ?1, 'a', 'b', 'ok')",
 	    w.now_s - 29 * DAY_S, 0);
 	assert_int_equal(sk_db_begin(w.db, &c, &err), 0);
-	assert_true(sk_expire(c, SK_EXPIRY_AUDIT, w.now_s, &place, &err) < 0);
+	assert_true(c->expiry->remove_some(c, SK_EXPIRY_AUDIT, w.now_s, &place, &err) < 0);
 	sk_db_rollback(c);
 	assert_int_equal(count(&w, "SELECT count(*) FROM audit"), 1);
 }
@@ -321,14 +325,14 @@ static void logs_of_a_device_are_bounded(void **state)
 	start(&w);
 	for (int i = 0; i < 40; i++) {
 		assert_int_equal(sk_db_begin(w.db, &c, &err), 0);
-		assert_int_equal(sk_logs_add(c, 1, NULL, "web", text, &err), 0);
+		assert_int_equal(c->reports->add_logs(c, 1, NULL, "web", text, &err), 0);
 		assert_int_equal(sk_db_commit(c, &err), 0);
 	}
 	assert_int_equal(count(&w, "SELECT count(*) FROM logs"), 16);
 	assert_int_equal(count(&w, "SELECT min(id) FROM logs"), 25);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(sk_db_begin(w.db, &c, &err), 0);
-		assert_int_equal(sk_logs_add(c, 1, NULL, "web", "short", &err), 0);
+		assert_int_equal(c->reports->add_logs(c, 1, NULL, "web", "short", &err), 0);
 		assert_int_equal(sk_db_commit(c, &err), 0);
 	}
 	assert_int_equal(count(&w, "SELECT count(*) FROM logs"), SK_LOGS_KEPT);

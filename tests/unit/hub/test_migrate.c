@@ -9,8 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hub/db/schema.h"
-#include "hub/db/query.h"
+#include "hub/db/sqlite/schema.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 /*
@@ -51,14 +52,14 @@ static const char *const rows[] = {
 	" VALUES (2, 1, 1, 'a', 'b', 'forbidden', 7);",
 };
 
-static void close_conn(struct sk_conn *c)
+static void close_conn(struct sk_sqlite_conn *c)
 {
-	for (size_t i = 0; i < SK_DB_STATEMENTS; i++)
+	for (size_t i = 0; i < SK_SQL_STATEMENTS; i++)
 		(void)sqlite3_finalize(c->cache[i].stmt);
 	(void)sqlite3_close(c->handle);
 }
 
-static void open_conn(const char *path, struct sk_conn *c)
+static void open_conn(const char *path, struct sk_sqlite_conn *c)
 {
 	memset(c, 0, sizeof(*c));
 	if (sqlite3_open(path, &c->handle) != SQLITE_OK ||
@@ -71,11 +72,11 @@ static void open_conn(const char *path, struct sk_conn *c)
 /* A database as the hub of that version left it. */
 static void make_old(const char *path, int version)
 {
-	struct sk_conn c;
+	struct sk_sqlite_conn c;
 
 	open_conn(path, &c);
 	for (int v = 1; v <= version; v++) {
-		assert_int_equal(sk_schema_migrate_to(&c, v, &err), 0);
+		assert_int_equal(sk_schema_migrate_to(&c.base, v, &err), 0);
 		if (sqlite3_exec(c.handle, rows[v - 1], NULL, NULL, NULL) != SQLITE_OK)
 			fail_msg("rows of %d: %s", v, sqlite3_errmsg(c.handle));
 	}
@@ -99,12 +100,12 @@ static bool migrate_and_die(const char *path, unsigned n)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct sk_conn c;
+		struct sk_sqlite_conn c;
 
 		open_conn(path, &c);
 		left = n;
 		(void)sqlite3_trace_v2(c.handle, SQLITE_TRACE_STMT, die_in_time, NULL);
-		_exit(sk_schema_migrate(&c, &err) == 0 ? 0 : 1);
+		_exit(sk_schema_migrate(&c.base, &err) == 0 ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFSIGNALED(status))
@@ -158,26 +159,26 @@ static void must_be_whole(const char *path, const char *schema, const char *data
 	_cleanup_(sk_db_closep) struct sk_db *db = NULL;
 	struct sk_conn *c;
 
-	assert_int_equal(sk_db_open(path, &db, &err), 0);
+	assert_int_equal(sk_sqlite_open(path, &db, &err), 0);
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
-	must_be(c->handle, SCHEMA, schema, n);
-	must_be(c->handle, ROWS, data, n);
-	must_be(c->handle, "PRAGMA integrity_check", "ok\n", n);
-	must_be(c->handle, "SELECT count(*) FROM pragma_foreign_key_check", "0\n", n);
-	must_be(c->handle, "SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n",
-		n);
+	must_be(sk_sqlite_of(c)->handle, SCHEMA, schema, n);
+	must_be(sk_sqlite_of(c)->handle, ROWS, data, n);
+	must_be(sk_sqlite_of(c)->handle, "PRAGMA integrity_check", "ok\n", n);
+	must_be(sk_sqlite_of(c)->handle, "SELECT count(*) FROM pragma_foreign_key_check", "0\n", n);
+	must_be(sk_sqlite_of(c)->handle,
+		"SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n", n);
 }
 
 /* What it should come to: migrated in peace. */
 static void in_peace(int version, char **ret_schema, char **ret_rows)
 {
 	_cleanup_temp_ struct temp t;
-	struct sk_conn c;
+	struct sk_sqlite_conn c;
 
 	temp_make(&t);
 	make_old(temp_path(&t, "hub.db"), version);
 	open_conn(t.path, &c);
-	assert_int_equal(sk_schema_migrate(&c, &err), 0);
+	assert_int_equal(sk_schema_migrate(&c.base, &err), 0);
 	*ret_schema = text_of(c.handle, SCHEMA);
 	*ret_rows = text_of(c.handle, ROWS);
 	close_conn(&c);
@@ -223,10 +224,10 @@ static void killed_as_it_is_made(void **state)
 
 		temp_make(&t);
 		killed = migrate_and_die(temp_path(&t, "hub.db"), n);
-		assert_int_equal(sk_db_open(t.path, &db, &err), 0);
+		assert_int_equal(sk_sqlite_open(t.path, &db, &err), 0);
 		assert_int_equal(sk_db_read(db, &c, &err), 0);
-		must_be(c->handle, "SELECT max(version) || '/' || count(*) FROM schema_version",
-			"6/6\n", n);
+		must_be(sk_sqlite_of(c)->handle,
+			"SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n", n);
 	}
 }
 
@@ -238,7 +239,7 @@ static void a_step_that_fails(void **state)
 	in_peace(1, &schema, &data);
 	for (int more = 0; more < 60; more++) {
 		_cleanup_temp_ struct temp t;
-		struct sk_conn c;
+		struct sk_sqlite_conn c;
 		char sql[80];
 
 		temp_make(&t);
@@ -246,7 +247,7 @@ static void a_step_that_fails(void **state)
 		open_conn(t.path, &c);
 		(void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%d", 20 + more);
 		assert_int_equal(sqlite3_exec(c.handle, sql, NULL, NULL, NULL), SQLITE_OK);
-		if (sk_schema_migrate(&c, &err) < 0)
+		if (sk_schema_migrate(&c.base, &err) < 0)
 			assert_string_equal(err.slug, "no-space");
 		close_conn(&c);
 		must_be_whole(t.path, schema, data, (unsigned)more);
@@ -287,7 +288,7 @@ static void a_damaged_file(void **state)
 		if ((off_t)(page + 1) * 4096 > size)
 			break;
 		overwrite(t.path, (off_t)page * 4096, 4096, 0xa5);
-		r = sk_db_open(t.path, &db, &err);
+		r = sk_sqlite_open(t.path, &db, &err);
 		if (page == 0)
 			assert_true(r < 0);
 		if (r < 0) {
@@ -310,7 +311,7 @@ static void a_file_that_was_cut(void **state)
 		temp_make(&t);
 		make_old(temp_path(&t, "hub.db"), sk_schema_newest());
 		assert_int_equal(truncate(t.path, pages * 4096), 0);
-		assert_true(sk_db_open(t.path, &db, &err) < 0);
+		assert_true(sk_sqlite_open(t.path, &db, &err) < 0);
 		assert_string_equal(err.slug, "damaged");
 	}
 }
@@ -319,14 +320,14 @@ static void a_database_of_something_else(void **state)
 {
 	_cleanup_temp_ struct temp t;
 	struct sk_db *db = NULL;
-	struct sk_conn c;
+	struct sk_sqlite_conn c;
 
 	temp_make(&t);
 	open_conn(temp_path(&t, "hub.db"), &c);
 	assert_int_equal(sqlite3_exec(c.handle, "CREATE TABLE users (x)", NULL, NULL, NULL),
 			 SQLITE_OK);
 	close_conn(&c);
-	assert_true(sk_db_open(t.path, &db, &err) < 0);
+	assert_true(sk_sqlite_open(t.path, &db, &err) < 0);
 	assert_string_equal(err.slug, "not-supported");
 }
 
@@ -334,7 +335,7 @@ static void a_newer_database(void **state)
 {
 	_cleanup_temp_ struct temp t;
 	struct sk_db *db = NULL;
-	struct sk_conn c;
+	struct sk_sqlite_conn c;
 
 	temp_make(&t);
 	make_old(temp_path(&t, "hub.db"), sk_schema_newest());
@@ -343,7 +344,7 @@ static void a_newer_database(void **state)
 				      NULL, NULL),
 			 SQLITE_OK);
 	close_conn(&c);
-	assert_int_equal(sk_db_open(t.path, &db, &err), -EPROTO);
+	assert_int_equal(sk_sqlite_open(t.path, &db, &err), -EPROTO);
 	assert_string_equal(err.slug, "not-supported");
 	assert_non_null(strstr(err.text, "newer skerry-hub"));
 }

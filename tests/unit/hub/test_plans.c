@@ -13,6 +13,9 @@
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
 #include "hub/db/tokens.h"
+#include "hub/db/sessions.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 /*
@@ -84,15 +87,15 @@ struct world {
 
 static void run(struct world *w, const char *sql)
 {
-	if (sqlite3_exec(w->c->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", sql, sqlite3_errmsg(w->c->handle));
+	if (sqlite3_exec(sk_sqlite_of(w->c)->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(sk_sqlite_of(w->c)->handle));
 }
 
 static void open_world(struct world *w)
 {
 	temp_make(&w->temp);
 	w->org = w->device = 1;
-	assert_int_equal(sk_db_open(temp_path(&w->temp, "hub.db"), &w->db, &err), 0);
+	assert_int_equal(sk_sqlite_open(temp_path(&w->temp, "hub.db"), &w->db, &err), 0);
 	assert_int_equal(sk_db_begin(w->db, &w->c, &err), 0);
 	run(w, "INSERT INTO orgs (id, name, created_s) VALUES (1, 'acme', 1)");
 	run(w, "INSERT INTO users (id, org_id, name, role, password, created_s)"
@@ -107,13 +110,13 @@ static void open_world(struct world *w)
 	assert_int_equal(sk_db_commit(w->c, &err), 0);
 	assert_int_equal(sqlite3_open(w->temp.path, &asked), SQLITE_OK);
 	assert_int_equal(sk_db_begin(w->db, &w->c, &err), 0);
-	(void)sqlite3_trace_v2(w->c->handle, SQLITE_TRACE_STMT, on_statement, NULL);
+	(void)sqlite3_trace_v2(sk_sqlite_of(w->c)->handle, SQLITE_TRACE_STMT, on_statement, NULL);
 	seen = 0;
 }
 
 static void close_world(struct world *w)
 {
-	(void)sqlite3_trace_v2(w->c->handle, 0, NULL, NULL);
+	(void)sqlite3_trace_v2(sk_sqlite_of(w->c)->handle, 0, NULL, NULL);
 	sk_db_rollback(w->c);
 	sk_db_close(w->db);
 	assert_int_equal(sqlite3_close(asked), SQLITE_OK);
@@ -135,10 +138,10 @@ static void a_poll(void **state)
 	json_t *job = NULL;
 
 	open_world(&w);
-	assert_int_equal(sk_session_set(w.c, w.device, &hash, INT64_MAX, &err), 0);
-	assert_int_equal(sk_session_check(w.c, &hash, 1, &s, &err), 1);
-	assert_int_equal(sk_job_next(w.c, w.device, NULL, &job, &err), 0);
-	assert_int_equal(sk_device_set_seen(w.c, w.device, 5, &err), 0);
+	assert_int_equal(w.c->sessions->set(w.c, w.device, &hash, INT64_MAX, &err), 0);
+	assert_int_equal(w.c->sessions->check(w.c, &hash, 1, &s, &err), 1);
+	assert_int_equal(w.c->jobs->next(w.c, w.device, NULL, &job, &err), 0);
+	assert_int_equal(w.c->devices->set_seen(w.c, w.device, 5, &err), 0);
 	assert_int_equal(seen, 4);
 }
 
@@ -150,24 +153,24 @@ static void what_a_device_does_with_a_job(void **state)
 	int64_t id, n;
 
 	open_world(&w);
-	assert_int_equal(sk_job_add(w.c,
-				    &(struct sk_job_new){ .org = 1,
-							  .device = 1,
-							  .kind = "release",
-							  .release = 1,
-							  .deployment = 1,
-							  .rollout = 1,
-							  .by = "x" },
-				    &id, &err),
+	assert_int_equal(w.c->jobs->add(w.c,
+					&(struct sk_job_new){ .org = 1,
+							      .device = 1,
+							      .kind = "release",
+							      .release = 1,
+							      .deployment = 1,
+							      .rollout = 1,
+							      .by = "x" },
+					&id, &err),
 			 0);
-	assert_int_equal(sk_job_of_device(w.c, 1, "none", &j, &err), 0);
-	assert_int_equal(sk_job_count_open(w.c, 1, &n, &err), 0);
-	assert_int_equal(sk_job_unsettled(w.c, 1, &err), 1);
-	assert_int_equal(sk_release_of_device(w.c, 1, "dd", &row, &err), 1);
-	assert_int_equal(sk_release_image_of_device(w.c, 1, "none", &err), 0);
+	assert_int_equal(w.c->jobs->of_device(w.c, 1, "none", &j, &err), 0);
+	assert_int_equal(w.c->jobs->count_open(w.c, 1, &n, &err), 0);
+	assert_int_equal(w.c->jobs->last_not_done(w.c, 1, &err), 1);
+	assert_int_equal(w.c->releases->of_device(w.c, 1, "dd", &row, &err), 1);
+	assert_int_equal(w.c->releases->image_of_device(w.c, 1, "none", &err), 0);
 	j = (struct sk_job){ .id = id, .org = 1, .device = 1, .state = "done" };
-	assert_int_equal(sk_job_save(w.c, &j, NULL, true, &err), 0);
-	assert_int_equal(sk_device_set_release(w.c, 1, "dd", "1", &err), 0);
+	assert_int_equal(w.c->jobs->save(w.c, &j, NULL, true, &err), 0);
+	assert_int_equal(w.c->devices->set_release(w.c, 1, "dd", "1", &err), 0);
 	assert_true(seen >= 10);
 }
 
@@ -178,10 +181,10 @@ static void what_a_device_tells(void **state)
 	json_t *offer = NULL;
 
 	open_world(&w);
-	assert_int_equal(sk_inventory_set(w.c, 1, "{}", &err), 0);
-	assert_int_equal(sk_logs_add(w.c, 1, NULL, "web", "text", &err), 0);
-	assert_int_equal(sk_crl_offer(w.c, 1, &offer, &err), 0);
-	assert_int_equal(sk_crl_set_device(w.c, 1, 1, 1, &crl, 1, &err), 0);
+	assert_int_equal(w.c->reports->set_inventory(w.c, 1, "{}", &err), 0);
+	assert_int_equal(w.c->reports->add_logs(w.c, 1, NULL, "web", "text", &err), 0);
+	assert_int_equal(w.c->crls->offer(w.c, 1, &offer, &err), 0);
+	assert_int_equal(w.c->crls->set_device(w.c, 1, 1, 1, &crl, 1, &err), 0);
 	drop(&offer);
 	assert_true(seen >= 7);
 }
@@ -197,15 +200,15 @@ static void a_device_comes_in(void **state)
 	int64_t org, peer;
 
 	open_world(&w);
-	assert_int_equal(sk_device_known(w.c, "u", &dev, &err), 1);
-	assert_int_equal(sk_device_find(w.c, 1, "u", &dev, &err), 1);
-	assert_int_equal(sk_device_key(w.c, 1, key, &err), 1);
-	assert_int_equal(sk_device_count_pending(w.c, 1, "p", &org, &peer, &err), 0);
-	assert_int_equal(sk_device_set_facts(w.c, 1, "n", "[]", &err), 0);
-	assert_int_equal(sk_enrolment_use(w.c, &hash, 1, &e, &err), 0);
-	assert_int_equal(sk_token_check(w.c, &hash, 1, &owner, &err), 0);
-	assert_int_equal(sk_session_end(w.c, 1, &err), 0);
-	assert_int_equal(sk_device_del(w.c, &dev, &err), 0);
+	assert_int_equal(w.c->devices->find_any(w.c, "u", &dev, &err), 1);
+	assert_int_equal(w.c->devices->find(w.c, 1, "u", &dev, &err), 1);
+	assert_int_equal(w.c->devices->public_key(w.c, 1, key, &err), 1);
+	assert_int_equal(w.c->devices->count_pending(w.c, 1, "p", &org, &peer, &err), 0);
+	assert_int_equal(w.c->devices->update_enrolment(w.c, 1, "n", "[]", &err), 0);
+	assert_int_equal(w.c->enrolments->use(w.c, &hash, 1, &e, &err), 0);
+	assert_int_equal(w.c->tokens->check(w.c, &hash, 1, &owner, &err), 0);
+	assert_int_equal(w.c->sessions->end(w.c, 1, &err), 0);
+	assert_int_equal(w.c->devices->remove(w.c, &dev, &err), 0);
 	assert_true(seen >= 10);
 }
 
@@ -234,25 +237,25 @@ static void pages_of_lists(void **state)
 	open_world(&w);
 	for (size_t i = 0; i < ARRAY_SIZE(of_devices); i++, drop(&list)) {
 		wanted = of_devices[i].index;
-		assert_int_equal(sk_device_list(w.c, 1, &of_devices[i].f, &up, &list, &err), 0);
+		assert_int_equal(w.c->devices->list(w.c, 1, &of_devices[i].f, &up, &list, &err), 0);
 		assert_null(wanted);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(of_jobs); i++, drop(&list)) {
 		wanted = of_jobs[i].index;
-		assert_int_equal(sk_job_list(w.c, 1, &of_jobs[i].f, &down, &list, &err), 0);
+		assert_int_equal(w.c->jobs->list(w.c, 1, &of_jobs[i].f, &down, &list, &err), 0);
 		assert_null(wanted);
 	}
-	assert_int_equal(sk_audit_list(w.c, 1, &down, &list, &err), 0);
+	assert_int_equal(w.c->audit->list(w.c, 1, &down, &list, &err), 0);
 	drop(&list);
-	assert_int_equal(sk_release_list(w.c, 1, 1, &down, &list, &err), 0);
+	assert_int_equal(w.c->releases->list(w.c, 1, 1, &down, &list, &err), 0);
 	drop(&list);
-	assert_int_equal(sk_deployment_list(w.c, 1, 0, &up, &list, &err), 0);
+	assert_int_equal(w.c->deployments->list(w.c, 1, 0, &up, &list, &err), 0);
 	drop(&list);
-	assert_int_equal(sk_enrolment_list(w.c, 1, 1, &up, &list, &err), 0);
+	assert_int_equal(w.c->enrolments->list(w.c, 1, 1, &up, &list, &err), 0);
 	drop(&list);
-	assert_int_equal(sk_token_list(w.c, 1, 0, &up, &list, &err), 0);
+	assert_int_equal(w.c->tokens->list(w.c, 1, 0, &up, &list, &err), 0);
 	drop(&list);
-	assert_int_equal(sk_logs_list(w.c, 1, NULL, NULL, &down, &list, &err), 0);
+	assert_int_equal(w.c->reports->list_logs(w.c, 1, NULL, NULL, &down, &list, &err), 0);
 	drop(&list);
 	assert_int_equal(seen, 12);
 }
@@ -270,7 +273,8 @@ static void what_is_over(void **state)
 			run(&w,
 			    "INSERT INTO jobs (org_id, device_id, kind, state, open, created_s,"
 			    " updated_s, created_by) VALUES (1, 1, 'logs', 'done', 0, 1, 1, 'a')");
-		assert_true(sk_expire(w.c, (enum sk_expiry)what, 100, &place, &err) >= 0);
+		assert_true(w.c->expiry->remove_some(w.c, (enum sk_expiry)what, 100, &place,
+						     &err) >= 0);
 	}
 	assert_true(seen >= SK_EXPIRIES + 2);
 }

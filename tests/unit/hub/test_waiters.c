@@ -7,79 +7,53 @@
 
 #include "hub/domain/waiters.h"
 
-/* Waiting polls, without a network: requests are numbers, and what is done to them is written down. */
+/* Waiting polls, without a network: what is done to them is written down. */
 static struct sk_err err;
 
+#define NONE -1
+
 static struct {
-	int answer; /* the last: 0 none, 200, 204, 401 */
-	struct sk_http_req *of;
-	unsigned answers;
-	void (*gone)(struct sk_http_req *req, void *arg);
-	void *gone_arg;
+	int end; /* the last: enum sk_poll_end, NONE */
+	const void *of;
+	unsigned ends, jobs;
 	bool suspend_fails;
 } seen;
 
-/* A request of device n is the address of requests[n]. */
-static char requests[64];
+/* The poll of device n is the address of polls[n]. */
+static char polls[64];
 
-static struct sk_http_req *request(int64_t device)
+static int note_suspend(void *poll, struct sk_waiters *w)
 {
-	return (struct sk_http_req *)&requests[device];
-}
-
-static int64_t device_of(const struct sk_http_req *req)
-{
-	return (const char *)req - requests;
-}
-
-static int note(struct sk_http_req *req, int status)
-{
-	seen.answer = status;
-	seen.of = req;
-	seen.answers++;
-	return 0;
-}
-
-int __wrap_sk_http_suspend(struct sk_http_req *req, uint64_t timeout_ms,
-			   void (*gone)(struct sk_http_req *req, void *arg), void *arg);
-int __wrap_sk_http_suspend(struct sk_http_req *req, uint64_t timeout_ms,
-			   void (*gone)(struct sk_http_req *req, void *arg), void *arg)
-{
-	seen.gone = gone;
-	seen.gone_arg = arg;
 	return seen.suspend_fails ? -ENOMEM : 0;
 }
 
-int __wrap_sk_http_reply_empty(struct sk_http_req *req, unsigned status);
-int __wrap_sk_http_reply_empty(struct sk_http_req *req, unsigned status)
+static void note_end(void *poll, enum sk_poll_end why, json_t *job)
 {
-	return note(req, (int)status);
+	seen.end = (int)why;
+	seen.of = poll;
+	seen.ends++;
+	seen.jobs += job != NULL;
 }
 
-int __wrap_sk_http_reply_json(struct sk_http_req *req, unsigned status, json_t *steals);
-int __wrap_sk_http_reply_json(struct sk_http_req *req, unsigned status, json_t *steals)
-{
-	json_decref(steals);
-	return note(req, (int)status);
-}
-
-int __wrap_sk_http_reply_err(struct sk_http_req *req, const struct sk_err *e);
-int __wrap_sk_http_reply_err(struct sk_http_req *req, const struct sk_err *e)
-{
-	return note(req, sk_err_http_status(e->slug));
-}
+static const struct sk_poll_ops ops = { .suspend = note_suspend, .end = note_end };
 
 static struct sk_waiters *fresh(void)
 {
 	memset(&seen, 0, sizeof(seen));
-	return sk_waiters_new(device_of);
+	seen.end = NONE;
+	return sk_waiters_new();
+}
+
+static int add(struct sk_waiters *w, char *poll, struct sk_waiting who, uint64_t until_ms,
+	       uint64_t epoch)
+{
+	return sk_waiters_add(w, &(struct sk_poll){ &ops, poll, who, until_ms }, epoch, &err);
 }
 
 static int wait_for(struct sk_waiters *w, int64_t device, uint64_t until_ms)
 {
-	return sk_waiters_add(w, request(device),
-			      &(struct sk_waiting){ 1 + device % 2, device % 4, device }, until_ms,
-			      sk_waiters_epoch(w), &err);
+	return add(w, &polls[device], (struct sk_waiting){ 1 + device % 2, device % 4, device },
+		   until_ms, sk_waiters_epoch(w));
 }
 
 static void a_newer_poll_ends_the_older(void **state)
@@ -88,14 +62,15 @@ static void a_newer_poll_ends_the_older(void **state)
 	struct sk_waiting who = { 1, 1, 3 };
 
 	assert_int_equal(wait_for(w, 3, 10), 0);
-	assert_int_equal(sk_waiters_add(w, request(3), &who, 20, sk_waiters_epoch(w), &err), 0);
-	assert_int_equal(seen.answer, 204);
+	assert_int_equal(add(w, &polls[0], who, 20, sk_waiters_epoch(w)), 0);
+	assert_int_equal(seen.end, SK_POLL_NOTHING);
+	assert_ptr_equal(seen.of, &polls[3]);
 	assert_int_equal(sk_waiters_count(w), 1);
 	sk_waiters_expire(w, 15);
 	assert_true(sk_waiters_has(w, 3));
 	sk_waiters_expire(w, 20);
 	assert_false(sk_waiters_has(w, 3));
-	assert_int_equal(seen.answers, 2);
+	assert_int_equal(seen.ends, 2);
 }
 
 /* What changed between the look into the database and the wait is not slept over. */
@@ -106,27 +81,30 @@ static void who_looked_before_a_change_looks_again(void **state)
 	struct sk_waiting who = { 1, 1, 5 };
 
 	sk_waiters_touch(w);
-	assert_int_equal(sk_waiters_add(w, request(5), &who, 10, epoch, &err), 1);
+	assert_int_equal(add(w, &polls[5], who, 10, epoch), 1);
 	assert_int_equal(sk_waiters_count(w), 0);
-	assert_int_equal(seen.answers, 0);
+	assert_int_equal(seen.ends, 0);
 	epoch = sk_waiters_epoch(w);
 	sk_waiters_drop(w, 6); /* anybody's session that ends counts as a change */
-	assert_int_equal(sk_waiters_add(w, request(5), &who, 10, epoch, &err), 1);
+	assert_int_equal(add(w, &polls[5], who, 10, epoch), 1);
 }
 
 static void the_answer_is_for_one(void **state)
 {
 	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
+	json_t *job = json_object();
 
 	assert_int_equal(wait_for(w, 1, 10), 0);
 	assert_int_equal(wait_for(w, 2, 10), 0);
-	assert_int_equal(sk_waiters_answer(w, 2, json_object()), 1);
-	assert_int_equal(seen.answer, 200);
-	assert_ptr_equal(seen.of, request(2));
-	assert_int_equal(sk_waiters_answer(w, 2, json_object()), 0);
-	assert_int_equal(sk_waiters_answer(w, 1, NULL), 1);
-	assert_int_equal(seen.answer, 204);
-	assert_int_equal(seen.answers, 2);
+	assert_int_equal(sk_waiters_end(w, 2, SK_POLL_JOB, job), 1);
+	assert_int_equal(seen.end, SK_POLL_JOB);
+	assert_int_equal(seen.jobs, 1);
+	assert_ptr_equal(seen.of, &polls[2]);
+	assert_int_equal(sk_waiters_end(w, 2, SK_POLL_JOB, job), 0);
+	assert_int_equal(sk_waiters_end(w, 1, SK_POLL_NOTHING, NULL), 1);
+	assert_int_equal(seen.end, SK_POLL_NOTHING);
+	assert_int_equal(seen.ends, 2);
+	json_decref(job);
 }
 
 static void a_session_that_ends_ends_its_poll(void **state)
@@ -136,8 +114,8 @@ static void a_session_that_ends_ends_its_poll(void **state)
 	assert_int_equal(wait_for(w, 7, 10), 0);
 	assert_int_equal(wait_for(w, 8, 10), 0);
 	sk_waiters_drop(w, 7);
-	assert_int_equal(seen.answer, 401);
-	assert_ptr_equal(seen.of, request(7));
+	assert_int_equal(seen.end, SK_POLL_SESSION_ENDED);
+	assert_ptr_equal(seen.of, &polls[7]);
 	assert_true(sk_waiters_has(w, 8));
 }
 
@@ -147,11 +125,13 @@ static void who_left_is_forgotten_once(void **state)
 	_cleanup_(sk_waiters_freep) struct sk_waiters *w = fresh();
 
 	assert_int_equal(wait_for(w, 9, 10), 0);
-	seen.gone(request(9), seen.gone_arg);
+	sk_waiters_gone(w, 9, &polls[8]);
+	assert_int_equal(sk_waiters_count(w), 1);
+	sk_waiters_gone(w, 9, &polls[9]);
 	assert_int_equal(sk_waiters_count(w), 0);
-	seen.gone(request(9), seen.gone_arg);
-	assert_int_equal(sk_waiters_answer(w, 9, json_object()), 0);
-	assert_int_equal(seen.answers, 0);
+	sk_waiters_gone(w, 9, &polls[9]);
+	assert_int_equal(sk_waiters_end(w, 9, SK_POLL_CRLS, NULL), 0);
+	assert_int_equal(seen.ends, 0);
 }
 
 static void without_memory_nobody_waits(void **state)
@@ -188,7 +168,7 @@ static void only_those_that_are_meant(void **state)
 	assert_int_equal(sk_waiters_count(w), 32);
 	sk_waiters_expire(w, 10);
 	assert_int_equal(sk_waiters_count(w), 0);
-	assert_int_equal(seen.answers, 32);
+	assert_int_equal(seen.ends, 32);
 }
 
 int main(void)
