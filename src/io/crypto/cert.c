@@ -45,15 +45,10 @@ int sk_cert_parse(const void *pem, size_t len, struct sk_cert **ret, struct sk_e
 int sk_cert_pem(const struct sk_cert *c, char **ret, size_t *ret_len, struct sk_err *err)
 {
 	_cleanup_(BIO_free_allp) BIO *b = BIO_new(BIO_s_mem());
-	char *data;
-	long len;
 
 	if (!b || PEM_write_bio_X509(b, c->x509) != 1)
 		return sk_err_oom(err);
-	len = BIO_get_mem_data(b, &data);
-	*ret = strndup(data, (size_t)len);
-	*ret_len = (size_t)len;
-	return *ret ? 0 : sk_err_oom(err);
+	return sk_bio_text(b, ret, ret_len, err);
 }
 
 bool sk_cert_is_for(const struct sk_cert *c, const struct sk_key *k)
@@ -129,17 +124,6 @@ void sk_crl_facts_done(struct sk_crl_facts *f)
 	*f = (struct sk_crl_facts){ 0 };
 }
 
-static uint64_t crl_number(X509_CRL *crl)
-{
-	ASN1_INTEGER *n = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
-	uint64_t value = 0;
-
-	if (n)
-		(void)ASN1_INTEGER_get_uint64(&value, n);
-	ASN1_INTEGER_free(n);
-	return value;
-}
-
 int sk_crl_facts(const void *pem, size_t len, struct sk_crl_facts *ret, struct sk_err *err)
 {
 	_cleanup_(BIO_free_allp) BIO *b = BIO_new_mem_buf(pem, (int)SK_MIN(len, (size_t)INT_MAX));
@@ -167,7 +151,7 @@ int sk_crl_facts(const void *pem, size_t len, struct sk_crl_facts *ret, struct s
 		format_serial(X509_REVOKED_get0_serialNumber(e), f.revoked[i].serial);
 		f.revoked[i].since_s = sk_asn1_time(X509_REVOKED_get0_revocationDate(e));
 	}
-	f.number = crl_number(crl);
+	f.number = sk_x509_crl_number(crl);
 	f.from_s = sk_asn1_time(X509_CRL_get0_lastUpdate(crl));
 	f.to_s = sk_asn1_time(X509_CRL_get0_nextUpdate(crl));
 	*ret = f;

@@ -2,11 +2,9 @@
 #include "io/crypto/crl.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "io/crypto/der.h"
+#include "io/crypto/ossl.h"
 
 #define NUMBER_BYTES_MAX 20 /* RFC 5280, 5.2.3 */
 #define REVOKED_MAX	 100000
@@ -24,12 +22,6 @@ void sk_crls_done(struct sk_crls *c)
 		crl_done(&c->v[i]);
 	free(c->v);
 	*c = (struct sk_crls){ 0 };
-}
-
-static int refuse(struct sk_err *err, const char *why)
-{
-	ERR_clear_error();
-	return sk_err_set(err, -EINVAL, "bad-value", "revocation list: %s", why);
 }
 
 static bool entry_has_critical(X509_REVOKED *entry)
@@ -128,28 +120,31 @@ const char *sk_crl_unfit(X509_CRL *list)
 	return NULL;
 }
 
-/* Consumes @list whatever comes of it. @kept: one that was taken before may have lost its root since. */
+/*
+ * Takes a reference of @list. @kept: the list was taken before, and its root may have left ca.pem
+ * since; only such a list may stand without a root.
+ */
 static int check_list(X509_CRL *list, STACK_OF(X509) * roots, bool kept, struct sk_crl *ret,
 		      struct sk_err *err)
 {
-	struct sk_crl c = { .list = list };
 	const char *why = sk_crl_unfit(list);
+	X509 *root;
 
-	c.number = why ? NULL : X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
-	if (!why && !c.number)
-		why = "it has no usable number";
-	if (why) {
-		crl_done(&c);
-		return refuse(err, why);
-	}
-	c.root = find_root(list, roots);
-	if (!c.root && !(kept && of_a_former_root(list, roots))) {
-		crl_done(&c);
+	if (why)
+		return sk_x509_crl_refuse(err, why);
+	root = find_root(list, roots);
+	if (!root && !(kept && of_a_former_root(list, roots)))
 		return sk_err_set(err, -EKEYREJECTED, "untrusted",
 				  "revocation list: none of the trusted roots signed it");
-	}
-	*ret = c;
-	return 0;
+	*ret = (struct sk_crl){
+		.list = X509_CRL_up_ref(list) == 1 ? list : NULL,
+		.number = X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL),
+		.root = root,
+	};
+	if (ret->list && ret->number)
+		return 0;
+	crl_done(ret);
+	return sk_err_oom(err);
 }
 
 static bool is_of(const struct sk_crl *c, X509 *issuer)
@@ -189,59 +184,45 @@ static int add(struct sk_crls *c, struct sk_crl *one, struct sk_err *err)
 	return 0;
 }
 
+static int load_one(struct sk_crls *c, X509_CRL *list, STACK_OF(X509) * roots, struct sk_err *err)
+{
+	struct sk_crl one;
+	int r = check_list(list, roots, true, &one, err);
+
+	if (r < 0)
+		return r;
+	if (one.root && list_of(c, one.root)) {
+		crl_done(&one);
+		return sk_x509_crl_refuse(err, "a root has two of them");
+	}
+	return add(c, &one, err);
+}
+
 int sk_crls_load(struct sk_crls *c, const void *pem, size_t len, STACK_OF(X509) * roots,
 		 struct sk_err *err)
 {
-	_cleanup_(BIO_free_allp) BIO *b = BIO_new_mem_buf(pem, (int)len);
-	X509_CRL *list;
-	int r = 0;
+	_cleanup_x509_crls_ STACK_OF(X509_CRL) *lists = NULL;
+	int r = sk_x509_crl_read_all(pem, len, &lists, err);
 
-	if (!b)
-		return sk_err_oom(err);
-	ERR_clear_error();
-	while (r == 0 && (list = PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL))) {
-		struct sk_crl one;
-
-		r = check_list(list, roots, true, &one, err);
-		if (r == 0 && one.root && list_of(c, one.root)) {
-			crl_done(&one);
-			r = refuse(err, "a root has two of them");
-		}
-		if (r == 0)
-			r = add(c, &one, err);
-	}
-	if (r < 0)
-		return r;
-	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		return refuse(err, "it is damaged");
-	ERR_clear_error();
-	return c->n ? 0 : refuse(err, "the file holds none");
-}
-
-static X509_CRL *parse_pem(const void *data, size_t len)
-{
-	_cleanup_(BIO_free_allp) BIO *b = BIO_new_mem_buf(data, (int)len);
-	_cleanup_(X509_CRL_freep) X509_CRL *list = NULL, *second = NULL;
-
-	if (!b)
-		return NULL;
-	list = PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL);
-	second = list ? PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL) : NULL;
-	return second ? NULL : TAKE_PTR(list);
+	for (int i = 0; r == 0 && i < sk_X509_CRL_num(lists); i++)
+		r = load_one(c, sk_X509_CRL_value(lists, i), roots, err);
+	return r;
 }
 
 /* One list, in either form. */
-static X509_CRL *parse_one(const void *data, size_t len)
+static int parse_one(const void *data, size_t len, X509_CRL **ret, struct sk_err *err)
 {
-	const unsigned char *at = data;
+	_cleanup_x509_crls_ STACK_OF(X509_CRL) *lists = NULL;
 
-	if (len == 0 || len > SK_CRL_FILE_MAX)
-		return NULL;
-	if (*at != SK_DER_SEQUENCE)
-		return parse_pem(data, len);
-	if (sk_der_check(data, len) < 0)
-		return NULL;
-	return d2i_X509_CRL(NULL, &at, (long)len);
+	if (len <= SK_CRL_FILE_MAX && sk_is_der(data, len) &&
+	    sk_x509_crl_read_der(data, len, ret, NULL) == 0)
+		return 0;
+	if (len <= SK_CRL_FILE_MAX && !sk_is_der(data, len) &&
+	    sk_x509_crl_read_all(data, len, &lists, NULL) == 0 && sk_X509_CRL_num(lists) == 1) {
+		*ret = sk_X509_CRL_pop(lists);
+		return 0;
+	}
+	return sk_x509_crl_refuse(err, "it is not one whole list (PEM or DER)");
 }
 
 static int copy_others(const struct sk_crls *old, const struct sk_crl *but, struct sk_crls *ret,
@@ -270,14 +251,13 @@ static int copy_others(const struct sk_crls *old, const struct sk_crl *but, stru
 int sk_crls_with(const struct sk_crls *old, const void *crl, size_t len, STACK_OF(X509) * roots,
 		 struct sk_crls *ret, struct sk_err *err)
 {
+	_cleanup_(X509_CRL_freep) X509_CRL *list = NULL;
 	const struct sk_crl *present;
 	struct sk_crl one;
-	X509_CRL *list;
-	int r;
+	int r = parse_one(crl, len, &list, err);
 
-	list = parse_one(crl, len);
-	if (!list)
-		return refuse(err, "it is not one whole list (PEM or DER)");
+	if (r < 0)
+		return r;
 	r = check_list(list, roots, false, &one, err);
 	if (r < 0)
 		return r;
@@ -293,36 +273,25 @@ int sk_crls_with(const struct sk_crls *old, const void *crl, size_t len, STACK_O
 int sk_crls_pem(const struct sk_crls *c, char **ret, size_t *ret_len, struct sk_err *err)
 {
 	_cleanup_(BIO_free_allp) BIO *b = BIO_new(BIO_s_mem());
-	char *data;
-	long len;
 
 	if (!b)
 		return sk_err_oom(err);
 	for (size_t i = 0; i < c->n; i++)
 		if (PEM_write_bio_X509_CRL(b, c->v[i].list) != 1)
 			return sk_err_oom(err);
-	len = BIO_get_mem_data(b, &data);
-	if (len > SK_CRL_FILE_MAX)
-		return refuse(err, "it is too large");
-	*ret = strndup(data, (size_t)len);
-	*ret_len = (size_t)len;
-	return *ret ? 0 : sk_err_oom(err);
+	if (BIO_ctrl_pending(b) > SK_CRL_FILE_MAX)
+		return sk_x509_crl_refuse(err, "it is too large");
+	return sk_bio_text(b, ret, ret_len, err);
 }
 
+/* Whatever the reason that an entry states, removal from a delta list among them: it is named. */
 bool sk_crls_revoked(const struct sk_crls *c, X509 *cert, X509 *issuer, int64_t *ret_since_s)
 {
 	const struct sk_crl *of = list_of(c, issuer);
 	X509_REVOKED *entry;
 
-	if (!of)
+	if (!of || X509_CRL_get0_by_cert(of->list, &entry, cert) == 0)
 		return false;
-	for (int i = 0; i < sk_X509_REVOKED_num(X509_CRL_get_REVOKED(of->list)); i++) {
-		entry = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(of->list), i);
-		if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(entry),
-				     X509_get0_serialNumber(cert)) != 0)
-			continue;
-		*ret_since_s = sk_asn1_time(X509_REVOKED_get0_revocationDate(entry));
-		return true;
-	}
-	return false;
+	*ret_since_s = sk_asn1_time(X509_REVOKED_get0_revocationDate(entry));
+	return true;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "io/crypto/crl.h"
-#include "io/crypto/der.h"
+#include "io/crypto/ossl.h"
 
 static void info_done(struct sk_crl_info *i)
 {
@@ -19,24 +19,6 @@ void sk_crl_infos_free(struct sk_crl_info *v, size_t n)
 	for (size_t i = 0; v && i < n; i++)
 		info_done(&v[i]);
 	free(v);
-}
-
-static int refuse(struct sk_err *err, const char *why)
-{
-	ERR_clear_error();
-	return sk_err_set(err, -EINVAL, "bad-value", "revocation list: %s", why);
-}
-
-static int64_t number_of(X509_CRL *list)
-{
-	_cleanup_(ASN1_INTEGER_freep) ASN1_INTEGER *n =
-		X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
-	int64_t value = 0;
-
-	if (n && ASN1_INTEGER_get_int64(&value, n) != 1)
-		value = INT64_MAX;
-	ERR_clear_error();
-	return value;
 }
 
 /* Two roots can have one name: the key's identifier, where the list has one, tells them apart. */
@@ -74,13 +56,11 @@ static int digest_of(X509_CRL *list, struct sk_digest *ret)
 static char *pem_of(X509_CRL *list)
 {
 	_cleanup_(BIO_free_allp) BIO *b = BIO_new(BIO_s_mem());
-	char *data;
-	long len;
+	char *pem = NULL;
 
-	if (!b || PEM_write_bio_X509_CRL(b, list) != 1)
-		return NULL;
-	len = BIO_get_mem_data(b, &data);
-	return strndup(data, (size_t)len);
+	if (b && PEM_write_bio_X509_CRL(b, list) == 1)
+		(void)sk_bio_text(b, &pem, NULL, NULL);
+	return pem;
 }
 
 int sk_crl_info_fill(struct sk_crl_info *ret, void *x509_crl, struct sk_err *err)
@@ -91,7 +71,7 @@ int sk_crl_info_fill(struct sk_crl_info *ret, void *x509_crl, struct sk_err *err
 
 	*ret = (struct sk_crl_info){
 		.issuer = sk_x509_name(X509_CRL_get_issuer(list)),
-		.number = number_of(list),
+		.number = (int64_t)SK_MIN(sk_x509_crl_number(list), (uint64_t)INT64_MAX),
 		.from_s = sk_asn1_time(X509_CRL_get0_lastUpdate(list)),
 		.to_s = next ? sk_asn1_time(next) : INT64_MIN,
 		.n_revoked = entries ? (size_t)sk_X509_REVOKED_num(entries) : 0,
@@ -111,24 +91,19 @@ static int too_large(struct sk_err *err)
 			  SK_CRL_INFO_SIZE_MAX);
 }
 
-/* Consumes @list. */
-static int add(X509_CRL *list, size_t max, struct sk_crl_info **v, size_t *n, struct sk_err *err)
+static int add(X509_CRL *list, struct sk_crl_info **v, size_t *n, struct sk_err *err)
 {
-	_cleanup_(X509_CRL_freep) X509_CRL *own = list;
-	const char *why = sk_crl_unfit(own);
+	const char *why = sk_crl_unfit(list);
 	struct sk_crl_info *grown;
 	int r;
 
 	if (why)
-		return refuse(err, why);
-	if (*n == max)
-		return sk_err_set(err, -EFBIG, "too-large",
-				  "revocation list: more than %zu in one file", max);
+		return sk_x509_crl_refuse(err, why);
 	grown = reallocarray(*v, *n + 1, sizeof(*grown));
 	if (!grown)
 		return sk_err_oom(err);
 	*v = grown;
-	r = sk_crl_info_fill(&grown[*n], own, err);
+	r = sk_crl_info_fill(&grown[*n], list, err);
 	if (r < 0)
 		return r;
 	/* DER grows by a third when it becomes PEM, and that is what is handed on. */
@@ -140,30 +115,26 @@ static int add(X509_CRL *list, size_t max, struct sk_crl_info **v, size_t *n, st
 static int read_der(const void *data, size_t len, struct sk_crl_info **v, size_t *n,
 		    struct sk_err *err)
 {
-	const unsigned char *at = data;
-	X509_CRL *list = sk_der_check(data, len) == 0 ? d2i_X509_CRL(NULL, &at, (long)len) : NULL;
+	_cleanup_(X509_CRL_freep) X509_CRL *list = NULL;
+	int r = sk_x509_crl_read_der(data, len, &list, err);
 
-	return list ? add(list, 1, v, n, err) : refuse(err, "it is damaged");
+	return r < 0 ? r : add(list, v, n, err);
 }
 
 static int read_pem(const void *data, size_t len, size_t max, struct sk_crl_info **v, size_t *n,
 		    struct sk_err *err)
 {
-	_cleanup_(BIO_free_allp) BIO *b = BIO_new_mem_buf(data, (int)len);
-	X509_CRL *list;
-	int r = 0;
+	_cleanup_x509_crls_ STACK_OF(X509_CRL) *lists = NULL;
+	int r = sk_x509_crl_read_all(data, len, &lists, err);
 
-	if (!b)
-		return sk_err_oom(err);
-	ERR_clear_error();
-	while (r == 0 && (list = PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL)))
-		r = add(list, max, v, n, err);
 	if (r < 0)
 		return r;
-	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		return refuse(err, "it is damaged");
-	ERR_clear_error();
-	return *n ? 0 : refuse(err, "there is none in the file (PEM or DER)");
+	if ((size_t)sk_X509_CRL_num(lists) > max)
+		return sk_err_set(err, -EFBIG, "too-large",
+				  "revocation list: more than %zu in one file", max);
+	for (int i = 0; r == 0 && i < sk_X509_CRL_num(lists); i++)
+		r = add(sk_X509_CRL_value(lists, i), v, n, err);
+	return r;
 }
 
 int sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_info **ret,
@@ -175,7 +146,7 @@ int sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_in
 
 	if (len > SK_CRL_INFO_SIZE_MAX)
 		return too_large(err);
-	if (len > 0 && *(const unsigned char *)data == SK_DER_SEQUENCE)
+	if (sk_is_der(data, len))
 		r = read_der(data, len, &v, &n, err);
 	else
 		r = read_pem(data, len, max, &v, &n, err);

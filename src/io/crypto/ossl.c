@@ -2,12 +2,14 @@
 #include "io/crypto/ossl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/str.h"
 #include "base/text.h"
+#include "io/crypto/der.h"
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192 /* more only costs the verifier time */
@@ -24,6 +26,19 @@ const char *sk_ossl_why(void)
 int sk_ossl_no_passphrase(char *buf, int size, int rwflag, void *arg)
 {
 	return -1;
+}
+
+int sk_bio_text(BIO *b, char **ret, size_t *ret_len, struct sk_err *err)
+{
+	char *data;
+	long len = BIO_get_mem_data(b, &data);
+
+	*ret = len > 0 ? strndup(data, (size_t)len) : NULL;
+	if (!*ret)
+		return sk_err_oom(err);
+	if (ret_len)
+		*ret_len = (size_t)len;
+	return 0;
 }
 
 static char *common_name(const X509_NAME *name)
@@ -97,6 +112,64 @@ int sk_x509_read_all(const void *pem, size_t len, int max, STACK_OF(X509) * *ret
 		return sk_err_set(err, -EINVAL, "bad-value", "no certificate (PEM) in it");
 	*ret = TAKE_PTR(all);
 	return 0;
+}
+
+int sk_x509_crl_refuse(struct sk_err *err, const char *why)
+{
+	ERR_clear_error();
+	return sk_err_set(err, -EINVAL, "bad-value", "revocation list: %s", why);
+}
+
+bool sk_is_der(const void *data, size_t len)
+{
+	return len > 0 && *(const unsigned char *)data == SK_DER_SEQUENCE;
+}
+
+int sk_x509_crl_read_all(const void *pem, size_t len, STACK_OF(X509_CRL) * *ret, struct sk_err *err)
+{
+	_cleanup_x509_crls_ STACK_OF(X509_CRL) *all = sk_X509_CRL_new_null();
+	_cleanup_(BIO_free_allp) BIO *b = NULL;
+	X509_CRL *one;
+
+	if (len > INT_MAX)
+		return sk_x509_crl_refuse(err, "it is too large");
+	b = BIO_new_mem_buf(pem, (int)len);
+	if (!all || !b)
+		return sk_err_oom(err);
+	ERR_clear_error();
+	while ((one = PEM_read_bio_X509_CRL(b, NULL, sk_ossl_no_passphrase, NULL))) {
+		if (sk_X509_CRL_push(all, one) <= 0) {
+			X509_CRL_free(one);
+			return sk_err_oom(err);
+		}
+	}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		return sk_x509_crl_refuse(err, "it is damaged");
+	ERR_clear_error();
+	if (sk_X509_CRL_num(all) == 0)
+		return sk_x509_crl_refuse(err, "there is none in the file");
+	*ret = TAKE_PTR(all);
+	return 0;
+}
+
+int sk_x509_crl_read_der(const void *der, size_t len, X509_CRL **ret, struct sk_err *err)
+{
+	const unsigned char *at = der;
+
+	*ret = sk_der_check(der, len) == 0 ? d2i_X509_CRL(NULL, &at, (long)len) : NULL;
+	return *ret ? 0 : sk_x509_crl_refuse(err, "it is damaged");
+}
+
+uint64_t sk_x509_crl_number(X509_CRL *list)
+{
+	_cleanup_(ASN1_INTEGER_freep) ASN1_INTEGER *n =
+		X509_CRL_get_ext_d2i(list, NID_crl_number, NULL, NULL);
+	uint64_t value = 0;
+
+	if (n && ASN1_INTEGER_get_uint64(&value, n) != 1)
+		value = UINT64_MAX;
+	ERR_clear_error();
+	return value;
 }
 
 static bool curve_strong(EVP_PKEY *key)

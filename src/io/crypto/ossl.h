@@ -41,6 +41,9 @@ const char *sk_ossl_why(void);
 /** For PEM readers of what must not be encrypted: never asks anybody for a passphrase. */
 int sk_ossl_no_passphrase(char *buf, int size, int rwflag, void *arg);
 
+/** sk_bio_text() - what was written to a BIO in memory, NUL-terminated, owned by the caller. @ret_len may be NULL. */
+int sk_bio_text(BIO *b, char **ret, size_t *ret_len, struct sk_err *err);
+
 /** The common name, else the whole name; control characters become '?'. NULL without memory. */
 char *sk_x509_name(const X509_NAME *name);
 
@@ -50,6 +53,28 @@ int64_t sk_asn1_time(const ASN1_TIME *t);
 /** Every X.509 block of a PEM file's bytes, at most @max. "bad-value" */
 int sk_x509_read_all(const void *pem, size_t len, int max, STACK_OF(X509) * *ret,
 		     struct sk_err *err);
+
+static inline void sk_x509_crl_stackp(STACK_OF(X509_CRL) * *s)
+{
+	sk_X509_CRL_pop_free(*s, X509_CRL_free);
+}
+#define _cleanup_x509_crls_ _cleanup_(sk_x509_crl_stackp)
+
+/** sk_x509_crl_read_all() - every revocation list of a PEM file's bytes, at least one. "bad-value" */
+int sk_x509_crl_read_all(const void *pem, size_t len, STACK_OF(X509_CRL) * *ret,
+			 struct sk_err *err);
+
+/** sk_x509_crl_read_der() - the one list that is in DER. "bad-value" */
+int sk_x509_crl_read_der(const void *der, size_t len, X509_CRL **ret, struct sk_err *err);
+
+/** Does a file's first byte say DER, not PEM? */
+bool sk_is_der(const void *data, size_t len);
+
+/** sk_x509_crl_number() - 0 when it has none, UINT64_MAX when it is larger than that */
+uint64_t sk_x509_crl_number(X509_CRL *list);
+
+/** sk_x509_crl_refuse() - "bad-value", about a revocation list; empties OpenSSL's queue */
+int sk_x509_crl_refuse(struct sk_err *err, const char *why);
 
 /**
  * sk_key_strong() - RSA of 2048 to 8192 bit, or one of the named curves P-256, P-384, P-521

@@ -54,16 +54,6 @@ int sk_key_make(enum sk_key_type type, struct sk_key **ret, struct sk_err *err)
 	return 0;
 }
 
-static int take_text(BIO *b, char **ret, size_t *ret_len, struct sk_err *err)
-{
-	char *data;
-	long len = BIO_get_mem_data(b, &data);
-
-	*ret = len > 0 ? strndup(data, (size_t)len) : NULL;
-	*ret_len = (size_t)len;
-	return *ret ? 0 : sk_err_oom(err);
-}
-
 /* scrypt, because OpenSSL's own choice (2048 rounds of PBKDF2) is guessed in an afternoon. */
 static int write_encrypted(BIO *b, EVP_PKEY *key, const char *passphrase)
 {
@@ -97,7 +87,7 @@ int sk_key_pem(const struct sk_key *k, const char *passphrase, char **ret, size_
 		ok = write_encrypted(b, k->pkey, passphrase);
 	else
 		ok = PEM_write_bio_PKCS8PrivateKey(b, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
-	return ok ? take_text(b, ret, ret_len, err) : failed(err, "the key file");
+	return ok ? sk_bio_text(b, ret, ret_len, err) : failed(err, "the key file");
 }
 
 int sk_key_public_pem(const struct sk_key *k, char **ret, size_t *ret_len, struct sk_err *err)
@@ -106,7 +96,7 @@ int sk_key_public_pem(const struct sk_key *k, char **ret, size_t *ret_len, struc
 
 	if (!b || PEM_write_bio_PUBKEY(b, k->pkey) != 1)
 		return sk_err_oom(err);
-	return take_text(b, ret, ret_len, err);
+	return sk_bio_text(b, ret, ret_len, err);
 }
 
 struct extension {
@@ -363,7 +353,7 @@ int sk_request_make(const struct sk_key *key, const char *name, char **ret, size
 	    X509_REQ_sign(req, key->pkey, sk_hash_for(key->pkey)) <= 0 ||
 	    PEM_write_bio_X509_REQ(b, req) != 1)
 		return failed(err, "the request");
-	return take_text(b, ret, ret_len, err);
+	return sk_bio_text(b, ret, ret_len, err);
 }
 
 int sk_request_name(const void *csr, size_t len, char **ret, struct sk_err *err)
@@ -452,5 +442,5 @@ int sk_ca_revoke(const struct sk_ca *ca, const struct sk_crl_subject *what, char
 	    X509_CRL_sign(crl, ca->key->pkey, sk_hash_for(ca->key->pkey)) <= 0 ||
 	    PEM_write_bio_X509_CRL(b, crl) != 1)
 		return failed(err, "the revocation list");
-	return take_text(b, ret, ret_len, err);
+	return sk_bio_text(b, ret, ret_len, err);
 }

@@ -36,20 +36,28 @@ static int tear_down(void **state)
 	return sk_rm_rf(AT_FDCWD, dir);
 }
 
-/* What a signature of @who comes to under the trust that is on disk: a slug, or "" */
-static void check_who(const struct pki_who *who, X509 *const *more, const char *slug)
+/* What a signature of @who comes to: a slug, or "" */
+static void check_under(const struct sk_trust *t, const struct pki_who *who, X509 *const *more,
+			const char *slug)
 {
-	_cleanup_(sk_trust_freep) struct sk_trust *t = NULL;
 	struct sk_err err = SK_ERR_INIT;
 	void *content = NULL;
 	size_t len, content_len;
 	unsigned char *der = pki_sign("x", 1, who, NULL, more, 0, &len);
 
-	assert_int_equal(sk_trust_load(dir, &t, &err), 0);
 	(void)sk_cms_verify(der, len, 16, t, PKI_NOW, &content, &content_len, NULL, &err);
 	assert_string_equal(err.slug, slug);
 	free(content);
 	free(der);
+}
+
+/* The same under the trust that is on disk. */
+static void check_who(const struct pki_who *who, X509 *const *more, const char *slug)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *t = NULL;
+
+	assert_int_equal(sk_trust_load(dir, &t, NULL), 0);
+	check_under(t, who, more, slug);
 }
 
 static void check_load(const char *slug)
@@ -63,19 +71,24 @@ static void check_load(const char *slug)
 	assert_non_null(strstr(err.text, dir));
 }
 
-static int update(const struct pki_crl_spec *spec, struct sk_err *err)
+static int update_under(struct sk_trust *t, const struct pki_crl_spec *spec, struct sk_err *err)
 {
-	_cleanup_(sk_trust_freep) struct sk_trust *t = NULL;
 	X509_CRL *crl = pki_crl(spec);
 	size_t len;
 	char *pem = pki_pem_crl(crl, &len);
-	int r;
+	int r = sk_trust_update_crl(t, pem, len, err);
 
-	assert_int_equal(sk_trust_load(dir, &t, err), 0);
-	r = sk_trust_update_crl(t, pem, len, err);
 	free(pem);
 	X509_CRL_free(crl);
 	return r;
+}
+
+static int update(const struct pki_crl_spec *spec, struct sk_err *err)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *t = NULL;
+
+	assert_int_equal(sk_trust_load(dir, &t, err), 0);
+	return update_under(t, spec, err);
 }
 
 static void put(const char *name, const char *text)
@@ -436,6 +449,29 @@ static void revoked_intermediate(void **state)
 	pki_free(&mid);
 }
 
+/* OpenSSL sorts the entries of a list that it looks something up in: it must be written as it was signed. */
+static void looked_up_then_written(void **state)
+{
+	_cleanup_(sk_trust_freep) struct sk_trust *t = NULL;
+	struct sk_err err = SK_ERR_INIT;
+
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, &other, NULL });
+	assert_int_equal(sk_trust_load(dir, &t, &err), 0);
+	assert_int_equal(update_under(t,
+				      &(struct pki_crl_spec){
+					      .issuer = &root,
+					      .number = 1,
+					      .revoked = { root.cert, alice.cert, other.cert },
+					      .n_others = 5 },
+				      &err),
+			 0);
+	check_under(t, &alice, NULL, "revoked");
+	check_under(t, &bob, NULL, "");
+	assert_int_equal(
+		update_under(t, &(struct pki_crl_spec){ .issuer = &other, .number = 1 }, &err), 0);
+	check_who(&alice, NULL, "revoked");
+}
+
 /* DER, cut anywhere, changed anywhere: nothing is stored. */
 static void mangled(void **state)
 {
@@ -511,6 +547,7 @@ int main(void)
 		TEST(two_roots),
 		TEST(serial_of_another),
 		TEST(revoked_intermediate),
+		TEST(looked_up_then_written),
 		TEST(mangled),
 		TEST(two_at_once),
 		TEST(no_folder),
