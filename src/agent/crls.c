@@ -119,7 +119,7 @@ static int carry(struct sk_hub_link *hub, struct sk_device_link *device, struct 
 		return SK_MIN(r, 0);
 	sk_warning("the hub's revocation list of %s was not taken: %s", crl->issuer, err->text);
 	(void)snprintf(crl->refused, sizeof(crl->refused), "%.511s", err->text);
-	sk_utf8_mend(crl->refused);
+	sk_utf8_repair(crl->refused);
 	return 0;
 }
 

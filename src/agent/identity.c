@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/str.h"
 
@@ -25,15 +26,6 @@ SK_DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free);
 SK_DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free);
 SK_DEFINE_CLEANUP(BIO, BIO_free_all);
 
-static char *base64(const unsigned char *data, size_t len)
-{
-	char *out = malloc(4 * ((len + 2) / 3) + 1);
-
-	if (out)
-		(void)EVP_EncodeBlock((unsigned char *)out, data, (int)len);
-	return out;
-}
-
 static int describe(struct sk_identity *id, struct sk_err *err)
 {
 	unsigned char *der = NULL;
@@ -43,7 +35,7 @@ static int describe(struct sk_identity *id, struct sk_err *err)
 	if (len <= 0 || sk_digest_of(der, (size_t)len, &d) < 0)
 		return sk_err_oom(err);
 	sk_digest_hex(&d, id->id);
-	id->public = base64(der, (size_t)len);
+	id->public = sk_base64_encode(der, (size_t)len);
 	OPENSSL_free(der);
 	return id->public ? 0 : sk_err_oom(err);
 }
@@ -140,5 +132,5 @@ char *sk_identity_sign(const struct sk_identity *id, const char *purpose, const 
 	if (!ctx || !text || EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, id->key) != 1 ||
 	    EVP_DigestSign(ctx, sig, &len, (unsigned char *)text, strlen(text)) != 1)
 		return NULL;
-	return base64(sig, len);
+	return sk_base64_encode(sig, len);
 }

@@ -75,7 +75,7 @@ static int end_job(struct run *run, bool good, const char *reason, struct sk_err
 	job->good = good;
 	(void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
 	/* A character cut in two could be neither saved nor reported, ever. */
-	sk_utf8_mend(job->reason);
+	sk_utf8_repair(job->reason);
 	if (good)
 		sk_notice("release %s is good", SK_DIGEST_STR(&job->release));
 	else

@@ -169,7 +169,7 @@ static int do_logs(struct link *l, const json_t *work, struct sk_err *err)
 		text = sk_asprintf("(no log: %s)\n", capsule ? why.text : "no capsule was named");
 	if (!text)
 		return sk_err_oom(err);
-	sk_utf8_mend(text); /* a capsule writes what it likes */
+	sk_utf8_repair(text); /* a capsule writes what it likes */
 	body = json_pack("{s:s, s:s, s:s}", "capsule", capsule ?: "", "job", id ?: "", "text",
 			 text);
 	if (!body)

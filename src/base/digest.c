@@ -9,31 +9,16 @@
 
 #define READ_CHUNK (256 * 1024)
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 int sk_digest_parse(const char *s, struct sk_digest *ret)
 {
 	struct sk_digest d;
 
 	if (sk_str_starts(s, "sha256:"))
 		s += strlen("sha256:");
-	for (size_t i = 0; i < SK_DIGEST_SIZE; i++) {
-		int hi = hex_value(s[2 * i]);
-		int lo = hi < 0 ? -1 : hex_value(s[2 * i + 1]);
-
-		if (lo < 0)
-			return -EINVAL;
-		d.bytes[i] = (uint8_t)(hi << 4 | lo);
-	}
-	if (s[SK_DIGEST_HEX])
+	if (strspn(s, "0123456789abcdef") != SK_DIGEST_HEX || s[SK_DIGEST_HEX])
 		return -EINVAL;
+	for (size_t i = 0; i < SK_DIGEST_SIZE; i++)
+		d.bytes[i] = (uint8_t)(sk_hex_digit(s[2 * i]) << 4 | sk_hex_digit(s[2 * i + 1]));
 	*ret = d;
 	return 0;
 }

@@ -13,8 +13,8 @@
 /**
  * struct sk_digest - a SHA-256: the name of every immutable file in Skerry
  *
- * This is the one place of the base layer that uses a library other than libc (OpenSSL's
- * libcrypto, for the hash itself).
+ * Beside base64.c this is the one place of the base layer that uses a library other than libc
+ * (OpenSSL's libcrypto, for the hash itself).
  */
 struct sk_digest {
 	uint8_t bytes[SK_DIGEST_SIZE];

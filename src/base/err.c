@@ -75,7 +75,7 @@ void sk_err_fill(struct sk_err *err, int code, const char *slug, const char *fmt
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
 	/* It may quote anything, and may be cut: JSON would not take it. */
-	sk_utf8_mend(err->text);
+	sk_utf8_repair(err->text);
 }
 
 int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
@@ -92,7 +92,7 @@ int sk_err_prefix(struct sk_err *err, const char *fmt, ...)
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(err->text))
 		(void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", old);
-	sk_utf8_mend(err->text);
+	sk_utf8_repair(err->text);
 	return err->code;
 }
 

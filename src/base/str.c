@@ -51,6 +51,17 @@ bool sk_name_ok(const char *s)
 	return true;
 }
 
+int sk_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /* Reads digits at *s and moves past them. */
 static int parse_digits(const char **s, uint64_t *ret)
 {

@@ -27,6 +27,9 @@ char *sk_asprintf(const char *fmt, ...) SK_PRINTF(1, 2);
  */
 bool sk_name_ok(const char *s);
 
+/** sk_hex_digit() - the value of a hexadecimal digit in either case; -1 when it is none */
+int sk_hex_digit(char c);
+
 /** Whole-string parsers: 0, -EINVAL (not such a value) or -ERANGE. No sign, no blanks. */
 int sk_parse_u64(const char *s, uint64_t *ret);
 int sk_parse_u32(const char *s, uint32_t *ret);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,6 +33,16 @@ size_t sk_utf8_char(const char *s, size_t left)
 	return left ? decode(s, left, &c) : 0;
 }
 
+bool sk_utf8_ok(const char *s, size_t len)
+{
+	for (size_t i = 0, n; i < len; i += n) {
+		n = sk_utf8_char(s + i, len - i);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 /* Begun, and right as far as it goes: what cutting a text leaves behind. */
 static bool is_cut(const char *s, size_t left)
 {
@@ -46,7 +55,7 @@ static bool is_cut(const char *s, size_t left)
 	return n > left;
 }
 
-void sk_utf8_mend(char *s)
+void sk_utf8_repair(char *s)
 {
 	size_t left = strlen(s), n;
 
@@ -78,7 +87,7 @@ void sk_text_clean(char *s, const char *keep)
 
 	if (!s)
 		return;
-	sk_utf8_mend(s);
+	sk_utf8_repair(s);
 	for (left = strlen(s); left > 0; s += n, left -= n) {
 		n = SK_MAX(decode(s, left, &c), (size_t)1);
 		if (!shown(c) && !(c < 0x80 && strchr(keep, (int)c)))

@@ -2,9 +2,11 @@
 #include "model/generation.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 const char *sk_gen_state_name(enum sk_gen_state s)
 {
@@ -75,48 +77,11 @@ bool sk_gen_allowed(enum sk_gen_state s, enum sk_gen_event ev)
 	return find(s, ev) != NULL;
 }
 
-/* Length of the UTF-8 character at @p, 0 when it is none that may be shown. */
-static size_t utf8_len(const unsigned char *p)
-{
-	size_t n = *p < 0x80   ? 1
-		   : *p < 0xc2 ? 0
-		   : *p < 0xe0 ? 2
-		   : *p < 0xf0 ? 3
-		   : *p < 0xf5 ? 4
-			       : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* Too long a form, a surrogate, or beyond the last character. */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return *p < ' ' || *p == 0x7f ? 0 : n;
-}
-
-/*
- * One line of whole UTF-8 characters: it goes to terminals, logs and JSON, and may quote what a
- * failing program printed.
- */
+/* One line: it goes to terminals, logs and JSON, and may quote what a failing program printed. */
 static void set_reason(struct sk_generation *g, const char *reason)
 {
-	const unsigned char *p = (const unsigned char *)reason;
-	size_t n = 0;
-
-	while (*p) {
-		size_t len = utf8_len(p);
-
-		if (n + SK_MAX(len, (size_t)1) >= sizeof(g->reason))
-			break;
-		if (len == 0)
-			g->reason[n++] = *p < 0x80 ? ' ' : '?';
-		else
-			memcpy(g->reason + n, p, len);
-		n += len;
-		p += SK_MAX(len, (size_t)1);
-	}
-	g->reason[n] = '\0';
+	(void)snprintf(g->reason, sizeof(g->reason), "%s", reason);
+	sk_text_clean(g->reason, "");
 }
 
 /* The one setter of a state. */

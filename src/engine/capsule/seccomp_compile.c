@@ -12,9 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
+#include "base/macros.h"
 #include "engine/capsule/seccomp_rules.h"
 
 #define PROGRAM_MAX 65536
+#define LINE	    80
 
 static int rule(scmp_filter_ctx ctx, uint32_t action, const char *name,
 		const struct scmp_arg_cmp *arg)
@@ -71,21 +74,15 @@ static int architectures(scmp_filter_ctx ctx, char **names)
 	return r;
 }
 
-static void print_base64(const unsigned char *data, size_t len)
+static int print_base64(const unsigned char *data, size_t len)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	_cleanup_free_ char *text = sk_base64_encode(data, len);
 
-	/* Whole instructions are 8 bytes: what is short of three is padded with '='. */
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = len - i;
-		uint32_t v = (uint32_t)data[i] << 16 | (n > 1 ? data[i + 1] << 8 : 0) |
-			     (n > 2 ? data[i + 2] : 0);
-
-		(void)printf("%s%c%c%c%c%s", i % 60 == 0 ? "\t\"" : "", digits[v >> 18],
-			     digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
-			     n > 2 ? digits[v & 63] : '=', i % 60 == 57 || n <= 3 ? "\"\n" : "");
-	}
+	if (!text)
+		return -ENOMEM;
+	for (size_t i = 0, n = strlen(text); i < n; i += LINE)
+		(void)printf("\t\"%.*s\"\n", LINE, text + i);
+	return 0;
 }
 
 static int print(scmp_filter_ctx ctx)
@@ -102,9 +99,9 @@ static int print(scmp_filter_ctx ctx)
 	if (len == 0 || len == sizeof(program))
 		return r < 0 ? r : -EFBIG;
 	(void)printf("extern const char sk_seccomp_filter[];\nconst char sk_seccomp_filter[] =\n");
-	print_base64(program, len);
+	r = print_base64(program, len);
 	(void)printf("\t\"\";\n");
-	return 0;
+	return r;
 }
 
 int main(int argc, char **argv)

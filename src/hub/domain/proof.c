@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DER_MAX 1024
+#include "base/base64.h"
+#define DER_MAX 1023 /* a multiple of 3, as base64 comes */
 
 static void pkey_free(EVP_PKEY **at)
 {
@@ -21,37 +22,23 @@ static void md_ctx_free(EVP_MD_CTX **at)
 	EVP_MD_CTX_free(*at);
 }
 
-/* Strict: nothing before, between or after the letters. Return: length or -EINVAL. */
-static int base64_decode(const char *in, unsigned char out[static DER_MAX])
-{
-	size_t len = strlen(in);
-	int n;
-
-	if (len == 0 || len % 4 != 0 || len / 4 * 3 > DER_MAX ||
-	    strspn(in, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") != len)
-		return -EINVAL;
-	n = EVP_DecodeBlock(out, (const unsigned char *)in, (int)len);
-	if (n < 0)
-		return -EINVAL;
-	/* OpenSSL counts the padding as data. */
-	return n - (in[len - 1] == '=') - (in[len - 2] == '=');
-}
-
 static int read_key(const char *base64, EVP_PKEY **ret, struct sk_digest *ret_id,
 		    struct sk_err *err)
 {
 	unsigned char der[DER_MAX];
 	const unsigned char *at = der;
 	char group[32] = "";
-	int len = base64_decode(base64, der);
-	_cleanup_(pkey_free) EVP_PKEY *key = len > 0 ? d2i_PUBKEY(NULL, &at, len) : NULL;
+	_cleanup_(pkey_free) EVP_PKEY *key = NULL;
+	size_t len = 0;
 
+	if (sk_base64_decode(base64, der, sizeof(der), &len) == 0)
+		key = d2i_PUBKEY(NULL, &at, (long)len);
 	if (!key || at != der + len || !EVP_PKEY_is_a(key, "EC") ||
 	    !EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) ||
 	    strcmp(group, "prime256v1") != 0)
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "public_key is not base64 of the DER form of an EC P-256 key");
-	if (ret_id && sk_digest_of(der, (size_t)len, ret_id) < 0)
+	if (ret_id && sk_digest_of(der, len, ret_id) < 0)
 		return sk_err_oom(err);
 	*ret = TAKE_PTR(key);
 	return 0;
@@ -71,7 +58,7 @@ int sk_proof_verify(const char *public_key, const char *purpose, const char *cha
 	_cleanup_(md_ctx_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char sig[DER_MAX];
 	char text[256];
-	int len = base64_decode(signature, sig);
+	size_t len = 0;
 	int n = snprintf(text, sizeof(text), "%s\n%s\n%s", purpose, challenge, device_id);
 	int r = read_key(public_key, &key, NULL, err);
 
@@ -79,9 +66,10 @@ int sk_proof_verify(const char *public_key, const char *purpose, const char *cha
 		return r;
 	if (!ctx)
 		return sk_err_oom(err);
-	if (len <= 0 || n < 0 || (size_t)n >= sizeof(text) ||
+	if (sk_base64_decode(signature, sig, sizeof(sig), &len) < 0 || n < 0 ||
+	    (size_t)n >= sizeof(text) ||
 	    EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
-	    EVP_DigestVerify(ctx, sig, (size_t)len, (unsigned char *)text, (size_t)n) != 1)
+	    EVP_DigestVerify(ctx, sig, len, (unsigned char *)text, (size_t)n) != 1)
 		return sk_err_set(err, -EKEYREJECTED, "unauthorized",
 				  "the signature over the challenge is wrong");
 	return 0;

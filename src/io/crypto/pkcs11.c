@@ -26,14 +26,6 @@ void sk_pkcs11_close(void *engine)
 	(void)ENGINE_free(engine);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool sk_pkcs11_attribute(const char *uri, const char *name, char *buf, size_t size)
 {
 	size_t name_len = strlen(name), n = 0;
@@ -44,8 +36,8 @@ bool sk_pkcs11_attribute(const char *uri, const char *name, char *buf, size_t si
 	if (!*at)
 		return false;
 	for (at += 2 + name_len; *at && !strchr(";?&", *at) && n + 1 < size; at++) {
-		if (*at == '%' && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
-			buf[n++] = (char)(hex_digit(at[1]) * 16 + hex_digit(at[2]));
+		if (*at == '%' && sk_hex_digit(at[1]) >= 0 && sk_hex_digit(at[2]) >= 0) {
+			buf[n++] = (char)(sk_hex_digit(at[1]) * 16 + sk_hex_digit(at[2]));
 			at += 2;
 		} else {
 			buf[n++] = *at;

@@ -231,24 +231,6 @@ int sk_router_find(const struct sk_router *r, const char *method, char *path,
 	return *allow ? -EOPNOTSUPP : -ENOENT;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool utf8_ok(const char *s, size_t len)
-{
-	for (size_t i = 0, n; i < len; i += n) {
-		n = sk_utf8_char(s + i, len - i);
-		if (n == 0)
-			return false;
-	}
-	return true;
-}
-
 int sk_url_decode(char *s, size_t len, bool plus, size_t *ret_len)
 {
 	size_t to = 0;
@@ -258,8 +240,8 @@ int sk_url_decode(char *s, size_t len, bool plus, size_t *ret_len)
 
 		s[to] = plus && s[i] == '+' ? ' ' : s[i];
 		if (s[i] == '%') {
-			hi = len - i > 2 ? hex(s[i + 1]) : -1;
-			lo = hi >= 0 ? hex(s[i + 2]) : -1;
+			hi = len - i > 2 ? sk_hex_digit(s[i + 1]) : -1;
+			lo = hi >= 0 ? sk_hex_digit(s[i + 2]) : -1;
 			if (lo < 0)
 				return -EINVAL;
 			s[to] = (char)(hi << 4 | lo);
@@ -270,7 +252,7 @@ int sk_url_decode(char *s, size_t len, bool plus, size_t *ret_len)
 	}
 	s[to] = '\0';
 	*ret_len = to;
-	return utf8_ok(s, to) ? 0 : -EINVAL;
+	return sk_utf8_ok(s, to) ? 0 : -EINVAL;
 }
 
 bool sk_url_path_ok(const char *path)

@@ -72,6 +72,16 @@ static void durations(void **state)
 	assert_string_equal(sk_format_duration(buf, 0), "0ms");
 }
 
+static void hex_digits(void **state)
+{
+	assert_int_equal(sk_hex_digit('0'), 0);
+	assert_int_equal(sk_hex_digit('f'), 15);
+	assert_int_equal(sk_hex_digit('A'), 10);
+	assert_int_equal(sk_hex_digit('g'), -1);
+	assert_int_equal(sk_hex_digit('!'), -1);
+	assert_int_equal(sk_hex_digit('\0'), -1);
+}
+
 static void vectors(void **state)
 {
 	_cleanup_strv_ char **v = NULL, **copy = NULL;
@@ -92,8 +102,9 @@ static void vectors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),     cmocka_unit_test(numbers), cmocka_unit_test(sizes),
-		cmocka_unit_test(durations), cmocka_unit_test(vectors),
+		cmocka_unit_test(names),      cmocka_unit_test(numbers),
+		cmocka_unit_test(sizes),      cmocka_unit_test(durations),
+		cmocka_unit_test(hex_digits), cmocka_unit_test(vectors),
 	};
 
 	return cmocka_run_group_tests_name("base/str", tests, NULL, NULL);

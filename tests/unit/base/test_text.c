@@ -6,35 +6,43 @@
 #include "base/err.h"
 #include "base/text.h"
 
-static void mended(const char *in, const char *want)
+static void repaired(const char *in, const char *want)
 {
 	char buf[64];
 
 	(void)snprintf(buf, sizeof(buf), "%s", in);
-	sk_utf8_mend(buf);
+	sk_utf8_repair(buf);
 	assert_string_equal(buf, want);
 }
 
 static void what_is_no_utf8(void **state)
 {
-	mended("", "");
-	mended("na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\xa2",
-	       "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\xa2");
-	mended("\xff\xfe", "??");
-	mended("a\x80z", "a?z");
-	mended("\xc3(", "?(");
-	mended("\xc0\xaf", "??");	    /* overlong */
-	mended("\xed\xa0\x80", "???");	    /* a surrogate */
-	mended("\xf4\x90\x80\x80", "????"); /* beyond the last one */
-	mended("\xe0\x80\x80", "???");
+	repaired("", "");
+	repaired("na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\xa2",
+		 "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\xa2");
+	repaired("\xff\xfe", "??");
+	repaired("a\x80z", "a?z");
+	repaired("\xc3(", "?(");
+	repaired("\xc0\xaf", "??");	      /* overlong */
+	repaired("\xed\xa0\x80", "???");      /* a surrogate */
+	repaired("\xf4\x90\x80\x80", "????"); /* beyond the last one */
+	repaired("\xe0\x80\x80", "???");
 }
 
 static void a_character_cut_at_the_end_goes(void **state)
 {
-	mended("a\xc3", "a");
-	mended("a\xe2\x82", "a");
-	mended("a\xf0\x9f\x90", "a");
-	mended("\xc3", "");
+	repaired("a\xc3", "a");
+	repaired("a\xe2\x82", "a");
+	repaired("a\xf0\x9f\x90", "a");
+	repaired("\xc3", "");
+}
+
+static void all_of_it(void **state)
+{
+	assert_true(sk_utf8_ok("", 0));
+	assert_true(sk_utf8_ok("na\xc3\xafve", 6));
+	assert_false(sk_utf8_ok("na\xc3\xafve", 3)); /* ends within a character */
+	assert_false(sk_utf8_ok("a\xff", 2));
 }
 
 static void cleaned(const char *in, const char *keep, const char *want)
@@ -78,6 +86,7 @@ static void an_error_can_always_be_sent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_of_it),
 		cmocka_unit_test(what_is_no_utf8),
 		cmocka_unit_test(a_character_cut_at_the_end_goes),
 		cmocka_unit_test(nothing_commands_a_terminal),

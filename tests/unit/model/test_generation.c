@@ -142,7 +142,9 @@ static void reasons_are_fit_to_print(void **state)
 	assert_string_equal(reason_for("\xff\x80"), "??");
 	assert_string_equal(reason_for("\xc0\xaf"), "??");
 	assert_string_equal(reason_for("\xed\xa0\x80"), "???");
-	assert_string_equal(reason_for("a\xe2\x82"), "a??");
+	assert_string_equal(reason_for("a\xe2\x82z"), "a??z");
+	assert_string_equal(reason_for("a\xe2\x82"), "a");
+	assert_string_equal(reason_for("a\xe2\x80\xaez"), "a   z"); /* turns what follows round */
 	assert_string_equal(reason_for("\xf0\x9f\x9a\xa2"), "\xf0\x9f\x9a\xa2");
 	memset(longest, 'x', sizeof(longest));
 	longest[sizeof(longest) - 1] = '\0';

@@ -156,7 +156,7 @@ static json_t *text_value(const char *text)
 	_cleanup_free_ char *copy = j ? NULL : strdup(text);
 
 	if (copy) {
-		sk_utf8_mend(copy);
+		sk_utf8_repair(copy);
 		j = json_string(copy);
 	}
 	return j;
