@@ -107,19 +107,26 @@ static void leave(struct sk_hub *hub)
 	atomic_fetch_sub(&hub->hashing, 1);
 }
 
+/* 1 with the user and his organisation, 0, or a failure. */
+static int find_user(struct sk_hub *hub, const struct attempt *a, struct sk_user *user,
+		     int64_t *org, struct sk_err *err)
+{
+	_cleanup_read_ struct sk_conn *c = NULL;
+	int r = sk_db_begin_read(hub->db, &c, err);
+
+	if (r < 0)
+		return r;
+	r = c->orgs->find(c, a->org, org, err);
+	return r <= 0 ? r : c->users->find(c, *org, a->user, user, err);
+}
+
 static int check(struct sk_hub *hub, const struct attempt *a, struct sk_user *user, int64_t *org,
 		 struct sk_err *err)
 {
-	struct sk_conn *c;
-	int r = sk_db_read(hub->db, &c, err);
-	int found = 0;
+	int found = find_user(hub, a, user, org, err);
 
-	if (r == 0)
-		r = c->orgs->find(c, a->org, org, err);
-	if (r > 0)
-		r = found = c->users->find(c, *org, a->user, user, err);
-	if (r < 0)
-		return r;
+	if (found < 0)
+		return found;
 	if (!sk_password_check(a->password, found > 0 ? user->password : NULL))
 		return sk_err_set(err, -EACCES, "unauthorized",
 				  "wrong organisation, user or password");

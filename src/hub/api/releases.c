@@ -104,7 +104,7 @@ static int graph(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_read(req, arg, do_graph, err);
 }
 
-/* Answers with the file itself, so not through sk_call_read(). */
+/* Answers with the file itself, so not through sk_call_read(); one operation needs no transaction. */
 static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_call call = { .hub = arg, .req = req, .who = sk_http_user(req) };

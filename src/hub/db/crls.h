@@ -36,7 +36,7 @@ struct sk_crl_repo {
 	int (*remove)(struct sk_conn *c, int64_t org, const char *issuer_id, struct sk_err *err);
 	/** All of them, as files. Owned by the caller. */
 	int (*pems)(struct sk_conn *c, int64_t org, char ***ret, struct sk_err *err);
-	/** For a device: {version, crls: [{issuer, issuer_id, number}]} */
+	/** For a device: {version, crls: [{issuer, issuer_id, number}]}; in a transaction, so that they agree. */
 	int (*offer)(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err *err);
 	/**
 	 * What a device has now; takes the place of what it said before

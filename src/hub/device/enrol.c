@@ -208,13 +208,25 @@ static int refuse(struct sk_err *err)
 			  "the signature over the challenge is wrong");
 }
 
+/* The device that says it is @uid, and its key. 1, 0 or a failure. */
+static int find_key(struct sk_hub *hub, const char *uid, struct sk_device *dev,
+		    char key[static SK_PUBLIC_KEY_MAX], struct sk_err *err)
+{
+	_cleanup_read_ struct sk_conn *c = NULL;
+	int r = sk_db_begin_read(hub->db, &c, err);
+
+	if (r < 0)
+		return r;
+	r = c->devices->find_any(c, uid, dev, err);
+	return r <= 0 ? r : c->devices->public_key(c, dev->id, key, err);
+}
+
 static int check_session(struct sk_hub *hub, const json_t *body, struct sk_device *dev,
 			 struct sk_err *err)
 {
 	static const char *const known[] = { "device_id", "challenge", "signature", NULL };
 	const char *uid, *text, *signature;
 	char key[SK_PUBLIC_KEY_MAX];
-	struct sk_conn *c;
 	int r = sk_json_only(body, known, err);
 
 	if (r == 0)
@@ -223,12 +235,9 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
 	if (r == 0)
 		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &signature, err);
-	if (r == 0)
-		r = sk_db_read(hub->db, &c, err);
-	if (r == 0)
-		r = c->devices->find_any(c, uid, dev, err);
-	if (r > 0)
-		r = c->devices->public_key(c, dev->id, key, err);
+	if (r < 0)
+		return r;
+	r = find_key(hub, uid, dev, key, err);
 	if (r < 0)
 		return r;
 	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */

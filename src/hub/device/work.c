@@ -99,9 +99,9 @@ static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_hub *hub = arg;
 	const struct sk_principal *p = sk_http_user(req);
 	const char *id = sk_http_param(req, "release");
+	_cleanup_read_ struct sk_conn *c = NULL;
 	struct sk_release_row row;
-	struct sk_conn *c;
-	int r = sk_db_read(hub->db, &c, err);
+	int r = sk_db_begin_read(hub->db, &c, err);
 
 	if (r == 0)
 		r = c->releases->of_device(c, p->device, id, &row, err);
@@ -115,8 +115,8 @@ static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_hub *hub = arg;
 	const struct sk_principal *p = sk_http_user(req);
 	const char *hex = sk_http_param(req, "digest");
-	struct sk_conn *c;
-	int r = sk_db_read(hub->db, &c, err);
+	_cleanup_read_ struct sk_conn *c = NULL;
+	int r = sk_db_begin_read(hub->db, &c, err);
 
 	if (r == 0)
 		r = c->releases->image_of_device(c, p->device, hex, err);

@@ -71,10 +71,13 @@ int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_er
 	_cleanup_(done) struct sk_call call = { 0 };
 	int r = start(&call, req, arg, false, err);
 
-	if (r == 0)
-		r = sk_db_read(call.hub->db, &call.db, err);
-	if (r == 0)
-		r = fn(&call, err);
+	if (r < 0)
+		return r;
+	r = sk_db_begin_read(call.hub->db, &call.db, err);
+	if (r < 0)
+		return r;
+	r = fn(&call, err);
+	sk_db_end_read(call.db);
 	return r < 0 ? r : answer(&call, err);
 }
 
@@ -147,9 +150,16 @@ static void afterwards(struct sk_call *call)
 
 static int prepare(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 {
-	int r = fn ? sk_db_read(call->hub->db, &call->db, err) : 0;
+	int r;
 
-	return r == 0 && fn ? fn(call, err) : r;
+	if (!fn)
+		return 0;
+	r = sk_db_begin_read(call->hub->db, &call->db, err);
+	if (r < 0)
+		return r;
+	r = fn(call, err);
+	sk_db_end_read(call->db);
+	return r;
 }
 
 int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_call_steps *steps,

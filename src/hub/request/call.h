@@ -36,7 +36,7 @@ struct sk_call {
 };
 typedef int (*sk_call_fn)(struct sk_call *call, struct sk_err *err);
 
-/** sk_call_read() - run @fn on this thread's reading connection, and answer. */
+/** sk_call_read() - run @fn in a read transaction, and answer: what it reads is one state of the database. */
 int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_err *err);
 
 /**
@@ -55,8 +55,8 @@ int sk_call_change_raw(struct sk_http_req *req, void *arg, const char *action, s
  * struct sk_call_steps - a change of which a part takes long: hashing a password, checking a signature
  * @raw:     the body is not JSON
  * @action:  as for sk_call_change()
- * @prepare: on this thread's reading connection, before the transaction, so that nobody waits for it;
- *           what it read may have changed when @run runs. May be NULL
+ * @prepare: in a read transaction, before the one that writes, so that nobody waits for it; what it
+ *           read may have changed when @run runs. May be NULL
  * @run:     in the transaction
  * @data:    for both: call->data
  */

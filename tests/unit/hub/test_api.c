@@ -188,8 +188,53 @@ static long login(struct world *w, const char *user)
 	return status;
 }
 
+/* --- routes of the test's own --- */
+
+#define ORGS	"SELECT count(*) FROM orgs"
+#define ADD_ORG "INSERT INTO orgs (name, created_s) VALUES (hex(randomblob(8)), 1)"
+
+static int read_twice(struct sk_call *call, struct sk_err *e)
+{
+	int64_t before = 0, after = 0;
+	int r = sk_sql_int(call->db, &before, e, ORGS, SK_NO_BINDS);
+
+	if (r < 0)
+		return r;
+	if (sqlite3_exec(watch.other, ADD_ORG, NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	r = sk_sql_int(call->db, &after, e, ORGS, SK_NO_BINDS);
+	if (r < 0)
+		return r;
+	call->answer =
+		json_pack("{s:I, s:I}", "before", (json_int_t)before, "after", (json_int_t)after);
+	return 0;
+}
+
+static int on_read(struct sk_http_req *req, void *arg, struct sk_err *e)
+{
+	return sk_call_read(req, arg, read_twice, e);
+}
+
+static int do_nothing(struct sk_call *call, struct sk_err *e)
+{
+	return 0;
+}
+
+static int on_prepare(struct sk_http_req *req, void *arg, struct sk_err *e)
+{
+	return sk_call_change_prepared(
+		req, arg, &(struct sk_call_steps){ .prepare = read_twice, .run = do_nothing }, e);
+}
+
+static const struct sk_http_route own_routes[] = {
+	{ "GET", "/test/read", on_read, 0, NULL, 0 },
+	{ "POST", "/test/prepare", on_prepare, 0, NULL, 0 },
+	{ 0 },
+};
+
 static void start(struct world *w)
 {
+	const struct sk_http_route *tables[32] = { own_routes };
 	struct sk_hub_config config;
 	struct sk_http_config http = { .threads = 4,
 				       .connections_max = 16,
@@ -206,7 +251,9 @@ static void start(struct world *w)
 	assert_int_equal(sk_http_listen_unix(temp_path(&w->temp, "sock"), 0600, (gid_t)-1,
 					     &http.listen_fd, &err),
 			 0);
-	assert_int_equal(sk_http_new(&http, sk_hub_routes, sk_hub_n_routes, &w->http, &err), 0);
+	assert_true(sk_hub_n_routes < ARRAY_SIZE(tables));
+	memcpy(tables + 1, sk_hub_routes, sk_hub_n_routes * sizeof(tables[0]));
+	assert_int_equal(sk_http_new(&http, tables, sk_hub_n_routes + 1, &w->http, &err), 0);
 	assert_int_equal(
 		sk_http_client_new(&(struct sk_http_client_config){ .base_url = "http://skerry",
 								    .unix_socket = w->temp.path },
@@ -252,6 +299,31 @@ static void exec(struct world *w, const char *sql)
 {
 	if (sqlite3_exec(w->other, sql, NULL, NULL, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", sql, sqlite3_errmsg(w->other));
+}
+
+/* --- what one request reads is one state of the database --- */
+
+static void must_be_one_state(struct world *w, const char *method, const char *path)
+{
+	json_t *answer = NULL;
+	int64_t orgs = count(w, ORGS);
+
+	assert_int_equal(ask(w, method, path, NULL, &answer), 200);
+	assert_int_equal(json_integer_value(json_object_get(answer, "before")), orgs);
+	assert_int_equal(json_integer_value(json_object_get(answer, "after")), orgs);
+	assert_int_equal(count(w, ORGS), orgs + 1);
+	json_decref(answer);
+}
+
+static void a_request_reads_one_state(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	start_watching(&w);
+	for (int i = 0; i < 6; i++) /* on each thread, and again on the same */
+		must_be_one_state(&w, i % 2 ? "GET" : "POST",
+				  i % 2 ? "/test/read" : "/test/prepare");
 }
 
 /* --- nothing that takes long holds up those who write --- */
@@ -701,6 +773,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_watch_sees_a_transaction),
+		cmocka_unit_test(a_request_reads_one_state),
 		cmocka_unit_test(passwords_are_hashed_outside),
 		cmocka_unit_test(signatures_are_checked_outside),
 		cmocka_unit_test(a_flood_of_logins_leaves_threads_for_others),

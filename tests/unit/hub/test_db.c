@@ -163,6 +163,33 @@ static void statements_nest(void **state)
 	assert_int_equal(n, 4);
 }
 
+static int64_t n_orgs(struct sk_conn *c)
+{
+	int64_t n = 0;
+
+	assert_int_equal(sk_sql_int(c, &n, &err, "SELECT count(*) FROM orgs", SK_NO_BINDS), 1);
+	return n;
+}
+
+static void a_read_transaction_sees_one_state(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	_cleanup_(sk_db_closep) struct sk_db *db = open_db(&t);
+	struct sk_conn *c, *again;
+
+	assert_int_equal(sk_db_begin_read(db, &c, &err), 0);
+	assert_int_equal(n_orgs(c), 0);
+	(void)add_org(db, "acme");
+	assert_int_equal(n_orgs(c), 0);
+	assert_true(sk_db_begin_read(db, &again, &err) < 0); /* they do not nest */
+	assert_int_equal(n_orgs(c), 0);
+	sk_db_end_read(c);
+	assert_int_equal(n_orgs(c), 1);
+	assert_int_equal(sk_db_begin_read(db, &c, &err), 0);
+	assert_int_equal(n_orgs(c), 1);
+	sk_db_end_read(c);
+}
+
 static void values_must_fit_the_statement(void **state)
 {
 	_cleanup_temp_ struct temp t;
@@ -336,6 +363,7 @@ int main(void)
 		cmocka_unit_test(rolls_back),
 		cmocka_unit_test(readers_cannot_write),
 		cmocka_unit_test(statements_nest),
+		cmocka_unit_test(a_read_transaction_sees_one_state),
 		cmocka_unit_test(values_must_fit_the_statement),
 		cmocka_unit_test(audit_is_append_only),
 		cmocka_unit_test(users_and_tokens),

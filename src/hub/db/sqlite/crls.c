@@ -147,7 +147,6 @@ static int crl_offer(struct sk_conn *c, int64_t org, json_t **ret, struct sk_err
 {
 	json_t *list = NULL;
 	int64_t version = 0;
-	/* The version first: what changes after it was read is told again, never lost. */
 	int r = sk_sql_int(c, &version, err, "SELECT crls_version FROM orgs WHERE id = ?",
 			   SK_BIND(SK_INT(org)));
 
