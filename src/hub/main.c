@@ -16,9 +16,9 @@
 #include "base/signals.h"
 #include "base/str.h"
 #include "hub/admin.h"
+#include "hub/core/hub.h"
 #include "hub/request/call.h"
 #include "hub/routes.h"
-#include "hub/core/hub.h"
 #include "hub/tls.h"
 
 #define CONFIG_FILE	  "/etc/skerry/hub.conf"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/crls.h"
 #include "hub/db/orgs.h"
 #include "hub/domain/upload.h"
+#include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
 

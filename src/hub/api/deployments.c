@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "hub/api/routes.h"
+#include "hub/db/deployments.h"
 #include "hub/db/jobs.h"
 #include "hub/db/projects.h"
-#include "hub/db/deployments.h"
 #include "hub/db/releases.h"
 #include "hub/domain/rollout.h"
 #include "hub/request/page.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "hub/request/call.h"
 #include "hub/db/devices.h"
+#include "hub/request/call.h"
 
 /** sk_call_device() - "{device}" of the path. 0 or "not-found". */
 int sk_call_device(struct sk_call *call, struct sk_device *ret, struct sk_err *err);

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/images.h"
+#include "hub/request/call.h"
 #include "hub/request/params.h"
 #include "model/manifest.h"
 

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/audit.h"
 #include "hub/db/orgs.h"
 #include "hub/domain/upload.h"
+#include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
 

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/crls.h"
 #include "hub/db/images.h"
@@ -11,6 +10,7 @@
 #include "hub/db/projects.h"
 #include "hub/db/releases.h"
 #include "hub/domain/upload.h"
+#include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
 #include "model/manifest.h"

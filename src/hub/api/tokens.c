@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/tokens.h"
 #include "hub/domain/secret.h"
+#include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "hub/request/params.h"
 #include "io/json.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "hub/request/call.h"
 #include "hub/api/routes.h"
 #include "hub/db/users.h"
 #include "hub/domain/password.h"
 #include "hub/domain/secret.h"
+#include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "hub/request/params.h"
 #include "io/json.h"

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "hub/db/devices.h"
-#include "hub/db/tokens.h"
 #include "hub/db/sessions.h"
+#include "hub/db/tokens.h"
 #include "hub/domain/secret.h"
 
 #define RECHECK_MS 10000

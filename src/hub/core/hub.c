@@ -11,12 +11,12 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "hub/core/database.h"
+#include "hub/core/sweep.h"
+#include "hub/db/audit.h"
 #include "hub/db/images.h"
 #include "hub/db/jobs.h"
 #include "hub/db/orgs.h"
 #include "hub/db/releases.h"
-#include "hub/db/audit.h"
-#include "hub/core/sweep.h"
 #include "io/json.h"
 
 #define FLUSH_EVERY_S 30

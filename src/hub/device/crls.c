@@ -2,10 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hub/request/call.h"
-#include "hub/device/routes.h"
 #include "hub/db/crls.h"
 #include "hub/device/body.h"
+#include "hub/device/routes.h"
+#include "hub/request/call.h"
 #include "io/json.h"
 
 static int do_offer(struct sk_call *call, struct sk_err *err)

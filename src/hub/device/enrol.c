@@ -4,17 +4,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hub/request/call.h"
-#include "hub/device/routes.h"
+#include "hub/auth/session.h"
 #include "hub/db/deployments.h"
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
 #include "hub/db/orgs.h"
-#include "hub/db/sessions.h"
 #include "hub/device/body.h"
+#include "hub/device/routes.h"
 #include "hub/domain/proof.h"
 #include "hub/domain/rollout.h"
 #include "hub/domain/secret.h"
+#include "hub/request/call.h"
 #include "io/json.h"
 
 #define SIGNATURE_MAX 256
@@ -247,27 +247,14 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 static int do_session(struct sk_call *call, struct sk_err *err)
 {
 	const struct sk_device *proved = call->data;
-	char secret[SK_SECRET_MAX];
-	struct sk_device dev;
-	struct sk_digest hash;
-	uint32_t valid_s = call->hub->config.session_s;
-	int r = call->db->devices->find_any(call->db, proved->uid, &dev, err);
+	struct sk_session_token t;
+	int r = sk_session_start(call->hub, call->db, proved->uid, &t, err);
 
-	if (r == 0)
-		return refuse(err);
-	r = SK_MIN(r, 0);
-	if (r == 0 && !sk_streq(dev.status, "accepted"))
-		return sk_err_set(err, -EPERM, "forbidden", "the device is %s", dev.status);
-	if (r == 0)
-		r = sk_secret_new("skd_", secret, &hash, err);
-	if (r == 0)
-		r = call->db->sessions->set(call->db, dev.id, &hash, sk_wall_s() + valid_s, err);
-	if (r < 0)
-		return r;
-	sk_seen_mark(call->hub->seen, dev.id, sk_wall_s());
-	call->drop_device = dev.id; /* a poll of the session before ends with it */
+	if (r <= 0)
+		return r < 0 ? r : refuse(err);
+	call->drop_device = t.device; /* a poll of the session before ends with it */
 	call->answer =
-		json_pack("{s:s, s:I}", "token", secret, "expires_in_s", (json_int_t)valid_s);
+		json_pack("{s:s, s:I}", "token", t.secret, "expires_in_s", (json_int_t)t.valid_s);
 	return call->answer ? 0 : sk_err_oom(err);
 }
 

@@ -4,15 +4,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hub/request/call.h"
-#include "hub/device/routes.h"
 #include "hub/db/devices.h"
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
 #include "hub/device/body.h"
 #include "hub/device/poll.h"
+#include "hub/device/routes.h"
 #include "hub/domain/job.h"
+#include "hub/request/call.h"
 #include "hub/request/params.h"
 #include "io/json.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hub/domain/refusals.h"
 #include "hub/db/audit.h"
+#include "hub/domain/refusals.h"
 
 #include <inttypes.h>
 #include <pthread.h>

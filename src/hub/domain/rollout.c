@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
+#include "hub/db/deployments.h"
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
-#include "hub/db/deployments.h"
 
 static int check_complete(struct sk_conn *c, const struct sk_release_row *rel, struct sk_err *err)
 {

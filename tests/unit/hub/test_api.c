@@ -9,14 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hub/request/call.h"
-#include "hub/routes.h"
 #include "hub/db/orgs.h"
 #include "hub/db/sqlite/query.h"
 #include "hub/db/users.h"
 #include "hub/domain/password.h"
 #include "hub/domain/secret.h"
 #include "hub/domain/upload.h"
+#include "hub/request/call.h"
+#include "hub/routes.h"
 #include "io/crypto/crl_info.h"
 #include "io/http/client.h"
 #include "io/json.h"

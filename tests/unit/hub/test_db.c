@@ -9,12 +9,12 @@
 #include "hub/db/devices.h"
 #include "hub/db/enrolments.h"
 #include "hub/db/orgs.h"
-#include "hub/db/sqlite/schema.h"
-#include "hub/db/tokens.h"
-#include "hub/db/users.h"
 #include "hub/db/sessions.h"
 #include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/schema.h"
 #include "hub/db/sqlite/sqlite.h"
+#include "hub/db/tokens.h"
+#include "hub/db/users.h"
 #include "temp.h"
 
 static struct sk_err err;

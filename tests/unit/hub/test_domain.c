@@ -5,16 +5,16 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "hub/db/orgs.h"
 #include "hub/db/audit.h"
+#include "hub/db/orgs.h"
+#include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/sqlite.h"
 #include "hub/domain/limiter.h"
 #include "hub/domain/password.h"
 #include "hub/domain/proof.h"
 #include "hub/domain/refusals.h"
 #include "hub/domain/secret.h"
 #include "hub/domain/seen.h"
-#include "hub/db/sqlite/query.h"
-#include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 
 static struct sk_err err;

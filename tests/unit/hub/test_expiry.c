@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "hub/core/sweep.h"
 #include "hub/db/expiry.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
-#include "hub/core/sweep.h"
 #include "hub/db/sqlite/query.h"
 #include "hub/db/sqlite/sqlite.h"
 #include "temp.h"

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hub/db/sqlite/schema.h"
 #include "hub/db/sqlite/query.h"
+#include "hub/db/sqlite/schema.h"
 #include "hub/db/sqlite/sqlite.h"
 #include "temp.h"
 

@@ -12,10 +12,10 @@
 #include "hub/db/jobs.h"
 #include "hub/db/releases.h"
 #include "hub/db/reports.h"
-#include "hub/db/tokens.h"
 #include "hub/db/sessions.h"
 #include "hub/db/sqlite/query.h"
 #include "hub/db/sqlite/sqlite.h"
+#include "hub/db/tokens.h"
 #include "temp.h"
 
 /*
