@@ -98,14 +98,12 @@ int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_p
 	return r == 0 ? refuse(req, err) : SK_MIN(r, 0);
 }
 
-/* The device of the session that began the transfer; afterwards the device alone counts. */
-static int device_goes_on(struct sk_conn *c, struct sk_principal *p, struct sk_err *err)
+/* A device may have got another session meanwhile: what counts is that it is there and accepted. */
+static int device_goes_on(struct sk_conn *c, const struct sk_principal *p, struct sk_err *err)
 {
 	struct sk_device dev;
-	int r = p->uid[0] ? 1 : c->sessions->device(c, &p->token_hash, p->uid, err);
+	int r = c->devices->get(c, p->org, p->device, &dev, err);
 
-	if (r > 0)
-		r = c->devices->find(c, p->org, p->uid, &dev, err);
 	return r > 0 ? sk_streq(dev.status, "accepted") : r;
 }
 

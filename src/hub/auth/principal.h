@@ -31,9 +31,8 @@ struct sk_principal {
 	bool crls_due;
 	uint64_t epoch; /* of the waiters, from before the session was looked up */
 	/* a transfer in progress: when it was last seen to be allowed */
-	uint64_t rights;	     /* of the hub, then */
-	uint64_t checked_ms;	     /* monotonic; 0: not yet */
-	char uid[SK_DIGEST_HEX + 1]; /* of the device: rows and sessions come and go */
+	uint64_t rights;     /* of the hub, then */
+	uint64_t checked_ms; /* monotonic; 0: not yet */
 	/* of the route, e.g. an upload in progress */
 	void *data;
 	void (*data_free)(void *data);
@@ -43,7 +42,7 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
 /**
  * sk_hub_recheck() - may @p still do this, as the database is now?
  * A body takes its time: meanwhile the session, the token, the role or the device itself may have
- * gone, and its row's number may have become somebody else's.
+ * gone.
  */
 int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_principal *p,
 		   struct sk_err *err);

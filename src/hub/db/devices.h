@@ -39,6 +39,8 @@ struct sk_device_repo {
 			struct sk_err *err);
 	int (*find)(struct sk_conn *c, int64_t org, const char *uid, struct sk_device *ret,
 		    struct sk_err *err);
+	int (*get)(struct sk_conn *c, int64_t org, int64_t id, struct sk_device *ret,
+		   struct sk_err *err);
 	/** Public key as it enrolled (base64 DER). 1, 0. */
 	int (*public_key)(struct sk_conn *c, int64_t id, char ret[static SK_PUBLIC_KEY_MAX],
 			  struct sk_err *err);

@@ -19,8 +19,5 @@ struct sk_session_repo {
 	/** 1 when it is good at @now_s and its device accepted; 0. */
 	int (*check)(struct sk_conn *c, const struct sk_digest *hash, int64_t now_s,
 		     struct sk_session *ret, struct sk_err *err);
-	/** Public id of its device. 1, 0 when there is no such session (any more). */
-	int (*device)(struct sk_conn *c, const struct sk_digest *hash,
-		      char ret[static SK_DIGEST_HEX + 1], struct sk_err *err);
 	int (*end)(struct sk_conn *c, int64_t device, struct sk_err *err);
 };

@@ -112,8 +112,6 @@ static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t o
 						 .compatible = a->compatible,
 						 .peer = sk_http_peer(call->req) },
 			&dev.id, err);
-	if (r == 0) /* its row may have been another's */
-		sk_seen_forget(call->hub->seen, dev.id);
 	if (r == 0 && deployment)
 		r = join(call, &dev, deployment, err);
 	return SK_MIN(r, 0);

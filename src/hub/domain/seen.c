@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/domain/seen.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "hub/db/devices.h"
 
-#define DEVICES_MAX   (16 * 1024 * 1024) /* rows beyond are simply not tracked */
-#define FLUSH_AT_ONCE 2000		 /* who else writes waits for one batch only */
+#define DEVICES_MAX   (16 * 1024 * 1024) /* those beyond are simply not tracked */
+#define SLOTS_MIN     1024
+#define FLUSH_AT_ONCE 2000 /* who else writes waits for one batch only */
 
-/* Devices' row numbers are small and dense: an array, five bytes a device. */
+struct slot {
+	int64_t device; /* 0: free */
+	uint32_t at_s;
+	bool dirty;
+};
+
+/*
+ * A table of slots, at most seven eighths of them in use; the place of a device is where its id falls,
+ * or the next free one behind it. Nothing is ever taken out: a device that was removed keeps its slot
+ * until the hub starts anew. Only accepted devices get one.
+ */
 struct sk_seen {
 	pthread_mutex_t lock;
-	uint32_t *at_s;
-	bool *dirty;
-	size_t size;
+	struct slot *slots;
+	size_t size; /* a power of two, or 0 */
+	size_t used;
 };
 
 struct sk_seen *sk_seen_new(void)
@@ -31,43 +40,62 @@ struct sk_seen *sk_seen_new(void)
 void sk_seen_free(struct sk_seen *s)
 {
 	(void)pthread_mutex_destroy(&s->lock);
-	free(s->at_s);
-	free(s->dirty);
+	free(s->slots);
 	free(s);
 }
 
-static bool grow(struct sk_seen *s, size_t need)
+/* The slot of a device, or the free one that it would get. There is always a free one. */
+static struct slot *slot_at(struct slot *slots, size_t size, int64_t device)
 {
-	size_t size = SK_MAX(s->size * 2, (size_t)1024);
-	uint32_t *at_s;
-	bool *dirty;
+	size_t i = (size_t)device & (size - 1);
 
-	while (size <= need)
-		size *= 2;
-	at_s = reallocarray(s->at_s, size, sizeof(*at_s));
-	if (at_s)
-		s->at_s = at_s;
-	dirty = reallocarray(s->dirty, size, sizeof(*dirty));
-	if (dirty)
-		s->dirty = dirty;
-	if (!at_s || !dirty)
+	while (slots[i].device && slots[i].device != device)
+		i = (i + 1) & (size - 1);
+	return &slots[i];
+}
+
+static bool grow(struct sk_seen *s)
+{
+	size_t size = s->size ? s->size * 2 : SLOTS_MIN;
+	struct slot *slots = calloc(size, sizeof(*slots));
+
+	if (!slots)
 		return false;
-	memset(s->at_s + s->size, 0, (size - s->size) * sizeof(*at_s));
-	memset(s->dirty + s->size, 0, (size - s->size) * sizeof(*dirty));
+	for (size_t i = 0; i < s->size; i++)
+		if (s->slots[i].device)
+			*slot_at(slots, size, s->slots[i].device) = s->slots[i];
+	free(s->slots);
+	s->slots = slots;
 	s->size = size;
 	return true;
 }
 
+/* NULL when there is no room for a device that has no slot yet. */
+static struct slot *slot_for(struct sk_seen *s, int64_t device)
+{
+	struct slot *slot = s->size ? slot_at(s->slots, s->size, device) : NULL;
+
+	if (slot && slot->device)
+		return slot;
+	if (s->used >= DEVICES_MAX || (s->used >= s->size / 8 * 7 && !grow(s)))
+		return NULL;
+	slot = slot_at(s->slots, s->size, device);
+	slot->device = device;
+	s->used++;
+	return slot;
+}
+
 void sk_seen_mark(struct sk_seen *s, int64_t device, int64_t at_s)
 {
-	size_t i = (size_t)device;
+	struct slot *slot;
 
-	if (device <= 0 || device > DEVICES_MAX)
+	if (device <= 0)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
-	if (i < s->size || grow(s, i)) {
-		s->dirty[i] = s->dirty[i] || s->at_s[i] != (uint32_t)at_s;
-		s->at_s[i] = (uint32_t)at_s;
+	slot = slot_for(s, device);
+	if (slot) {
+		slot->dirty = slot->dirty || slot->at_s != (uint32_t)at_s;
+		slot->at_s = (uint32_t)at_s;
 	}
 	(void)pthread_mutex_unlock(&s->lock);
 }
@@ -77,36 +105,29 @@ int64_t sk_seen_get(struct sk_seen *s, int64_t device)
 	int64_t at = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (device > 0 && (size_t)device < s->size)
-		at = s->at_s[device];
+	if (s->size)
+		at = slot_at(s->slots, s->size, device)->at_s;
 	(void)pthread_mutex_unlock(&s->lock);
 	return at;
 }
 
-/* Next changed device from *pos on, taken off the list; 0 at the end. */
+/*
+ * Next changed device from *pos on, taken off the list; 0 at the end. When the table grew meanwhile, one
+ * that moved to a place before *pos is left for the next flush.
+ */
 static int64_t take_dirty(struct sk_seen *s, size_t *pos, int64_t *ret_at_s)
 {
 	int64_t found = 0;
 
 	(void)pthread_mutex_lock(&s->lock);
 	for (; !found && *pos < s->size; (*pos)++)
-		if (s->dirty[*pos]) {
-			s->dirty[*pos] = false;
-			*ret_at_s = s->at_s[*pos];
-			found = (int64_t)*pos;
+		if (s->slots[*pos].dirty) {
+			s->slots[*pos].dirty = false;
+			*ret_at_s = s->slots[*pos].at_s;
+			found = s->slots[*pos].device;
 		}
 	(void)pthread_mutex_unlock(&s->lock);
 	return found;
-}
-
-void sk_seen_forget(struct sk_seen *s, int64_t device)
-{
-	(void)pthread_mutex_lock(&s->lock);
-	if (device > 0 && (size_t)device < s->size) {
-		s->at_s[device] = 0;
-		s->dirty[device] = false;
-	}
-	(void)pthread_mutex_unlock(&s->lock);
 }
 
 /* Number written; 0 when there is nothing more to write. */

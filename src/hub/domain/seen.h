@@ -16,7 +16,8 @@ SK_DEFINE_CLEANUP(struct sk_seen, sk_seen_free);
 void sk_seen_mark(struct sk_seen *s, int64_t device, int64_t at_s);
 /** sk_seen_get() - 0 when it was not heard of since the start. */
 int64_t sk_seen_get(struct sk_seen *s, int64_t device);
-/** sk_seen_forget() - the row is another device's now, which has not been heard of. */
-void sk_seen_forget(struct sk_seen *s, int64_t device);
-/** sk_seen_flush() - write what changed since the last time, some thousands in each transaction. Number written, or a failure. */
+/**
+ * sk_seen_flush() - write what changed since the last time, some thousands in each transaction
+ * Return: number written, or a failure
+ */
 int sk_seen_flush(struct sk_seen *s, struct sk_db *db, struct sk_err *err);

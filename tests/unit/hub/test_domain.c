@@ -141,16 +141,39 @@ static void seen_is_kept_and_flushed(void **state)
 	assert_int_equal(sk_sqlite_open(temp_path(&t, "hub.db"), &db, &err), 0);
 	sk_seen_mark(s, 5, 100);
 	sk_seen_mark(s, 70000, 200);
+	sk_seen_mark(s, 0, 1);
 	sk_seen_mark(s, -1, 1);
-	sk_seen_mark(s, INT64_MAX, 1);
+	sk_seen_mark(s, INT64_MAX, 300);
 	assert_int_equal(sk_seen_get(s, 5), 100);
 	assert_int_equal(sk_seen_get(s, 6), 0);
-	assert_int_equal(sk_seen_get(s, INT64_MAX), 0);
-	assert_int_equal(sk_seen_flush(s, db, &err), 2);
+	assert_int_equal(sk_seen_get(s, INT64_MAX), 300);
+	assert_int_equal(sk_seen_flush(s, db, &err), 3);
 	assert_int_equal(sk_seen_flush(s, db, &err), 0);
 	sk_seen_mark(s, 5, 100);
 	assert_int_equal(sk_seen_flush(s, db, &err), 0);
 	assert_int_equal(sk_db_read(db, &c, &err), 0);
+}
+
+/* Ids are never used twice, so they grow for ever, with gaps; what is kept grows with the devices only. */
+static void seen_finds_each_of_many(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	_cleanup_(sk_seen_freep) struct sk_seen *s = sk_seen_new();
+	_cleanup_(sk_db_closep) struct sk_db *db = NULL;
+	int64_t n = 5000;
+
+	temp_make(&t);
+	assert_int_equal(sk_sqlite_open(temp_path(&t, "hub.db"), &db, &err), 0);
+	assert_int_equal(sk_seen_get(s, 1), 0);
+	/* So far apart that all but the first few fall on a place that is taken. */
+	for (int64_t i = 1; i <= n; i++)
+		sk_seen_mark(s, (i << 6) + 7, 1000 + i);
+	for (int64_t i = 1; i <= n; i++) {
+		assert_int_equal(sk_seen_get(s, (i << 6) + 7), 1000 + i);
+		assert_int_equal(sk_seen_get(s, (i << 6) + 8), 0);
+	}
+	assert_int_equal(sk_seen_flush(s, db, &err), n);
+	assert_int_equal(sk_seen_flush(s, db, &err), 0);
 }
 
 /* --- refusals --- */
@@ -305,6 +328,7 @@ int main(void)
 		cmocka_unit_test(challenges_are_good_once_and_for_a_minute),
 		cmocka_unit_test(keys_are_p256),
 		cmocka_unit_test(seen_is_kept_and_flushed),
+		cmocka_unit_test(seen_finds_each_of_many),
 		cmocka_unit_test(equal_refusals_are_one_line_and_a_count),
 		cmocka_unit_test(ever_new_refusals_are_bounded),
 		cmocka_unit_test(refusals_of_many_are_bounded),

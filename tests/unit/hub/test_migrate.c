@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "hub/db/sqlite/query.h"
 #include "hub/db/sqlite/schema.h"
 #include "hub/db/sqlite/sqlite.h"
@@ -50,6 +51,7 @@ static const char *const rows[] = {
 	"UPDATE orgs SET quota_bytes = 8;"
 	"INSERT INTO audit (id, org_id, at_s, actor, action, outcome, times)"
 	" VALUES (2, 1, 1, 'a', 'b', 'forbidden', 7);",
+	"SELECT 1;",
 };
 
 static void close_conn(struct sk_sqlite_conn *c)
@@ -69,8 +71,7 @@ static void open_conn(const char *path, struct sk_sqlite_conn *c)
 		abort();
 }
 
-/* A database as the hub of that version left it. */
-static void make_old(const char *path, int version)
+static void make_old_anew(const char *path, int version)
 {
 	struct sk_sqlite_conn c;
 
@@ -81,6 +82,25 @@ static void make_old(const char *path, int version)
 			fail_msg("rows of %d: %s", v, sqlite3_errmsg(c.handle));
 	}
 	close_conn(&c);
+}
+
+/* A database as the hub of that version left it; made once, then copied. */
+static void make_old(const char *path, int version)
+{
+	static struct {
+		char *data;
+		size_t len;
+	} made[ARRAY_SIZE(rows) + 1];
+
+	if (!made[version].data) {
+		make_old_anew(path, version);
+		assert_int_equal(sk_file_read(AT_FDCWD, path, 1 << 20, &made[version].data,
+					      &made[version].len),
+				 0);
+		return;
+	}
+	assert_int_equal(sk_file_write(AT_FDCWD, path, made[version].data, made[version].len, 0600),
+			 0);
 }
 
 static unsigned left; /* statements until the end */
@@ -166,7 +186,7 @@ static void must_be_whole(const char *path, const char *schema, const char *data
 	must_be(sk_sqlite_of(c)->handle, "PRAGMA integrity_check", "ok\n", n);
 	must_be(sk_sqlite_of(c)->handle, "SELECT count(*) FROM pragma_foreign_key_check", "0\n", n);
 	must_be(sk_sqlite_of(c)->handle,
-		"SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n", n);
+		"SELECT max(version) || '/' || count(*) FROM schema_version", "7/7\n", n);
 }
 
 /* What it should come to: migrated in peace. */
@@ -213,6 +233,83 @@ static void killed_within_any_step(void **state)
 		killed_from(v);
 }
 
+/* Every table whose rows have an id; none is left out of what follows. */
+static const char *const tables[] = {
+	"orgs",	    "users",	   "tokens",	       "audit",	  "projects", "images",
+	"releases", "deployments", "enrolment_tokens", "devices", "jobs",     "job_events",
+	"logs",	    "crls",
+};
+
+#define WITH_ID                                                                 \
+	"SELECT count(*) FROM sqlite_schema s JOIN pragma_table_info(s.name) i" \
+	" WHERE s.type = 'table' AND i.name = 'id' AND s.name NOT LIKE 'sqlite%'"
+
+static void exec_on(struct sk_sqlite_conn *c, const char *sql)
+{
+	if (sqlite3_exec(c->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(c->handle));
+}
+
+/* Takes away every row that was there, and adds one: it must get an id that none of them had. */
+static void must_get_a_new_id(struct sk_sqlite_conn *c, const char *table, const char *greatest)
+{
+	_cleanup_free_ char *copy = NULL, *sql = NULL, *got = NULL;
+
+	assert_true(asprintf(&sql,
+			     "CREATE TEMP TABLE one AS SELECT * FROM %s LIMIT 1;"
+			     "DELETE FROM %s; UPDATE temp.one SET id = NULL;"
+			     "INSERT INTO %s SELECT * FROM temp.one; DROP TABLE temp.one;",
+			     table, table, table) > 0);
+	exec_on(c, sql);
+	assert_true(asprintf(&copy, "SELECT min(id) > %s FROM %s", greatest, table) > 0);
+	got = text_of(c->handle, copy);
+	if (strcmp(got, "1\n") != 0)
+		fail_msg("%s gave an id twice", table);
+}
+
+/* Rows that had their ids from an older hub keep them; new rows never get one of these. */
+static void ids_are_never_used_twice(void **state)
+{
+	for (int v = 3; v <= sk_schema_newest(); v++) {
+		_cleanup_temp_ struct temp t;
+		struct sk_sqlite_conn c;
+		_cleanup_free_ char *n = NULL;
+
+		temp_make(&t);
+		make_old(temp_path(&t, "hub.db"), v);
+		open_conn(t.path, &c);
+		assert_int_equal(sk_schema_migrate(&c.base, &err), 0);
+		exec_on(&c,
+			"PRAGMA foreign_keys=OFF; DROP TRIGGER audit_no_early_delete;"
+			"INSERT OR IGNORE INTO crls VALUES (1, 1, 'i', 'r', 1, 'd', 'p', 0, 1, 1, 1, 'a');"
+			"INSERT INTO enrolment_tokens (id, org_id, deployment_id, name, hash,"
+			" created_s, expires_s, uses_max) VALUES (1, 1, 1, 't', x'05', 1, 1, 1)");
+		n = text_of(c.handle, WITH_ID);
+		assert_int_equal(atoi(n), ARRAY_SIZE(tables));
+		for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+			must_get_a_new_id(&c, tables[i],
+					  sk_streq(tables[i], "audit") && v > 5 ? "2" : "1");
+		close_conn(&c);
+	}
+}
+
+/* A hub that was killed before it said so must not forget what it gave. */
+static void the_greatest_id_is_on_disk(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_sqlite_conn c;
+
+	temp_make(&t);
+	make_old(temp_path(&t, "hub.db"), sk_schema_newest());
+	open_conn(t.path, &c);
+	exec_on(&c, "INSERT INTO logs VALUES (9, 1, NULL, 'web', 1, 'text'); DELETE FROM logs;");
+	close_conn(&c);
+	open_conn(t.path, &c);
+	exec_on(&c, "INSERT INTO logs (device_id, capsule, at_s, text) VALUES (1, 'web', 1, 'x')");
+	must_be(c.handle, "SELECT id FROM logs", "10\n", 0);
+	close_conn(&c);
+}
+
 static void killed_as_it_is_made(void **state)
 {
 	bool killed = true;
@@ -227,7 +324,7 @@ static void killed_as_it_is_made(void **state)
 		assert_int_equal(sk_sqlite_open(t.path, &db, &err), 0);
 		assert_int_equal(sk_db_read(db, &c, &err), 0);
 		must_be(sk_sqlite_of(c)->handle,
-			"SELECT max(version) || '/' || count(*) FROM schema_version", "6/6\n", n);
+			"SELECT max(version) || '/' || count(*) FROM schema_version", "7/7\n", n);
 	}
 }
 
@@ -340,7 +437,7 @@ static void a_newer_database(void **state)
 	temp_make(&t);
 	make_old(temp_path(&t, "hub.db"), sk_schema_newest());
 	open_conn(t.path, &c);
-	assert_int_equal(sqlite3_exec(c.handle, "INSERT INTO schema_version VALUES (7, 1);", NULL,
+	assert_int_equal(sqlite3_exec(c.handle, "INSERT INTO schema_version VALUES (8, 1);", NULL,
 				      NULL, NULL),
 			 SQLITE_OK);
 	close_conn(&c);
@@ -353,6 +450,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(killed_within_any_step),
+		cmocka_unit_test(ids_are_never_used_twice),
+		cmocka_unit_test(the_greatest_id_is_on_disk),
 		cmocka_unit_test(killed_as_it_is_made),
 		cmocka_unit_test(a_step_that_fails),
 		cmocka_unit_test(a_damaged_file),

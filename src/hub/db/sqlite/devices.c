@@ -62,6 +62,15 @@ static int device_find(struct sk_conn *c, int64_t org, const char *uid, struct s
 	return fill(&q, ret, err);
 }
 
+static int device_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_device *ret,
+		      struct sk_err *err)
+{
+	_cleanup_query_ struct sk_query q = sk_query_of(
+		c, "SELECT " ROW " WHERE org_id = ? AND id = ?", SK_BIND(SK_INT(org), SK_INT(id)));
+
+	return fill(&q, ret, err);
+}
+
 static int device_public_key(struct sk_conn *c, int64_t id, char ret[static SK_PUBLIC_KEY_MAX],
 			     struct sk_err *err)
 {
@@ -201,6 +210,7 @@ const struct sk_device_repo sk_sqlite_devices = {
 	.add = device_add,
 	.find_any = device_find_any,
 	.find = device_find,
+	.get = device_get,
 	.public_key = device_public_key,
 	.count_pending = device_count_pending,
 	.set_status = device_set_status,

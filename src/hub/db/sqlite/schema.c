@@ -152,8 +152,38 @@ static const char v6_refusals[] =
 	/* Equal refusals are one line. */
 	"ALTER TABLE audit ADD COLUMN times INTEGER NOT NULL DEFAULT 1;";
 
-static const char *const versions[] = { v1_people, v2_fleet,  v3_reports,
-					v4_crls,   v5_bounds, v6_refusals };
+/*
+ * Ids are never used twice. Without AUTOINCREMENT SQLite gives the id of the last row once more when
+ * that row was deleted, and what knows the old row by its id (a poll that waits, a page's cursor)
+ * meets the new one. The word changes nothing in how a table lies on the disk, so the text of the
+ * schema is edited, which takes no time however large the tables are (sqlite.org/lang_altertable.html,
+ * "Making Other Kinds Of Table Schema Changes": the procedure for what does not affect the content).
+ * The first table that has the word makes SQLite's table of the greatest ids; RESET ends the editing
+ * and has the schema read anew; each table's ids go on from the greatest that is there.
+ */
+#define START(table) \
+	"INSERT INTO sqlite_sequence SELECT '" table "', coalesce(max(id), 0) FROM " table ";"
+static const char v7_ids[] =
+	"CREATE TABLE first_one (id INTEGER PRIMARY KEY AUTOINCREMENT);"
+	"DROP TABLE first_one;"
+	"PRAGMA writable_schema=ON;"
+	"UPDATE sqlite_schema SET sql = replace(sql, '(id INTEGER PRIMARY KEY,',"
+	" '(id INTEGER PRIMARY KEY AUTOINCREMENT,') WHERE type = 'table';"
+	/* clang-format off */
+	"PRAGMA writable_schema=RESET;"
+	START("orgs") START("users") START("tokens") START("audit")
+	START("projects") START("images") START("releases") START("deployments")
+	START("enrolment_tokens") START("devices") START("jobs") START("job_events")
+	START("logs") START("crls");
+/* clang-format on */
+
+static const struct {
+	const char *sql;
+	bool edits_schema; /* the text of it: SQLite refuses that to a connection in defensive mode */
+} versions[] = {
+	{ v1_people, false }, { v2_fleet, false },    { v3_reports, false }, { v4_crls, false },
+	{ v5_bounds, false }, { v6_refusals, false }, { v7_ids, true },
+};
 
 int sk_schema_newest(void)
 {
@@ -175,14 +205,28 @@ static int current(struct sk_conn *c, int64_t *ret, struct sk_err *err)
 	return r < 0 ? r : 0;
 }
 
+static void set_defensive(struct sk_conn *c, bool on)
+{
+	(void)sqlite3_db_config(sk_sqlite_of(c)->handle, SQLITE_DBCONFIG_DEFENSIVE, (int)on, NULL);
+}
+
 static int apply(struct sk_conn *c, int version, struct sk_err *err)
 {
-	int r = exec(c, versions[version - 1], err);
+	int r;
 
-	if (r == 0)
-		r = sk_sql_run(c, err, "INSERT INTO schema_version (version, at_s) VALUES (?, ?)",
-			       SK_BIND(SK_INT(version), SK_INT(sk_wall_s())));
-	return r < 0 ? r : 0;
+	if (versions[version - 1].edits_schema)
+		set_defensive(c, false);
+	r = exec(c, versions[version - 1].sql, err);
+	if (versions[version - 1].edits_schema) {
+		if (r < 0)
+			(void)exec(c, "PRAGMA writable_schema=OFF", NULL);
+		set_defensive(c, true);
+	}
+	if (r < 0)
+		return r;
+	r = sk_sql_run(c, err, "INSERT INTO schema_version (version, at_s) VALUES (?, ?)",
+		       SK_BIND(SK_INT(version), SK_INT(sk_wall_s())));
+	return SK_MIN(r, 0);
 }
 
 /* Reads the version inside the transaction: two programs that start at once do a step once. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/db/sessions.h"
 
-#include <stdio.h>
-
 #include "hub/db/sqlite/query.h"
 #include "hub/db/sqlite/sqlite.h"
 
@@ -42,21 +40,6 @@ static int session_check(struct sk_conn *c, const struct sk_digest *hash, int64_
 	return r;
 }
 
-static int session_device(struct sk_conn *c, const struct sk_digest *hash,
-			  char ret[static SK_DIGEST_HEX + 1], struct sk_err *err)
-{
-	_cleanup_query_ struct sk_query q =
-		sk_query_of(c,
-			    "SELECT v.uid FROM sessions s JOIN devices v ON v.id = s.device_id"
-			    " WHERE s.hash = ?",
-			    SK_BIND(SK_HASH(hash)));
-	int r = sk_query_step(&q, err);
-
-	if (r > 0)
-		(void)snprintf(ret, SK_DIGEST_HEX + 1, "%s", sk_query_text(&q, 0));
-	return r;
-}
-
 static int session_end(struct sk_conn *c, int64_t device, struct sk_err *err)
 {
 	return sk_sql_run(c, err, "DELETE FROM sessions WHERE device_id = ?",
@@ -66,6 +49,5 @@ static int session_end(struct sk_conn *c, int64_t device, struct sk_err *err)
 const struct sk_session_repo sk_sqlite_sessions = {
 	.set = session_set,
 	.check = session_check,
-	.device = session_device,
 	.end = session_end,
 };
