@@ -17,16 +17,34 @@
 static char dir_name[64];
 static int dir;
 
-/* The next fsync() or renameat() fails, as on a full or dying disk. */
-static bool fail_fsync, fail_rename;
+/* The next fsync() of a file or a folder, or the next renameat(), fails, as on a full or dying disk. */
+static bool fail_fsync, fail_dir_fsync, fail_rename;
+
+/* What reached the disk, in its order: "file", "rename", "folder"; and the folder. */
+static char synced[64];
+static ino_t synced_folder;
+
+static void note(const char *what)
+{
+	size_t n = strlen(synced);
+
+	(void)snprintf(synced + n, sizeof(synced) - n, "%s ", what);
+}
+
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
-	if (fail_fsync) {
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	if (S_ISDIR(st.st_mode) ? fail_dir_fsync : fail_fsync) {
 		errno = EIO;
 		return -1;
 	}
+	note(S_ISDIR(st.st_mode) ? "folder" : st.st_size == 0 ? "empty-file" : "file");
+	if (S_ISDIR(st.st_mode))
+		synced_folder = st.st_ino;
 	return __real_fsync(fd);
 }
 
@@ -38,6 +56,7 @@ int __wrap_renameat(int a, const char *b, int c, const char *d)
 		errno = ENOSPC;
 		return -1;
 	}
+	note("rename");
 	return __real_renameat(a, b, c, d);
 }
 
@@ -52,7 +71,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	fail_fsync = fail_rename = false;
+	fail_fsync = fail_dir_fsync = fail_rename = false;
 	(void)close(dir);
 	return sk_rm_rf(AT_FDCWD, dir_name);
 }
@@ -99,6 +118,36 @@ static void a_failed_write_leaves_the_old_file(void **state)
 	assert_int_equal(sk_file_write(dir, "a", "new", 3, 0640), -ENOSPC);
 	expect_content("a", "old");
 	assert_int_equal(count_files(), 1);
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(dir, path, &st, 0), 0);
+	return st.st_ino;
+}
+
+/* A power cut may come at any time: the bytes before the name, and the name before success is reported. */
+static void is_on_disk_when_it_returns(void **state)
+{
+	char path[128];
+
+	synced[0] = '\0';
+	assert_int_equal(sk_file_write(dir, "a", "new", 3, 0640), 0);
+	assert_string_equal(synced, "file rename folder ");
+	assert_int_equal(synced_folder, inode_of("."));
+	/* The folder that holds the name, not the one that the path begins at. */
+	assert_int_equal(sk_mkdir_p(dir, "sub/deep", 0700), 0);
+	synced[0] = '\0';
+	assert_int_equal(sk_file_write(dir, "sub/deep/a", "new", 3, 0640), 0);
+	assert_string_equal(synced, "file rename folder ");
+	assert_int_equal(synced_folder, inode_of("sub/deep"));
+	(void)snprintf(path, sizeof(path), "%s/sub/a", dir_name);
+	assert_int_equal(sk_file_write(AT_FDCWD, path, "new", 3, 0640), 0);
+	assert_int_equal(synced_folder, inode_of("sub"));
+	fail_dir_fsync = true;
+	assert_int_equal(sk_file_write(dir, "a", "newer", 5, 0640), -EIO);
 }
 
 /* Writes in a child that is killed at its @n-th stop at a system call. Return: did it get that far? */
@@ -304,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(replaces_as_a_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(is_on_disk_when_it_returns, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
 		cmocka_unit_test_setup_teardown(something_is_in_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
