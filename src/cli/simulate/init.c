@@ -177,6 +177,7 @@ void sk_sim_init(const struct sk_sim_config *c, int ready_fd)
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)setenv("PATH", "/run/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	(void)setenv("GNUTLS_NO_IMPLICIT_INIT", "1", 1); /* as skerry-agent.service has it */
 	(void)unsetenv("NOTIFY_SOCKET");
 	enter_own_group();
 	if (c->network != SK_SIM_NET_HOST)
