@@ -698,6 +698,148 @@ static void an_attempt_of_who_may_only_look(void **state)
 	assert_int_equal(ask(&w, "POST", "/api/v1/projects", NULL, NULL), 403);
 }
 
+/* --- whoever loses his rights loses them at once --- */
+
+#define DEVICE(n) #n "000000000000000000000000000000000000000000000000000000000000000"
+
+static void add_device(struct world *w, const char *uid, const char *status)
+{
+	char sql[512];
+
+	(void)snprintf(
+		sql, sizeof(sql),
+		"INSERT INTO devices (uid, org_id, status, name, public_key, compatible, peer,"
+		" enrolled_s) VALUES ('%s', 1, '%s', 'd', 'k', '[]', 'p', 1)",
+		uid, status);
+	exec(w, sql);
+}
+
+/* What the public id of the last row is that was made by "POST @path". */
+static void make_token(struct world *w, char path[128])
+{
+	json_t *answer = NULL;
+
+	assert_int_equal(ask(w, "POST", "/api/v1/tokens", json_pack("{s:s}", "name", "t"), &answer),
+			 201);
+	(void)snprintf(path, 128, "/api/v1/tokens/%s",
+		       json_string_value(json_object_get(answer, "id")));
+	json_decref(answer);
+}
+
+/* A transfer looks at the database again when this count has changed. */
+static void must_end_rights(struct world *w, long status, const char *method, const char *path,
+			    json_t *steals)
+{
+	uint64_t before = w->hub->rights;
+
+	assert_int_equal(ask(w, method, path, steals, NULL), status);
+	if (w->hub->rights == before)
+		fail_msg("%s %s: transfers go on", method, path);
+}
+
+static void transfers_are_looked_at_when_rights_end(void **state)
+{
+	_cleanup_world_ struct world w;
+	char token[128];
+
+	start(&w);
+	add_device(&w, DEVICE(1), "pending");
+	add_device(&w, DEVICE(2), "accepted");
+	make_token(&w, token);
+	must_end_rights(&w, 200, "POST", "/api/v1/devices/" DEVICE(1) "/reject", NULL);
+	must_end_rights(&w, 200, "POST", "/api/v1/devices/" DEVICE(2) "/block", NULL);
+	must_end_rights(&w, 204, "DELETE", "/api/v1/devices/" DEVICE(2), NULL);
+	must_end_rights(&w, 204, "DELETE", token, NULL);
+	must_end_rights(&w, 200, "PATCH", "/api/v1/users/bob", json_pack("{s:s}", "role", "owner"));
+	must_end_rights(&w, 204, "DELETE", "/api/v1/users/bob", NULL);
+	must_end_rights(&w, 204, "POST", "/api/v1/me/password",
+			json_pack("{s:s, s:s}", "old", PASSWORD, "new", PASSWORD "2"));
+	must_end_rights(&w, 204, "POST", "/api/v1/logout", NULL);
+}
+
+static void who_is_removed_is_out(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct world bob;
+
+	start(&w);
+	bob = w;
+	assert_int_equal(
+		sk_http_client_new(&(struct sk_http_client_config){ .base_url = "http://skerry",
+								    .unix_socket = w.temp.path },
+				   &bob.c, &err),
+		0);
+	assert_int_equal(login(&bob, "bob"), 200);
+	assert_int_equal(ask(&bob, "GET", "/api/v1/me", NULL, NULL), 200);
+	assert_int_equal(ask(&w, "PATCH", "/api/v1/users/bob",
+			     json_pack("{s:b}", "reset_password", 1), NULL),
+			 200);
+	assert_int_equal(ask(&bob, "GET", "/api/v1/me", NULL, NULL), 401);
+	assert_int_equal(count(&w, "SELECT count(*) FROM tokens WHERE user_id = 2"), 0);
+	exec(&w, "INSERT INTO tokens (org_id, user_id, name, kind, hash, created_s, expires_s)"
+		 " VALUES (1, 2, 't', 'api', x'07', 1, 9999999999)");
+	assert_int_equal(ask(&w, "DELETE", "/api/v1/users/bob", NULL, NULL), 204);
+	assert_int_equal(count(&w, "SELECT count(*) FROM tokens WHERE user_id = 2"), 0);
+	sk_http_client_free(bob.c);
+}
+
+static enum sk_poll_end poll_ended;
+static unsigned polls_ended;
+
+static int suspend_poll(void *poll, struct sk_waiters *waiters)
+{
+	return 0;
+}
+
+static void end_poll(void *poll, enum sk_poll_end why, json_t *job)
+{
+	poll_ended = why;
+	polls_ended++;
+}
+
+static const struct sk_poll_ops poll_ops = { .suspend = suspend_poll, .end = end_poll };
+
+/* A device that waits, with a session. */
+static void wait_for_work(struct world *w, int64_t device)
+{
+	char sql[160];
+
+	(void)snprintf(sql, sizeof(sql),
+		       "INSERT INTO sessions VALUES (%d, randomblob(32), 9999999999)", (int)device);
+	exec(w, sql);
+	polls_ended = 0;
+	assert_int_equal(sk_waiters_add(w->hub->waiters,
+					&(struct sk_poll){ .ops = &poll_ops,
+							   .poll = w,
+							   .who = { 1, 0, device },
+							   .until_ms = UINT64_MAX },
+					sk_waiters_epoch(w->hub->waiters), &err),
+			 0);
+}
+
+static void must_be_out(struct world *w)
+{
+	assert_int_equal(polls_ended, 1);
+	assert_int_equal(poll_ended, SK_POLL_SESSION_ENDED);
+	assert_int_equal(sk_waiters_count(w->hub->waiters), 0);
+	assert_int_equal(count(w, "SELECT count(*) FROM sessions"), 0);
+}
+
+static void a_device_that_is_shut_out_stops_to_wait(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	add_device(&w, DEVICE(1), "accepted");
+	wait_for_work(&w, 1);
+	assert_int_equal(ask(&w, "POST", "/api/v1/devices/" DEVICE(1) "/block", NULL, NULL), 200);
+	must_be_out(&w);
+	exec(&w, "UPDATE devices SET status = 'accepted'");
+	wait_for_work(&w, 1);
+	assert_int_equal(ask(&w, "DELETE", "/api/v1/devices/" DEVICE(1), NULL, NULL), 204);
+	must_be_out(&w);
+}
+
 /* --- the disk of the images full, or broken --- */
 
 #define IMAGE  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* of "abc" */
@@ -785,6 +927,9 @@ int main(void)
 		cmocka_unit_test(a_database_that_fails),
 		cmocka_unit_test(a_flood_of_refusals),
 		cmocka_unit_test(an_attempt_of_who_may_only_look),
+		cmocka_unit_test(transfers_are_looked_at_when_rights_end),
+		cmocka_unit_test(who_is_removed_is_out),
+		cmocka_unit_test(a_device_that_is_shut_out_stops_to_wait),
 		cmocka_unit_test(an_image_that_the_disk_refuses),
 		cmocka_unit_test(an_image_that_cannot_be_synced),
 		cmocka_unit_test(an_image_of_which_all_has_come),

@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "hub/blob/blob.h"
@@ -11,10 +13,55 @@ static struct sk_err err;
 static const char bytes[] = "some bytes of an image";
 #define LEN (sizeof(bytes) - 1)
 
+/* What was made last, in its order: 'f' a file's bytes, 'd' a folder's names, 'r' a file given its name. */
+static struct {
+	char what[16];
+	ino_t of[16];
+	size_t n;
+	int file_error, folder_error;
+} done;
+
+static void note(char what, ino_t of)
+{
+	assert_true(done.n < ARRAY_SIZE(done.what) - 1);
+	done.of[done.n] = of;
+	done.what[done.n++] = what;
+}
+
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	struct stat st;
+	bool folder;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	folder = S_ISDIR(st.st_mode);
+	note(folder ? 'd' : 'f', st.st_ino);
+	errno = folder ? done.folder_error : done.file_error;
+	return errno ? -1 : 0;
+}
+
+int __real_renameat(int from, const char *a, int to, const char *b);
+int __wrap_renameat(int from, const char *a, int to, const char *b);
+int __wrap_renameat(int from, const char *a, int to, const char *b)
+{
+	note('r', 0);
+	return __real_renameat(from, a, to, b);
+}
+
+static ino_t inode_of(struct temp *t, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(temp_path(t, name), &st), 0);
+	return st.st_ino;
+}
+
 static struct sk_blobs *open_blobs(struct temp *t, struct sk_blob_key *key)
 {
 	struct sk_blobs *b = NULL;
 
+	memset(&done, 0, sizeof(done));
 	temp_make(t);
 	key->org = 3;
 	assert_int_equal(sk_digest_of(bytes, LEN, &key->digest), 0);
@@ -61,6 +108,50 @@ static void resumes(void **state)
 	key.org = 4; /* equal bytes of another organisation are not there */
 	assert_int_equal(sk_blob_stat(b, &key, &have, &offset, &err), 0);
 	assert_false(have);
+}
+
+/* The folder of an organisation, a blob's bytes and then its name are made last before anybody is told. */
+static void is_on_disk_before_it_is_told(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	char blob[128];
+	bool complete;
+
+	done.n = 0;
+	assert_int_equal(put(b, &key, 0, bytes, 5, &complete), 0);
+	assert_string_equal(done.what, "df");
+	assert_int_equal(done.of[0], inode_of(&t, "blobs"));
+	memset(&done, 0, sizeof(done));
+	assert_int_equal(put(b, &key, 5, bytes + 5, LEN - 5, &complete), 0);
+	assert_true(complete);
+	assert_string_equal(done.what, "frd");
+	(void)snprintf(blob, sizeof(blob), "blobs/3/%s", SK_DIGEST_STR(&key.digest));
+	assert_int_equal(done.of[0], inode_of(&t, blob));
+	assert_int_equal(done.of[2], inode_of(&t, "blobs/3"));
+}
+
+static void what_cannot_be_made_last_is_not_there(void **state)
+{
+	_cleanup_temp_ struct temp t;
+	struct sk_blob_key key;
+	_cleanup_(sk_blobs_freep) struct sk_blobs *b = open_blobs(&t, &key);
+	uint64_t offset;
+	bool have, complete;
+
+	assert_int_equal(put(b, &key, 0, bytes, 5, &complete), 0);
+	done.file_error = EIO;
+	assert_true(put(b, &key, 5, bytes + 5, LEN - 5, &complete) < 0);
+	assert_int_equal(sk_blob_stat(b, &key, &have, &offset, &err), 0);
+	assert_false(have);
+	assert_int_equal(offset, 0); /* not even what came before may be gone on with */
+	done.file_error = 0;
+	done.folder_error = EIO;
+	assert_true(put(b, &key, 0, bytes, LEN, &complete) < 0);
+	key.org = 9; /* whose folder cannot be made last */
+	assert_true(put(b, &key, 0, bytes, LEN, &complete) < 0);
+	assert_string_equal(err.slug, "io");
 }
 
 static void finishes_what_was_whole(void **state)
@@ -227,6 +318,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(resumes),
+		cmocka_unit_test(is_on_disk_before_it_is_told),
+		cmocka_unit_test(what_cannot_be_made_last_is_not_there),
 		cmocka_unit_test(finishes_what_was_whole),
 		cmocka_unit_test(throws_damaged_away),
 		cmocka_unit_test(refuses_too_much),

@@ -251,6 +251,17 @@ static void users_and_tokens(void **state)
 	assert_int_equal(c->users->remove(c, org, "alice", &err), -EBUSY);
 	assert_int_equal(c->users->set_password(c, org, "alice", "$y$z", false, 0, &err), 1);
 	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 0);
+	/* The token by which he changes it stays; with a user go his tokens. */
+	assert_int_equal(c->tokens->add(c, org, user.id, "a", "login", &hash, 100, &id, &err), 0);
+	hash.bytes[0]++;
+	assert_int_equal(c->tokens->add(c, org, user.id, "b", "api", &hash, 100, NULL, &err), 0);
+	assert_int_equal(c->users->set_password(c, org, "alice", "$y$q", false, id, &err), 1);
+	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 0);
+	hash.bytes[0]--;
+	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 1);
+	assert_int_equal(c->users->add(c, org, "carol", "owner", "$y$x", false, &err), 0);
+	assert_int_equal(c->users->remove(c, org, "alice", &err), 1);
+	assert_int_equal(c->tokens->check(c, &hash, 99, &who, &err), 0);
 	sk_db_rollback(c);
 }
 
@@ -294,7 +305,7 @@ static void one_session_a_device(void **state)
 	struct sk_device dev;
 	struct sk_session s;
 	struct sk_conn *c = begin(db);
-	int64_t id;
+	int64_t id, n_left = 0;
 
 	assert_int_equal(c->devices->add(c, &n, &id, &err), 0);
 	assert_int_equal(c->sessions->set(c, id, &a, 100, &err), 0);
@@ -308,6 +319,17 @@ static void one_session_a_device(void **state)
 	assert_int_equal(c->sessions->check(c, &b, 100, &s, &err), 0);
 	assert_int_equal(c->devices->set_status(c, &dev, "blocked", 0, &err), 0);
 	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 0);
+	/* It ended: who is let in again has to prove anew who it is. */
+	assert_int_equal(c->devices->set_status(c, &dev, "accepted", 0, &err), 0);
+	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 0);
+	assert_int_equal(c->sessions->set(c, id, &b, 100, &err), 0);
+	assert_int_equal(c->devices->set_status(c, &dev, "accepted", 0, &err), 0);
+	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 1);
+	assert_int_equal(c->devices->remove(c, &dev, &err), 0);
+	assert_int_equal(c->sessions->check(c, &b, 1, &s, &err), 0);
+	assert_int_equal(sk_sql_int(c, &n_left, &err, "SELECT count(*) FROM sessions", SK_NO_BINDS),
+			 1);
+	assert_int_equal(n_left, 0);
 	sk_db_rollback(c);
 }
 

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "hub/auth/login.h"
+#include "hub/db/orgs.h"
+#include "temp.h"
+
+/* Limits of failed logins. A password's hash is itself here: hundreds are checked. */
+static struct sk_err err;
+
+#define PASSWORD "correct-horse-battery"
+#define WRONG	 "wrong-horse-battery"
+
+char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data);
+char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data)
+{
+	(void)snprintf(data->output, sizeof(data->output), "%s", key);
+	return data->output;
+}
+
+struct world {
+	struct temp temp;
+	struct sk_hub *hub;
+};
+
+static void start(struct world *w)
+{
+	struct sk_hub_config config;
+	struct sk_conn *c;
+	int64_t org;
+
+	temp_make(&w->temp);
+	sk_hub_config_defaults(&config);
+	(void)snprintf(config.data, sizeof(config.data), "%s", w->temp.dir);
+	assert_int_equal(sk_hub_new(&config, &w->hub, &err), 0);
+	assert_int_equal(sk_db_begin(w->hub->db, &c, &err), 0);
+	assert_int_equal(c->orgs->add(c, "acme", &org, &err), 0);
+	assert_int_equal(c->users->add(c, org, "alice", "owner", PASSWORD, false, &err), 0);
+	assert_int_equal(c->users->add(c, org, "bob", "user", PASSWORD, false, &err), 0);
+	assert_int_equal(sk_db_commit(c, &err), 0);
+}
+
+static void stop(struct world *w)
+{
+	sk_hub_free(w->hub);
+	temp_done(&w->temp);
+}
+#define _cleanup_world_ _cleanup_(stop)
+
+/* 0, -EACCES for a wrong password, -EAGAIN when it was not even looked at. */
+static int try(struct world *w, const char *peer, const char *user, const char *password)
+{
+	struct sk_login_result got = { 0 };
+	int r = sk_login_check(w->hub, &(struct sk_login){ "acme", user, password, peer }, &got,
+			       &err);
+
+	assert_int_equal(w->hub->hashing, 0);
+	return r < 0 ? r : got.r;
+}
+
+static void guess_wrong(struct world *w, int times, const char *peer, const char *user)
+{
+	for (int i = 0; i < times; i++)
+		assert_int_equal(try(w, peer, user, WRONG), -EACCES);
+}
+
+static void of_one_user_from_one_address(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	guess_wrong(&w, 5, "192.0.2.1", "alice");
+	/* The right one is not told from a wrong one any more. */
+	assert_int_equal(try(&w, "192.0.2.1", "alice", PASSWORD), -EAGAIN);
+	assert_string_equal(err.slug, "too-many");
+	assert_int_equal(try(&w, "192.0.2.2", "alice", PASSWORD), 0);
+	assert_int_equal(try(&w, "192.0.2.1", "bob", PASSWORD), 0);
+}
+
+static void from_one_address(void **state)
+{
+	_cleanup_world_ struct world w;
+	char user[16];
+
+	start(&w);
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(user, sizeof(user), "u%d", i);
+		guess_wrong(&w, 1, "192.0.2.1", user);
+	}
+	assert_int_equal(try(&w, "192.0.2.1", "bob", PASSWORD), -EAGAIN);
+	assert_int_equal(try(&w, "192.0.2.2", "bob", PASSWORD), 0);
+}
+
+static void of_one_user(void **state)
+{
+	_cleanup_world_ struct world w;
+	char peer[32];
+
+	start(&w);
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(peer, sizeof(peer), "192.0.2.%d", i);
+		guess_wrong(&w, 1, peer, "alice");
+	}
+	assert_int_equal(try(&w, "198.51.100.1", "alice", PASSWORD), -EAGAIN);
+	assert_int_equal(try(&w, "198.51.100.1", "bob", PASSWORD), 0);
+}
+
+/* Who has one address of a /64 has them all. */
+static void networks_count_as_one(void **state)
+{
+	_cleanup_world_ struct world w;
+	char peer[32];
+
+	start(&w);
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(peer, sizeof(peer), "2001:db8::%d", i + 1);
+		guess_wrong(&w, 1, peer, "alice");
+	}
+	assert_int_equal(try(&w, "2001:db8::ffff", "alice", PASSWORD), -EAGAIN);
+	assert_int_equal(try(&w, "2001:db8:0:1::1", "alice", PASSWORD), 0);
+}
+
+/* One that succeeds clears its own pair, and takes back no more than itself from the rest. */
+static void a_success_does_not_clear_the_way(void **state)
+{
+	_cleanup_world_ struct world w;
+	char user[16];
+
+	start(&w);
+	for (int round = 0; round < 3; round++) {
+		guess_wrong(&w, 4, "192.0.2.1", "alice");
+		assert_int_equal(try(&w, "192.0.2.1", "alice", PASSWORD), 0);
+	}
+	for (int i = 12; i < 30; i++) {
+		(void)snprintf(user, sizeof(user), "u%d", i);
+		guess_wrong(&w, 1, "192.0.2.1", user);
+	}
+	assert_int_equal(try(&w, "192.0.2.1", "alice", PASSWORD), -EAGAIN);
+}
+
+static void changes_of_a_password(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(sk_login_limit_change(w.hub, 1, &err), 0);
+	assert_int_equal(sk_login_limit_change(w.hub, 1, &err), -EAGAIN);
+	assert_int_equal(sk_login_limit_change(w.hub, 2, &err), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(of_one_user_from_one_address),
+		cmocka_unit_test(from_one_address),
+		cmocka_unit_test(of_one_user),
+		cmocka_unit_test(networks_count_as_one),
+		cmocka_unit_test(a_success_does_not_clear_the_way),
+		cmocka_unit_test(changes_of_a_password),
+	};
+
+	return cmocka_run_group_tests_name("hub/login", tests, NULL, NULL);
+}
