@@ -24,6 +24,7 @@ struct row {
 	struct part parts[SK_ROUTE_PARTS_MAX];
 	size_t n;
 	size_t order; /* in the tables */
+	size_t table; /* which of them it stands in */
 };
 
 struct sk_router {
@@ -105,6 +106,7 @@ int sk_router_new(const struct sk_http_route *const *tables, size_t n_tables,
 	for (size_t t = 0; t < n_tables; t++) {
 		for (const struct sk_http_route *row = tables[t]; row->method; row++) {
 			r->rows[r->n].order = r->n;
+			r->rows[r->n].table = t;
 			if (compile(row, &r->rows[r->n++]) < 0)
 				return sk_err_set(err, -EINVAL, "internal", "bad route %s %s",
 						  row->method, row->pattern);
@@ -229,6 +231,15 @@ int sk_router_find(const struct sk_router *r, const char *method, char *path,
 		return 0;
 	}
 	return *allow ? -EOPNOTSUPP : -ENOENT;
+}
+
+size_t sk_router_table_of(const struct sk_router *r, const struct sk_http_route *route)
+{
+	size_t i = 0;
+
+	while (r->rows[i].route != route)
+		i++;
+	return r->rows[i].table;
 }
 
 int sk_url_decode(char *s, size_t len, bool plus, size_t *ret_len)

@@ -42,6 +42,9 @@ int sk_router_find(const struct sk_router *r, const char *method, char *path,
 		   struct sk_route_params *params, const struct sk_http_route **ret,
 		   char allow[static 64]);
 
+/** sk_router_table_of() - index of the table in which a row that was found stands */
+size_t sk_router_table_of(const struct sk_router *r, const struct sk_http_route *route);
+
 /**
  * sk_url_decode() - percent-decoding in place
  * @len: of @s; @ret_len: what is left, NUL-terminated. @plus: '+' is a blank (queries).

@@ -235,6 +235,13 @@ static int check_head(struct sk_http_req *r, struct sk_err *err)
 	return 0;
 }
 
+static void *handler_arg(const struct sk_http_req *r)
+{
+	const struct sk_http_config *c = &r->h->config;
+
+	return c->table_args ? c->table_args[sk_router_table_of(r->h->router, r->route)] : c->arg;
+}
+
 static enum MHD_Result no_route(struct sk_http_req *r, int why, const char *allow)
 {
 	struct sk_err err = SK_ERR_INIT;
@@ -291,7 +298,7 @@ static int take_body(struct sk_http_req *r, const char *data, size_t len, struct
 	if (len > r->route->body_max - r->body_seen)
 		return too_large(r, err);
 	if (r->route->on_body)
-		failed = r->route->on_body(r, r->h->config.arg, data, len, err);
+		failed = r->route->on_body(r, handler_arg(r), data, len, err);
 	else
 		failed = sk_buf_add(&r->body, data, len) < 0 ? sk_err_oom(err) : 0;
 	if (failed >= 0)
@@ -368,9 +375,9 @@ static enum MHD_Result on_whole(struct sk_http_req *r)
 	sk_http_deadline(r, 0);
 	r->phase = PHASE_HANDLER;
 	if (r->route->on_body)
-		failed = r->route->on_body(r, r->h->config.arg, NULL, 0, &err);
+		failed = r->route->on_body(r, handler_arg(r), NULL, 0, &err);
 	if (failed >= 0)
-		failed = r->route->handler(r, r->h->config.arg, &err);
+		failed = r->route->handler(r, handler_arg(r), &err);
 	return after_handler(r, failed < 0 ? failed : 0, &err);
 }
 

@@ -78,6 +78,8 @@ struct sk_http_config {
 	/* Last chance to rewrite a path before routing, e.g. strip "/v1.41". Returns a pointer into @path. */
 	const char *(*rewrite)(const char *path);
 	void *arg; /* handed to handlers and callbacks */
+	/* One for each table, handed to its handlers instead of @arg; borrowed. NULL: @arg for all. */
+	void *const *table_args;
 };
 
 /** Tables are borrowed: an array of @n_tables pointers to arrays ended by a row with NULL method. */

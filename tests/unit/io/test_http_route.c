@@ -164,12 +164,24 @@ static void paths(void **state)
 	assert_false(sk_url_path_ok(longest));
 }
 
+/* Each row knows its table, wherever precedence has put it. */
+static void tables_of_rows(void **state)
+{
+	_cleanup_(sk_router_freep) struct sk_router *router = NULL;
+
+	assert_int_equal(sk_router_new(tables, 2, &router, NULL), 0);
+	for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
+		for (const struct sk_http_route *row = tables[t]; row->method; row++)
+			assert_int_equal(sk_router_table_of(router, row), t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(matching), cmocka_unit_test(rest_of_path),
-		cmocka_unit_test(misses),   cmocka_unit_test(bad_tables),
-		cmocka_unit_test(decoding), cmocka_unit_test(paths),
+		cmocka_unit_test(matching),	  cmocka_unit_test(rest_of_path),
+		cmocka_unit_test(misses),	  cmocka_unit_test(bad_tables),
+		cmocka_unit_test(decoding),	  cmocka_unit_test(paths),
+		cmocka_unit_test(tables_of_rows),
 	};
 
 	return cmocka_run_group_tests_name("io/http_route", tests, NULL, NULL);
