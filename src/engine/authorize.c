@@ -85,7 +85,7 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 	if (sk_http_peer_cred(req, &uid, &gid, &pid) < 0)
 		return sk_err_set(err, -EPERM, "forbidden", "only local peers are served");
 	/* The agent comes first: what it may do is not widened by a group that it is put in. */
-	if (uid != 0 && is_agent(d, uid) && !(route_flags & SK_UPDATE_ROUTE_AGENT))
+	if (uid != 0 && is_agent(d, uid) && !(route_flags & SK_API_ROUTE_AGENT))
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "the link to the hub may take in releases and images only");
 	if (uid != 0 && !is_agent(d, uid) && !in_group(uid, gid, d->group_gid))

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "engine/update/update.h"
+#include "engine/release/verifier.h"
 
 /**
  * struct sk_daemon_config - settings of skerryd

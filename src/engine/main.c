@@ -27,17 +27,12 @@
 #define COLLECT_KEEPS	1
 
 static const struct sk_http_route *const tables[] = {
-	sk_update_routes,	sk_api_capsule_routes,	    sk_docker_system_routes,
+	sk_api_routes,		sk_api_capsule_routes,	    sk_docker_system_routes,
 	sk_docker_image_routes, sk_docker_container_routes, sk_docker_wait_routes,
 	sk_docker_log_routes,	sk_docker_event_routes,	    sk_docker_unsupported_routes,
 };
 
-struct sk_update *sk_update_of(void *http_arg)
-{
-	return ((struct sk_daemon *)http_arg)->update;
-}
-
-static bool keep_named_image(void *arg, const struct sk_digest *d)
+static bool is_named_image(void *arg, const struct sk_digest *d)
 {
 	const struct sk_daemon *daemon = arg;
 
@@ -46,7 +41,7 @@ static bool keep_named_image(void *arg, const struct sk_digest *d)
 
 /* --- parts, each made by one function and ended in daemon_done() --- */
 
-static int lookup_accounts(struct sk_daemon *d)
+static int lookup_accounts(struct sk_daemon *d, struct sk_err *err)
 {
 	const char *user = d->config.agent_user, *group = d->config.socket_group;
 	const struct passwd *pw = *user ? getpwnam(user) : NULL;
@@ -85,6 +80,13 @@ static int make_paths(struct sk_daemon *d, struct sk_err *err)
 	return make_dirs(d, err);
 }
 
+static int make_store(struct sk_daemon *d, struct sk_err *err)
+{
+	int r = sk_store_open(d->store_dir, &d->store, err);
+
+	return r < 0 ? r : sk_names_open(d->store, &d->names, err);
+}
+
 static int make_engine(struct sk_daemon *d, struct sk_err *err)
 {
 	const struct sk_engine_config config = {
@@ -102,24 +104,73 @@ static int make_engine(struct sk_daemon *d, struct sk_err *err)
 	return sk_engine_new(d->event, d->store, &config, &d->engine, err);
 }
 
-static int make_update(struct sk_daemon *d, struct sk_err *err)
+static int make_claims(struct sk_daemon *d, struct sk_err *err)
 {
-	const struct sk_update_config config = {
-		.store_dir = d->store_dir,
+	const struct sk_claimant names = { .name = "local image names",
+					   .needs = is_named_image,
+					   .arg = d };
+	int r = sk_claims_new(d->event, d->store, &d->claims, err);
+
+	return r < 0 ? r : sk_claims_register(d->claims, &names, err);
+}
+
+static int make_intake(struct sk_daemon *d, struct sk_err *err)
+{
+	const struct sk_verifier_config verifier = {
 		.trust_dir = d->config.trust_dir,
 		.compatible = d->config.compatible,
 		.clock = d->config.clock,
-		.vet_uid = d->config.uid_base + SK_ENGINE_UIDS_MAX + SK_UID_VET,
-		.keep_image = keep_named_image,
-		.keep_arg = d,
 	};
-	int r = sk_update_new(d->event, d->store, d->engine, &config, &d->update, err);
+	struct sk_intake_config config = {
+		.event = d->event,
+		.store = d->store,
+		.claims = d->claims,
+		.store_dir = d->store_dir,
+		.precheck_uid = d->config.uid_base + SK_ENGINE_UIDS_MAX + SK_UID_PRECHECK,
+	};
+	int r = sk_verifier_new(&verifier, &d->verifier, err);
 
-	r = r < 0 ? r : sk_update_start(d->update, err);
+	if (r < 0)
+		return r;
+	config.verifier = d->verifier;
+	return sk_intake_new(&config, &d->intake, err);
+}
+
+static int make_update(struct sk_daemon *d, struct sk_err *err)
+{
+	const struct sk_update_config config = {
+		.event = d->event,
+		.store = d->store,
+		.engine = d->engine,
+		.claims = d->claims,
+		.verifier = d->verifier,
+		.intake = d->intake,
+	};
+	int r = sk_update_new(&config, &d->update, err);
+
+	if (r < 0)
+		return r;
+	r = sk_update_start(d->update, err);
+	if (r < 0)
+		return r;
 	/* A daemon that was killed may have left the half of an image that nobody will finish. */
-	if (r == 0)
-		sk_update_collect(d->update);
-	return r;
+	sk_claims_collect(d->claims);
+	return 0;
+}
+
+static int make_api(struct sk_daemon *d, struct sk_err *err)
+{
+	d->api = (struct sk_api){
+		.event = d->event,
+		.store = d->store,
+		.engine = d->engine,
+		.verifier = d->verifier,
+		.intake = d->intake,
+		.update = d->update,
+		.compatible = d->config.compatible,
+	};
+	sk_api_start(&d->api);
+	return 0;
 }
 
 static int make_loads(struct sk_daemon *d, struct sk_err *err)
@@ -162,8 +213,12 @@ static int make_http(struct sk_daemon *d, struct sk_err *err)
 		.error_body = sk_docker_error_body,
 		.rewrite = sk_docker_strip_version,
 		.arg = d,
+		.table_args = d->table_args,
 	};
 	int r = listen_fd(d, &config.listen_fd, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		d->table_args[i] = i < SK_DAEMON_API_TABLES ? (void *)&d->api : d;
 
 	return r < 0 ? r : sk_http_new(&config, tables, ARRAY_SIZE(tables), &d->http, err);
 }
@@ -195,20 +250,22 @@ static int make_event(struct sk_daemon *d, struct sk_err *err)
 	return 0;
 }
 
+/* In the order in which each needs those before it. */
+static int (*const makers[])(struct sk_daemon *d, struct sk_err *err) = {
+	lookup_accounts, make_paths,  make_event, make_store, make_engine, make_claims,
+	make_intake,	 make_update, make_api,	  make_loads, make_http,
+};
+
 static int daemon_start(struct sk_daemon *d, struct sk_err *err)
 {
-	int r;
-
 	d->started_s = sk_wall_s();
-	r = lookup_accounts(d);
-	r = r < 0 ? r : make_paths(d, err);
-	r = r < 0 ? r : make_event(d, err);
-	r = r < 0 ? r : sk_store_open(d->store_dir, &d->store, err);
-	r = r < 0 ? r : sk_names_open(d->store, &d->names, err);
-	r = r < 0 ? r : make_engine(d, err);
-	r = r < 0 ? r : make_update(d, err);
-	r = r < 0 ? r : make_loads(d, err);
-	return r < 0 ? r : make_http(d, err);
+	for (size_t i = 0; i < ARRAY_SIZE(makers); i++) {
+		int r = makers[i](d, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static void daemon_done(struct sk_daemon *d)
@@ -216,7 +273,11 @@ static void daemon_done(struct sk_daemon *d)
 	sk_http_free(d->http);
 	sk_docker_loads_free(d->loads);
 	sk_workdirs_free(d->workdirs);
+	sk_api_done(&d->api);
 	sk_update_free(d->update);
+	sk_intake_free(d->intake);
+	sk_verifier_free(d->verifier);
+	sk_claims_free(d->claims);
 	sk_engine_free(d->engine);
 	sk_names_free(d->names);
 	sk_store_close(d->store);

@@ -7,9 +7,7 @@
 #include <string.h>
 
 /* clang-format off */
-#define GO_BACK (SK_UPD_ACT_RECORD_BAD | SK_UPD_ACT_PLAN | SK_UPD_ACT_PREPARE)
-#define ARRIVED (SK_UPD_ACT_RECORD_GOOD | SK_UPD_ACT_REMOVE | SK_UPD_ACT_COLLECT)
-#define IS_BACK (SK_UPD_ACT_REMOVE | SK_UPD_ACT_COLLECT)
+#define GO_BACK (SK_UPD_ACT_RECORD_BAD | SK_UPD_ACT_REVERT)
 
 static const struct {
 	enum sk_upd_state from;
@@ -17,31 +15,28 @@ static const struct {
 	enum sk_upd_state to;
 	unsigned actions;
 } table[] = {
-	{ SK_UPD_IDLE,           SK_UPD_EV_APPLY,   SK_UPD_PREPARING,      SK_UPD_ACT_RECORD_TRYING |
-									   SK_UPD_ACT_PLAN | SK_UPD_ACT_PREPARE },
-	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_APPLY,   SK_UPD_PREPARING,      SK_UPD_ACT_RECORD_TRYING |
-									   SK_UPD_ACT_PLAN | SK_UPD_ACT_PREPARE },
-	{ SK_UPD_IDLE,           SK_UPD_EV_TRYING,  SK_UPD_PREPARING,      SK_UPD_ACT_PLAN | SK_UPD_ACT_PREPARE },
-	{ SK_UPD_IDLE,           SK_UPD_EV_RESTORE, SK_UPD_BACK_PREPARING, SK_UPD_ACT_PLAN | SK_UPD_ACT_PREPARE },
+	{ SK_UPD_IDLE,           SK_UPD_EV_APPLY,   SK_UPD_STAGING,       SK_UPD_ACT_STAGE },
+	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_APPLY,   SK_UPD_STAGING,       SK_UPD_ACT_STAGE },
+	{ SK_UPD_IDLE,           SK_UPD_EV_TRYING,  SK_UPD_STAGING,       SK_UPD_ACT_STAGE },
+	{ SK_UPD_IDLE,           SK_UPD_EV_RESTORE, SK_UPD_REVERTING,     SK_UPD_ACT_REVERT },
 
-	{ SK_UPD_PREPARING,      SK_UPD_EV_DONE,    SK_UPD_STOPPING,       SK_UPD_ACT_STOP },
-	{ SK_UPD_PREPARING,      SK_UPD_EV_FAILED,  SK_UPD_BACK_PREPARING, GO_BACK },
-	{ SK_UPD_STOPPING,       SK_UPD_EV_DONE,    SK_UPD_STARTING,       SK_UPD_ACT_START },
-	{ SK_UPD_STOPPING,       SK_UPD_EV_FAILED,  SK_UPD_BACK_PREPARING, GO_BACK },
-	{ SK_UPD_STARTING,       SK_UPD_EV_DONE,    SK_UPD_SETTLING,       SK_UPD_ACT_WATCH },
-	{ SK_UPD_STARTING,       SK_UPD_EV_FAILED,  SK_UPD_BACK_PREPARING, GO_BACK },
-	{ SK_UPD_SETTLING,       SK_UPD_EV_WELL,    SK_UPD_IDLE,           ARRIVED },
-	{ SK_UPD_SETTLING,       SK_UPD_EV_UNWELL,  SK_UPD_BACK_PREPARING, GO_BACK },
+	{ SK_UPD_STAGING,        SK_UPD_EV_DONE,    SK_UPD_ACTIVATING,    SK_UPD_ACT_ACTIVATE },
+	{ SK_UPD_STAGING,        SK_UPD_EV_FAILED,  SK_UPD_REVERTING,     GO_BACK },
+	{ SK_UPD_ACTIVATING,     SK_UPD_EV_DONE,    SK_UPD_SETTLING,      SK_UPD_ACT_WATCH },
+	{ SK_UPD_ACTIVATING,     SK_UPD_EV_FAILED,  SK_UPD_REVERTING,     GO_BACK },
+	{ SK_UPD_ACTIVATING,     SK_UPD_EV_REBOOT,  SK_UPD_REBOOTING,     SK_UPD_ACT_REBOOT },
+	{ SK_UPD_SETTLING,       SK_UPD_EV_WELL,    SK_UPD_CONFIRMING,    SK_UPD_ACT_RECORD_GOOD | SK_UPD_ACT_CONFIRM },
+	{ SK_UPD_SETTLING,       SK_UPD_EV_UNWELL,  SK_UPD_REVERTING,     GO_BACK },
 
-	/* Back: there is nothing further to fall to, so a failure is passed over and tried again. */
-	{ SK_UPD_BACK_PREPARING, SK_UPD_EV_DONE,    SK_UPD_BACK_STOPPING,  SK_UPD_ACT_STOP },
-	{ SK_UPD_BACK_PREPARING, SK_UPD_EV_FAILED,  SK_UPD_BACK_STOPPING,  SK_UPD_ACT_STOP },
-	{ SK_UPD_BACK_STOPPING,  SK_UPD_EV_DONE,    SK_UPD_BACK_STARTING,  SK_UPD_ACT_START },
-	{ SK_UPD_BACK_STOPPING,  SK_UPD_EV_FAILED,  SK_UPD_BACK_STARTING,  SK_UPD_ACT_START },
-	{ SK_UPD_BACK_STARTING,  SK_UPD_EV_DONE,    SK_UPD_BACK_SETTLING,  SK_UPD_ACT_WATCH },
-	{ SK_UPD_BACK_STARTING,  SK_UPD_EV_FAILED,  SK_UPD_BACK_SETTLING,  SK_UPD_ACT_WATCH },
-	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_WELL,    SK_UPD_IDLE,           IS_BACK },
-	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_UNWELL,  SK_UPD_IDLE,           IS_BACK | SK_UPD_ACT_REPAIR },
+	/* Back: there is nothing further to fall to, so a failure is skipped and tried again. */
+	{ SK_UPD_REVERTING,      SK_UPD_EV_DONE,    SK_UPD_BACK_SETTLING, SK_UPD_ACT_WATCH },
+	{ SK_UPD_REVERTING,      SK_UPD_EV_FAILED,  SK_UPD_BACK_SETTLING, SK_UPD_ACT_WATCH },
+	{ SK_UPD_REVERTING,      SK_UPD_EV_REBOOT,  SK_UPD_REBOOTING,     SK_UPD_ACT_REBOOT },
+	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_WELL,    SK_UPD_CONFIRMING,    SK_UPD_ACT_CONFIRM },
+	{ SK_UPD_BACK_SETTLING,  SK_UPD_EV_UNWELL,  SK_UPD_CONFIRMING,    SK_UPD_ACT_CONFIRM },
+
+	{ SK_UPD_CONFIRMING,     SK_UPD_EV_DONE,    SK_UPD_IDLE,          SK_UPD_ACT_COLLECT },
+	{ SK_UPD_CONFIRMING,     SK_UPD_EV_FAILED,  SK_UPD_IDLE,          SK_UPD_ACT_COLLECT | SK_UPD_ACT_REPAIR },
 };
 /* clang-format on */
 
@@ -62,14 +57,13 @@ const char *sk_upd_state_name(enum sk_upd_state s)
 {
 	static const char *const names[] = {
 		[SK_UPD_IDLE] = "idle",
-		[SK_UPD_PREPARING] = "preparing",
-		[SK_UPD_STOPPING] = "stopping",
-		[SK_UPD_STARTING] = "starting",
+		[SK_UPD_STAGING] = "staging",
+		[SK_UPD_ACTIVATING] = "activating",
 		[SK_UPD_SETTLING] = "settling",
-		[SK_UPD_BACK_PREPARING] = "back-preparing",
-		[SK_UPD_BACK_STOPPING] = "back-stopping",
-		[SK_UPD_BACK_STARTING] = "back-starting",
+		[SK_UPD_REVERTING] = "reverting",
 		[SK_UPD_BACK_SETTLING] = "back-settling",
+		[SK_UPD_CONFIRMING] = "confirming",
+		[SK_UPD_REBOOTING] = "rebooting",
 	};
 
 	return names[s];
@@ -80,28 +74,27 @@ const char *sk_upd_event_name(enum sk_upd_event e)
 	static const char *const names[] = {
 		[SK_UPD_EV_APPLY] = "apply",	 [SK_UPD_EV_TRYING] = "trying",
 		[SK_UPD_EV_RESTORE] = "restore", [SK_UPD_EV_DONE] = "done",
-		[SK_UPD_EV_FAILED] = "failed",	 [SK_UPD_EV_WELL] = "well",
-		[SK_UPD_EV_UNWELL] = "unwell",
+		[SK_UPD_EV_FAILED] = "failed",	 [SK_UPD_EV_REBOOT] = "reboot",
+		[SK_UPD_EV_WELL] = "well",	 [SK_UPD_EV_UNWELL] = "unwell",
 	};
 
 	return names[e];
 }
 
-const char *sk_upd_step_name(enum sk_upd_state s)
+const char *sk_upd_step_name(enum sk_upd_state s, bool starting)
 {
 	switch (s) {
 	case SK_UPD_IDLE:
 		return "idle";
-	case SK_UPD_PREPARING:
-	case SK_UPD_BACK_PREPARING:
-	case SK_UPD_STOPPING:
-	case SK_UPD_BACK_STOPPING:
+	case SK_UPD_STAGING:
+	case SK_UPD_ACTIVATING:
+	case SK_UPD_REVERTING:
+		return starting ? "starting" : "stopping";
+	case SK_UPD_REBOOTING:
 		return "stopping";
-	case SK_UPD_STARTING:
-	case SK_UPD_BACK_STARTING:
-		return "starting";
 	case SK_UPD_SETTLING:
 	case SK_UPD_BACK_SETTLING:
+	case SK_UPD_CONFIRMING:
 		return "settling";
 	}
 	return "idle";
@@ -109,7 +102,7 @@ const char *sk_upd_step_name(enum sk_upd_state s)
 
 bool sk_upd_is_back(enum sk_upd_state s)
 {
-	return s >= SK_UPD_BACK_PREPARING;
+	return s == SK_UPD_REVERTING || s == SK_UPD_BACK_SETTLING;
 }
 
 void sk_gate_init(struct sk_gate *g, uint64_t settle_ms, uint64_t timeout_ms, uint64_t now_ms)

@@ -8,48 +8,48 @@
 #include "base/err.h"
 
 /*
- * How a device goes from one generation to another, and back: pure, table-driven. The daemon
- * feeds events and carries out the actions in the order of their bits; the simulation does the
- * same with the power cut between any two. Generations themselves: model/generation.h.
+ * How a device goes from one generation to another, and back: pure, table-driven. The machine of
+ * engine/update/machine.h feeds events and carries out the actions in the order of their bits, in the daemon
+ * and in the simulation. Generations themselves: model/generation.h.
  *
- * One mechanism serves an upgrade, a boot and the way back: prepare what is missing, stop what
- * does not belong, start what should run, watch it.
+ * An update has parts (capsules, an OS slot, ...). Towards a new generation they are staged and activated in
+ * their order; on the way back, and after a restart into a good generation, they are reverted in reverse order
+ * to what that one says.
  */
 enum sk_upd_state {
 	SK_UPD_IDLE,
-	SK_UPD_PREPARING, /* new capsules are made ready; the old ones still run */
-	SK_UPD_STOPPING,
-	SK_UPD_STARTING,
-	SK_UPD_SETTLING,
-	SK_UPD_BACK_PREPARING, /* towards the newest good generation: after a failure, or a boot */
-	SK_UPD_BACK_STOPPING,
-	SK_UPD_BACK_STARTING,
+	SK_UPD_STAGING,	   /* the new is made ready; the old still runs */
+	SK_UPD_ACTIVATING, /* the new takes over */
+	SK_UPD_SETTLING,   /* the health gate watches the new */
+	SK_UPD_REVERTING,  /* towards the newest good generation: after a failure, or a restart */
 	SK_UPD_BACK_SETTLING,
+	SK_UPD_CONFIRMING, /* what runs is recorded as good: parts give up what they kept to go back to */
+	SK_UPD_REBOOTING, /* a part takes over with the next start of the machine; left by that alone */
 };
 
 enum sk_upd_event {
-	SK_UPD_EV_APPLY,   /* a staged generation was chosen */
+	SK_UPD_EV_APPLY,   /* a generation is recorded as the one to try */
 	SK_UPD_EV_TRYING,  /* the daemon starts and finds a generation in trying */
 	SK_UPD_EV_RESTORE, /* the daemon starts and finds a good one, or none at all */
-	SK_UPD_EV_DONE,	   /* what the state does is done */
-	SK_UPD_EV_FAILED,  /* it cannot be done */
-	SK_UPD_EV_WELL,	   /* the health gate's verdict */
+	SK_UPD_EV_DONE,	   /* all parts did what the state is for */
+	SK_UPD_EV_FAILED,  /* one of them could not */
+	SK_UPD_EV_REBOOT,  /* one of them did, and it takes a restart of the machine */
+	SK_UPD_EV_WELL,	   /* the health gate's verdict, and all parts are active */
 	SK_UPD_EV_UNWELL,
 };
 
 /* In the order in which they must be carried out. */
 enum sk_upd_action {
-	SK_UPD_ACT_RECORD_TRYING = 1 << 0, /* on disk before anything else happens */
-	SK_UPD_ACT_RECORD_GOOD = 1 << 1,
-	SK_UPD_ACT_RECORD_BAD = 1 << 2,
-	SK_UPD_ACT_PLAN = 1 << 3, /* compare what is there with what the running generation wants */
-	SK_UPD_ACT_PREPARE = 1 << 4, /* then DONE or FAILED */
-	SK_UPD_ACT_STOP = 1 << 5,    /* reverse start order; then DONE or FAILED */
-	SK_UPD_ACT_START = 1 << 6,   /* start order; then DONE or FAILED */
-	SK_UPD_ACT_WATCH = 1 << 7,   /* health gate; then WELL or UNWELL */
-	SK_UPD_ACT_REMOVE = 1 << 8,  /* capsules that do not belong */
-	SK_UPD_ACT_COLLECT = 1 << 9, /* old generations, releases and images */
-	SK_UPD_ACT_REPAIR = 1 << 10, /* the way back had failures: try again later */
+	SK_UPD_ACT_RECORD_GOOD = 1 << 0, /* on disk before anything else happens */
+	SK_UPD_ACT_RECORD_BAD = 1 << 1,
+	SK_UPD_ACT_STAGE = 1 << 2,    /* part after part; then DONE or FAILED */
+	SK_UPD_ACT_ACTIVATE = 1 << 3, /* part after part; then DONE, FAILED or REBOOT */
+	SK_UPD_ACT_REVERT = 1 << 4,   /* the last part first; then DONE, FAILED or REBOOT */
+	SK_UPD_ACT_WATCH = 1 << 5,    /* health gate; then WELL or UNWELL */
+	SK_UPD_ACT_CONFIRM = 1 << 6,  /* part after part; then DONE or FAILED */
+	SK_UPD_ACT_COLLECT = 1 << 7,  /* old generations, releases and images */
+	SK_UPD_ACT_REPAIR = 1 << 8,   /* what should run does not: try again later */
+	SK_UPD_ACT_REBOOT = 1 << 9,
 };
 
 /**
@@ -61,8 +61,11 @@ int sk_upd_next(enum sk_upd_state from, enum sk_upd_event ev, enum sk_upd_state 
 
 const char *sk_upd_state_name(enum sk_upd_state s);
 const char *sk_upd_event_name(enum sk_upd_event e);
-/** The word of the API: "idle", "stopping", "starting", "settling". */
-const char *sk_upd_step_name(enum sk_upd_state s);
+/**
+ * sk_upd_step_name() - the word of the API: "idle", "stopping", "starting", "settling"
+ * @starting: the old is stopped, the new begins to start
+ */
+const char *sk_upd_step_name(enum sk_upd_state s, bool starting);
 /** On the way to the newest good generation, not to a new one. */
 bool sk_upd_is_back(enum sk_upd_state s);
 

@@ -185,6 +185,16 @@ bool sim_disk_settled(const struct sim_disk *d, enum sk_fs_dir dir)
 	return d->dirs[dir].n_pending == 0;
 }
 
+void sim_disk_end_now(struct sim_disk *d, enum sim_end how)
+{
+	if (d->dead)
+		return;
+	d->dead = true;
+	d->end = how;
+	if (how == SIM_POWER_CUT)
+		sim_disk_crash(d);
+}
+
 bool sim_disk_dead(const struct sim_disk *d)
 {
 	return d->dead;
@@ -265,9 +275,7 @@ static int step(struct sim_disk *d)
 	if (d->quiet)
 		return 0;
 	if (d->ops_left > 0 && --d->ops_left == 0) {
-		d->dead = true;
-		if (d->end == SIM_POWER_CUT)
-			sim_disk_crash(d);
+		sim_disk_end_now(d, d->end);
 		return -EIO;
 	}
 	if (d->glitch_one_in && rng_one_in(d->rng, d->glitch_one_in)) {
@@ -577,22 +585,10 @@ static int op_list(struct sk_fs *fs, enum sk_fs_dir dir, int (*each)(void *arg, 
 
 static bool sync_dropped(const struct sim_disk *d, enum sk_fs_dir dir)
 {
-	switch (d->mutation) {
-	case SIM_DROP_DIR_SYNC:
-		return true;
-	case SIM_DROP_IMAGES_SYNC:
-		return dir == SK_FS_IMAGES;
-	case SIM_DROP_RECORDS_SYNC:
-		return dir == SK_FS_RECORDS;
-	case SIM_DROP_RELEASES_SYNC:
-		return dir == SK_FS_RELEASES;
-	case SIM_NO_MUTATION:
-	case SIM_DROP_FSYNC:
-	case SIM_REPLACE_IN_PLACE:
-	case SIM_MUTATIONS:
-		break;
-	}
-	return false;
+	return d->mutation == SIM_DROP_DIR_SYNC ||
+	       (d->mutation == SIM_DROP_IMAGES_SYNC && dir == SK_FS_IMAGES) ||
+	       (d->mutation == SIM_DROP_RECORDS_SYNC && dir == SK_FS_RECORDS) ||
+	       (d->mutation == SIM_DROP_RELEASES_SYNC && dir == SK_FS_RELEASES);
 }
 
 static int op_sync_dir(struct sk_fs *fs, enum sk_fs_dir dir)

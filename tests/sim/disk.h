@@ -16,7 +16,7 @@ struct sim_disk;
 /** sim_violation() - what must never happen did: tells how to replay it, and ends the program. */
 _Noreturn void sim_violation(const char *fmt, ...) SK_PRINTF(1, 2);
 
-/** What the disk does wrong on purpose, to show that the simulation can see it. */
+/** What is done wrong on purpose, to show that the simulation can see it: by the disk, then by an update. */
 enum sim_mutation {
 	SIM_NO_MUTATION,
 	SIM_DROP_FSYNC,		/* fsync of a file does nothing */
@@ -25,6 +25,13 @@ enum sim_mutation {
 	SIM_DROP_RECORDS_SYNC,	/* fsync of records/ does nothing */
 	SIM_DROP_RELEASES_SYNC, /* fsync of releases/ does nothing */
 	SIM_REPLACE_IN_PLACE,	/* rename copies the bytes over what is there */
+	SIM_SKIP_SLOT_REVERT,	/* the second part is not reverted */
+	SIM_SLOT_LIES,		/* the second part says that it is active, whatever runs */
+	SIM_CONFIRM_EARLY,	/* parts are confirmed before the health gate has looked */
+	SIM_GOOD_IN_SPITE,	/* what the health gate refuses is recorded as good */
+	SIM_PARTS_REVERSED,	/* the second part comes first */
+	SIM_APPLY_IGNORED,   /* whether a generation could be recorded as trying is not looked at */
+	SIM_BOOTS_UNCOUNTED, /* a restart of the machine is taken for one of the daemon */
 	SIM_MUTATIONS,
 };
 
@@ -45,6 +52,8 @@ enum sim_end {
  * free its memory; sim_disk_dead() tells.
  */
 void sim_disk_end_after(struct sim_disk *d, uint64_t ops, enum sim_end how);
+/** sim_disk_end_now() - as if the operations were over already */
+void sim_disk_end_now(struct sim_disk *d, enum sim_end how);
 enum sim_end sim_disk_ended_how(const struct sim_disk *d);
 bool sim_disk_dead(const struct sim_disk *d);
 

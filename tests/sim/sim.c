@@ -12,7 +12,7 @@
  *   --steps N       in all (1000000)
  *   --seed N        of the first world; each world is one seed
  *   --world N       steps of one world (2000)
- *   --mutation N    a disk that is wrong on purpose: passes only if that is noticed
+ *   --mutation N    something is wrong on purpose: passes only if that is noticed
  */
 static struct options {
 	uint64_t steps, seed, world;
@@ -32,6 +32,13 @@ static const char *mutation_name(unsigned m)
 		"fsync of records/ dropped",
 		"fsync of releases/ dropped",
 		"records replaced in place",
+		"the second part is not reverted",
+		"the second part lies about being active",
+		"parts confirmed before the health gate looked",
+		"good in spite of the health gate",
+		"the second part comes first",
+		"a failed apply ignored",
+		"boots not counted",
 	};
 
 	return m < SIM_MUTATIONS ? names[m] : "?";
@@ -90,20 +97,27 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *c)
 	sum->rebooted += c->rebooted;
 	sum->downgrades += c->downgrades;
 	sum->unsuitable += c->unsuitable;
+	sum->slots += c->slots;
+	sum->fallbacks += c->fallbacks;
+	sum->part_failures += c->part_failures;
+	sum->repairs += c->repairs;
 }
 
 static void print_counts(const struct sim_counts *c, uint64_t steps)
 {
 	(void)printf("# %llu steps from seed %llu: %llu power cuts, %llu kills, %llu reboots, "
 		     "%llu images stored, %llu refused, %llu times full, %llu good, %llu bad, "
-		     "%llu collected, %llu downgrades, %llu not suitable\n",
+		     "%llu collected, %llu downgrades, %llu not suitable, "
+		     "%llu slots switched, %llu fell back, %llu parts failed, %llu repairs\n",
 		     (unsigned long long)steps, (unsigned long long)opt.seed,
 		     (unsigned long long)c->cuts, (unsigned long long)c->kills,
 		     (unsigned long long)c->rebooted, (unsigned long long)c->commits,
 		     (unsigned long long)c->refused, (unsigned long long)c->full,
 		     (unsigned long long)c->good, (unsigned long long)c->bad,
 		     (unsigned long long)c->collected, (unsigned long long)c->downgrades,
-		     (unsigned long long)c->unsuitable);
+		     (unsigned long long)c->unsuitable, (unsigned long long)c->slots,
+		     (unsigned long long)c->fallbacks, (unsigned long long)c->part_failures,
+		     (unsigned long long)c->repairs);
 }
 
 /* A run in which little happened proves little. */
@@ -113,7 +127,9 @@ static bool enough(const struct sim_counts *c, uint64_t steps)
 	       (c->cuts > steps / 500 && c->kills > steps / 1000 && c->commits > steps / 500 &&
 		c->refused > steps / 10000 && c->good > steps / 2000 && c->bad > steps / 2000 &&
 		c->full > steps / 10000 && c->collected > steps / 2000 &&
-		c->downgrades > steps / 100000 && c->unsuitable > steps / 1000);
+		c->downgrades > steps / 100000 && c->unsuitable > steps / 1000 &&
+		c->slots > steps / 5000 && c->fallbacks > steps / 20000 &&
+		c->part_failures > steps / 1000 && c->repairs > steps / 10000);
 }
 
 int main(int argc, char **argv)

@@ -45,7 +45,10 @@ static void make_contents(struct sim_world *w)
 		r->back = rng_one_in(&w->rng, 6);
 		r->ephemeral = rng_one_in(&w->rng, 4);
 		r->boots_max = (uint32_t)rng_below(&w->rng, 4);
+		r->os = 1 + i / 4;
+		r->os_starts = r->os % 4 != 3;
 		(void)sk_digest_of(text, sim_release_text(r, text), &r->id);
+		w->known_releases[i].id = r->id;
 	}
 }
 
@@ -60,6 +63,7 @@ static void plan_end(struct sim_world *w, uint64_t one_in)
 
 static void close_all(struct sim_world *w)
 {
+	sim_machine_stop(w);
 	sim_close_uploads(w);
 	if (w->gens)
 		sk_generations_close(w->gens);
@@ -73,6 +77,7 @@ static void after_power_cut(struct sim_world *w)
 {
 	w->boot_count++;
 	w->rebooted = true;
+	sim_parts_boot(w);
 	for (unsigned i = 0; i < IMAGES; i++)
 		w->images[i].tainted = true;
 }
@@ -119,7 +124,7 @@ static void mark_unsure(struct sim_world *w, uint64_t number)
 }
 
 /* Where the link leads on disk, before anything puts it right; 0 for nowhere. */
-static uint64_t current_on_disk(struct sim_world *w)
+uint64_t sim_current_on_disk(struct sim_world *w)
 {
 	_cleanup_free_ char *text = NULL;
 	struct sk_gen_link link = { 0 };
@@ -142,7 +147,7 @@ static int start(struct sim_world *w)
 	int r = sk_store_open_fs(sim_disk_mount(w->disk), &w->store, &err);
 
 	if (r == 0) {
-		current = current_on_disk(w);
+		current = sim_current_on_disk(w);
 		r = sk_generations_open(w->store, &w->gens, &err);
 	}
 	if (r < 0) {
@@ -152,7 +157,7 @@ static int start(struct sim_world *w)
 	}
 	if (!sim_disk_dead(w->disk) && sk_generations_whole(w->gens))
 		sim_check_link(w, current);
-	new_boot = is_new_boot(w);
+	new_boot = is_new_boot(w) && w->mutation != SIM_BOOTS_UNCOUNTED;
 	SIM_CHECK(new_boot || !w->rebooted || sim_disk_dead(w->disk),
 		  "the restart of the machine went unnoticed");
 	r = sk_generations_boot(w->gens, new_boot, &running, &err);
@@ -184,12 +189,8 @@ static int start(struct sim_world *w)
 	return sim_disk_dead(w->disk) ? -EIO : 0;
 }
 
-static void drive(struct sim_world *w, enum sk_upd_event ev);
-
 static void restart_once(struct sim_world *w)
 {
-	const struct sk_generation *running;
-
 	do {
 		fall_dead(w);
 		w->was_glitchy = w->was_glitchy || w->glitchy;
@@ -198,9 +199,7 @@ static void restart_once(struct sim_world *w)
 		plan_end(w, 5);
 	} while (start(w) < 0);
 	w->was_glitchy = false;
-	w->upd = SK_UPD_IDLE;
-	running = sk_generations_running(w->gens);
-	drive(w, running && running->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);
+	sim_machine_start(w);
 }
 
 static void restart(struct sim_world *w)
@@ -211,13 +210,13 @@ static void restart(struct sim_world *w)
 }
 
 /* Begins an action on generations, ends it: afterwards what it did is known, or it is unsure. */
-static void begin(struct sim_world *w, enum sim_action action, uint64_t number)
+void sim_begin(struct sim_world *w, enum sim_action action, uint64_t number)
 {
 	w->doing = action;
 	w->doing_number = number;
 }
 
-static void end(struct sim_world *w, int r)
+void sim_end(struct sim_world *w, int r)
 {
 	if (sim_disk_dead(w->disk))
 		return;
@@ -229,50 +228,11 @@ static void end(struct sim_world *w, int r)
 	w->doing = ACT_NONE;
 }
 
-static uint64_t trying_number(const struct sim_world *w)
+uint64_t sim_trying_number(const struct sim_world *w)
 {
 	const struct sk_generation *g = sk_generations_running(w->gens);
 
 	return g && g->state == SK_GEN_TRYING ? g->number : 0;
-}
-
-/* What was decided is so, whether it could be written down or not; and the link follows the record. */
-static void check_verdict(struct sim_world *w, uint64_t number, bool good, int r, bool room)
-{
-	const struct sk_generation *gen = sk_generations_get(w->gens, number);
-	const struct sk_generation *floor = sk_generations_floor(w->gens);
-
-	SIM_CHECK(good || !gen || gen->state == SK_GEN_BAD,
-		  "generation %llu failed and is %s all the same", (unsigned long long)number,
-		  gen ? sk_gen_state_name(gen->state) : "");
-	SIM_CHECK(!good || r < 0 || !room || w->glitchy || sim_disk_dead(w->disk) ||
-			  current_on_disk(w) == (floor ? floor->number : 0),
-		  "the link does not lead to generation %llu, which is good",
-		  (unsigned long long)number);
-}
-
-static int record_verdict(struct sim_world *w, bool good)
-{
-	bool room = sim_disk_left(w->disk) > 16384;
-	uint64_t number = trying_number(w);
-	bool ballast = sim_disk_room_of(w->disk, SK_FS_RECORDS, ".ballast") >= 65536;
-	int r;
-
-	if (number == 0)
-		return -EINVAL;
-	begin(w, good ? ACT_HEALTHY : ACT_UNHEALTHY, number);
-	r = good ? sk_generations_healthy(w->gens, NULL)
-		 : sk_generations_unhealthy(w->gens, "it did not come up", NULL);
-	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
-	SIM_CHECK(r != -ENOSPC || !ballast || w->glitchy || sim_disk_dead(w->disk),
-		  "a full disk kept the verdict on %llu from the record",
-		  (unsigned long long)number);
-	if (!sim_disk_dead(w->disk))
-		check_verdict(w, number, good, r, room);
-	w->counts.good += good && r == 0;
-	w->counts.bad += !good && r == 0;
-	end(w, r);
-	return r;
 }
 
 static bool keep(void *arg, const struct sk_digest *d)
@@ -310,12 +270,12 @@ static uint64_t good_number(const struct sim_world *w)
 	return g ? g->number : 0;
 }
 
-static void collect(struct sim_world *w)
+void sim_collect(struct sim_world *w)
 {
 	uint64_t running = running_number(w), good = good_number(w);
 	int r;
 
-	begin(w, ACT_COLLECT, 0);
+	sim_begin(w, ACT_COLLECT, 0);
 	r = sk_generations_collect(w->gens, (unsigned)rng_below(&w->rng, 4), NULL);
 	if (r == 0)
 		r = sk_store_collect(w->store, keep, w, NULL, NULL, NULL);
@@ -335,68 +295,7 @@ static void collect(struct sim_world *w)
 		w->images[i].stored = sk_store_has(w->store, &w->images[i].digest);
 	for (unsigned i = 0; i < RELEASES; i++)
 		w->releases[i].stored = w->releases[i].stored && keep(w, &w->releases[i].id);
-	end(w, r);
-}
-
-/* Carries out the actions of the update machine that reach the disk, in its order. */
-static void carry_out(struct sim_world *w, unsigned actions)
-{
-	if (actions & SK_UPD_ACT_RECORD_GOOD && record_verdict(w, true) < 0 &&
-	    !sim_disk_dead(w->disk) && trying_number(w))
-		(void)record_verdict(w, false);
-	if (!sim_disk_dead(w->disk) && actions & SK_UPD_ACT_RECORD_BAD)
-		(void)record_verdict(w, false);
-	if (!sim_disk_dead(w->disk) && actions & SK_UPD_ACT_COLLECT && rng_one_in(&w->rng, 2))
-		collect(w);
-}
-
-static void drive(struct sim_world *w, enum sk_upd_event ev)
-{
-	enum sk_upd_state to;
-	unsigned actions;
-
-	if (sk_upd_next(w->upd, ev, &to, &actions) < 0)
-		return;
-	w->upd = to;
-	carry_out(w, actions);
-}
-
-/* Whatever the tables say: what failed is not tried on, and never good; what is well is decided. */
-static void check_outcome(struct sim_world *w, uint64_t number, enum sk_upd_event ev)
-{
-	const struct sk_generation *g = number ? sk_generations_get(w->gens, number) : NULL;
-	bool failed = ev == SK_UPD_EV_FAILED || ev == SK_UPD_EV_UNWELL;
-
-	if (!g || sim_disk_dead(w->disk))
-		return;
-	SIM_CHECK(!failed || g->state == SK_GEN_BAD, "generation %llu failed and is %s",
-		  (unsigned long long)number, sk_gen_state_name(g->state));
-	SIM_CHECK(ev != SK_UPD_EV_WELL || g->state != SK_GEN_TRYING,
-		  "generation %llu is well and still tried", (unsigned long long)number);
-}
-
-static void advance(struct sim_world *w)
-{
-	static const enum sk_upd_event events[] = {
-		SK_UPD_EV_DONE, SK_UPD_EV_DONE,	  SK_UPD_EV_DONE,   SK_UPD_EV_FAILED,
-		SK_UPD_EV_DONE, SK_UPD_EV_DONE,	  SK_UPD_EV_FAILED, SK_UPD_EV_WELL,
-		SK_UPD_EV_WELL, SK_UPD_EV_UNWELL,
-	};
-
-	uint64_t number = trying_number(w);
-	enum sk_upd_event ev;
-	enum sk_upd_state to;
-	unsigned actions;
-
-	/* One that means something now; in idle there is none. */
-	for (int tries = 0; tries < 10; tries++) {
-		ev = events[rng_below(&w->rng, ARRAY_SIZE(events))];
-		if (sk_upd_next(w->upd, ev, &to, &actions) == 0) {
-			drive(w, ev);
-			check_outcome(w, number, ev);
-			return;
-		}
-	}
+	sim_end(w, r);
 }
 
 /* The real rule about device type and version, asked with what is on record. */
@@ -462,7 +361,7 @@ static void stage(struct sim_world *w)
 
 	if (!complete(w, rel) || !suits(w, rel))
 		return;
-	begin(w, ACT_STAGE, 0);
+	sim_begin(w, ACT_STAGE, 0);
 	r = sk_generations_add(w->gens, &what, &number, NULL);
 	if (r == 0) {
 		struct sim_known *k = sim_known_of(w, number);
@@ -474,10 +373,10 @@ static void stage(struct sim_world *w)
 		w->last_number = SK_MAX(last, number);
 		rel->wanted = false;
 	}
-	end(w, r);
+	sim_end(w, r);
 }
 
-static uint64_t pick(struct sim_world *w, enum sk_gen_state state)
+uint64_t sim_pick(struct sim_world *w, enum sk_gen_state state)
 {
 	size_t n, start_at;
 	const struct sk_generation *all = sk_generations_all(w->gens, &n);
@@ -490,7 +389,7 @@ static uint64_t pick(struct sim_world *w, enum sk_gen_state state)
 }
 
 /* All of it here, and still suitable: the daemon too asks both when it applies, not only at intake. */
-static bool runnable(struct sim_world *w, uint64_t number)
+bool sim_runnable(struct sim_world *w, uint64_t number)
 {
 	const struct sk_generation *g = sk_generations_get(w->gens, number);
 	const struct sim_release *rel = g ? sim_release_of(w, &g->release) : NULL;
@@ -498,44 +397,16 @@ static bool runnable(struct sim_world *w, uint64_t number)
 	return rel && complete(w, rel) && suits(w, rel);
 }
 
-static void apply(struct sim_world *w)
-{
-	uint64_t number = pick(w, SK_GEN_STAGED), trying = trying_number(w);
-	enum sk_upd_state to;
-	unsigned actions;
-	int r;
-
-	/* Asked at the wrong moment: refused, and nothing comes of it. */
-	if (number && trying && rng_one_in(&w->rng, 8)) {
-		begin(w, ACT_NONE, 0);
-		r = sk_generations_apply(w->gens, number, NULL);
-		SIM_CHECK(r < 0, "two generations are tried at once");
-		end(w, 0);
-		return;
-	}
-	if (number == 0 || !runnable(w, number) ||
-	    sk_upd_next(w->upd, SK_UPD_EV_APPLY, &to, &actions) < 0)
-		return;
-	begin(w, ACT_APPLY, number);
-	r = sk_generations_apply(w->gens, number, NULL);
-	SIM_CHECK(r < 0 || trying == 0, "two generations are tried at once");
-	end(w, r);
-	if (r < 0)
-		return;
-	w->upd = to;
-	carry_out(w, actions & ~(unsigned)SK_UPD_ACT_RECORD_TRYING);
-}
-
 static void cancel(struct sim_world *w)
 {
-	uint64_t number = pick(w, SK_GEN_STAGED);
+	uint64_t number = sim_pick(w, SK_GEN_STAGED);
 	int r;
 
 	if (number == 0)
 		return;
-	begin(w, ACT_CANCEL, number);
+	sim_begin(w, ACT_CANCEL, number);
 	r = sk_generations_cancel(w->gens, number, "no longer wanted", NULL);
-	end(w, r);
+	sim_end(w, r);
 }
 
 /* Found, and fetched again as the agent does it. */
@@ -581,16 +452,26 @@ static void rot(struct sim_world *w)
 		rot_release(w);
 }
 
-static void shut_down(struct sim_world *w)
+void sim_reboot(struct sim_world *w)
 {
 	sim_disk_end_after(w->disk, 0, SIM_KILL);
 	close_all(w);
+	sim_disk_sync(w->disk);
+	w->boot_count++;
+	w->rebooted = true;
+	w->counts.rebooted++;
+	sim_parts_boot(w);
+	restart(w);
+}
+
+static void shut_down(struct sim_world *w)
+{
 	if (rng_one_in(&w->rng, 2)) {
-		sim_disk_sync(w->disk);
-		w->boot_count++;
-		w->rebooted = true;
-		w->counts.rebooted++;
+		sim_reboot(w);
+		return;
 	}
+	sim_disk_end_after(w->disk, 0, SIM_KILL);
+	close_all(w);
 	restart(w);
 }
 
@@ -609,9 +490,16 @@ void sim_world_step(struct sim_world *w)
 		unsigned weight;
 		void (*act)(struct sim_world *w);
 	} table[] = {
-		{ 40, sim_upload }, { 24, advance },  { 10, intake }, { 10, stage },
-		{ 10, apply },	    { 2, cancel },    { 2, collect }, { 1, rot },
-		{ 1, shut_down },   { 1, fill_disk },
+		{ 40, sim_upload },
+		{ 24, sim_machine_step },
+		{ 10, intake },
+		{ 10, stage },
+		{ 10, sim_machine_apply },
+		{ 2, cancel },
+		{ 2, sim_collect },
+		{ 1, rot },
+		{ 1, shut_down },
+		{ 1, fill_disk },
 	};
 	unsigned dice = (unsigned)rng_below(&w->rng, 101);
 
@@ -632,6 +520,8 @@ void sim_world_init(struct sim_world *w, uint64_t seed, enum sim_mutation mutati
 {
 	memset(w, 0, sizeof(*w));
 	w->rng.state = seed;
+	w->mutation = mutation;
+	sim_parts_init(&w->parts);
 	w->capacity = 48 * 1024u << rng_below(&w->rng, 3);
 	/* Some are large enough for the ballast. */
 	if (rng_one_in(&w->rng, 8))

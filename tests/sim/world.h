@@ -3,7 +3,8 @@
 
 #include "disk.h"
 #include "engine/update/generations.h"
-#include "model/update.h"
+#include "engine/update/machine.h"
+#include "parts.h"
 
 #define IMAGES	       12
 #define IMAGE_SIZE_MAX 6000
@@ -29,6 +30,8 @@ struct sim_release {
 	struct sk_digest id;
 	char version[16];
 	unsigned serial, images[RELEASE_IMAGES];
+	unsigned os; /* version of its OS image; several releases have the same */
+	bool os_starts;
 	bool signed_right, for_us, verified, ephemeral, back, stored, wanted, damaged;
 	uint32_t boots_max;
 };
@@ -59,7 +62,13 @@ struct sim_world {
 	struct sim_disk *disk;
 	struct sk_store *store;
 	struct sk_generations *gens;
-	enum sk_upd_state upd;
+	struct sk_machine *machine;
+	struct sim_parts parts;
+	struct sk_part_target target;
+	struct sk_release known_releases[RELEASES]; /* as the machine is given them: ids alone */
+	bool deferred, watching, reboot_due, repair_due;
+	unsigned repairs; /* in a row */
+	enum sim_mutation mutation;
 	struct sim_image images[IMAGES];
 	struct sim_release releases[RELEASES];
 	struct {
@@ -77,7 +86,7 @@ struct sim_world {
 	uint64_t steps;
 	struct sim_counts {
 		uint64_t kills, cuts, commits, refused, good, bad, full, collected, rebooted;
-		uint64_t downgrades, unsuitable;
+		uint64_t downgrades, unsuitable, slots, fallbacks, part_failures, repairs;
 	} counts;
 };
 
@@ -98,6 +107,24 @@ const struct sim_release *sim_release_of(const struct sim_world *w, const struct
 void sim_upload(struct sim_world *w);
 void sim_close_uploads(struct sim_world *w);
 size_t sim_release_text(const struct sim_release *r, char buf[static 128]);
+
+/* machine.c: the update machine in this world */
+void sim_machine_start(struct sim_world *w);
+void sim_machine_stop(struct sim_world *w);
+/** Something happens to an update under way. */
+void sim_machine_step(struct sim_world *w);
+/** The machine is told to go to a staged generation. */
+void sim_machine_apply(struct sim_world *w);
+
+/* world.c, for machine.c */
+void sim_begin(struct sim_world *w, enum sim_action action, uint64_t number);
+void sim_end(struct sim_world *w, int r);
+void sim_collect(struct sim_world *w);
+void sim_reboot(struct sim_world *w);
+uint64_t sim_trying_number(const struct sim_world *w);
+uint64_t sim_pick(struct sim_world *w, enum sk_gen_state state);
+bool sim_runnable(struct sim_world *w, uint64_t number);
+uint64_t sim_current_on_disk(struct sim_world *w);
 
 #define SIM_CHECK(cond, ...)                        \
 	do {                                        \

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "engine/daemon.h"
+#include "engine/api/api.h"
 #include "io/json.h"
 
 /*
@@ -53,20 +54,20 @@ static json_t *capsule_json(const struct sk_capsule *c)
 
 static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	const struct sk_daemon *d = arg;
+	const struct sk_api *api = arg;
 	_cleanup_json_ json_t *out = json_array();
 	struct sk_capsule *c;
 
-	for (size_t pos = 0; (c = sk_engine_next(d->engine, &pos));)
+	for (size_t pos = 0; (c = sk_engine_next(api->engine, &pos));)
 		if (json_array_append_new(out, capsule_json(c)) < 0)
 			return sk_err_oom(err);
 	return sk_http_reply_json(req, 200, TAKE_PTR(out));
 }
 
-static struct sk_capsule *find(struct sk_http_req *req, const struct sk_daemon *d,
+static struct sk_capsule *find(struct sk_http_req *req, const struct sk_api *api,
 			       struct sk_err *err)
 {
-	return sk_engine_find(d->engine, sk_http_param(req, "name"), err);
+	return sk_engine_find(api->engine, sk_http_param(req, "name"), err);
 }
 
 static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -78,7 +79,7 @@ static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 /* An operation that ends later: the answer is the capsule as it is then, if it is about one. */
 struct op {
-	struct sk_daemon *d;
+	struct sk_api *api;
 	struct sk_http_req *req;    /* NULL: the client has left */
 	char id[SK_DIGEST_HEX + 1]; /* "": it is about all of them */
 };
@@ -91,7 +92,8 @@ static void op_gone(struct sk_http_req *req, void *arg)
 static void op_done(void *arg, const struct sk_err *err)
 {
 	struct op *op = arg;
-	const struct sk_capsule *c = op->id[0] ? sk_engine_find(op->d->engine, op->id, NULL) : NULL;
+	const struct sk_capsule *c =
+		op->id[0] ? sk_engine_find(op->api->engine, op->id, NULL) : NULL;
 
 	if (op->req && err)
 		(void)sk_http_reply_err(op->req, err);
@@ -103,7 +105,7 @@ static void op_done(void *arg, const struct sk_err *err)
 }
 
 /* Suspends the request; NULL with @err. */
-static struct op *op_begin(struct sk_http_req *req, struct sk_daemon *d, const char *id,
+static struct op *op_begin(struct sk_http_req *req, struct sk_api *api, const char *id,
 			   struct sk_err *err)
 {
 	struct op *op = calloc(1, sizeof(*op));
@@ -112,7 +114,7 @@ static struct op *op_begin(struct sk_http_req *req, struct sk_daemon *d, const c
 		(void)sk_err_oom(err);
 		return NULL;
 	}
-	op->d = d;
+	op->api = api;
 	op->req = req;
 	memcpy(op->id, id, SK_MIN(strlen(id), sizeof(op->id) - 1));
 	if (sk_http_suspend(req, UINT64_MAX, op_gone, op) < 0) {
@@ -184,20 +186,20 @@ static int prepare(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int halt(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	const struct sk_daemon *d = arg;
+	const struct sk_api *api = arg;
 	struct op *op = op_begin(req, arg, "", err);
 
 	if (!op)
 		return err->code;
-	sk_update_halt(d->update);
-	if (sk_engine_halt(d->engine, op_done, op, err) < 0)
+	sk_update_halt(api->update);
+	if (sk_engine_halt(api->engine, op_done, op, err) < 0)
 		op_done(op, err);
 	return 0;
 }
 
 const struct sk_http_route sk_api_capsule_routes[] = {
-	{ "GET", "/skerry/v1/capsules", list, .flags = SK_UPDATE_ROUTE_AGENT },
-	{ "GET", "/skerry/v1/capsules/{name}", show, .flags = SK_UPDATE_ROUTE_AGENT },
+	{ "GET", "/skerry/v1/capsules", list, .flags = SK_API_ROUTE_AGENT },
+	{ "GET", "/skerry/v1/capsules/{name}", show, .flags = SK_API_ROUTE_AGENT },
 	{ "POST", "/skerry/v1/capsules/{name}/prepare", prepare, 64 },
 	{ "POST", "/skerry/v1/capsules/{name}/start", start, 64 },
 	{ "POST", "/skerry/v1/capsules/{name}/stop", stop, 64 },

@@ -342,8 +342,8 @@ static int remove_image(struct sk_http_req *req, void *arg, struct sk_err *err)
 		r = by_name ? untag(d, name, out, err) : untag_all(d, &digest, out, err);
 	if (r < 0)
 		return r;
-	/* A release may need the same image: who knows the releases deletes the file. */
-	sk_update_collect(d->update);
+	/* A release may need the same image: the file goes if nobody claims it. */
+	sk_claims_collect(d->claims);
 	if (!sk_store_has(d->store, &digest))
 		(void)json_array_append_new(out, json_pack("{s:o}", "Deleted", id_of(&digest)));
 	return sk_http_reply_json(req, 200, TAKE_PTR(out));

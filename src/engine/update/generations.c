@@ -21,14 +21,14 @@
 /**
  * struct sk_generations - @all in the order of their numbers
  * @unsaved: the disk did not take the record of the same index; it must before anything else moves
- * @aside:   good, and cannot run; see sk_generations_set_aside()
+ * @parked:   good, and cannot run; see sk_generations_park()
  * @unread:  there are records that the disk does not give out
  * @link:    as it is on disk
  */
 struct sk_generations {
 	struct sk_store *store;
 	struct sk_generation all[SK_GENERATIONS_MAX];
-	bool unsaved[SK_GENERATIONS_MAX], aside[SK_GENERATIONS_MAX];
+	bool unsaved[SK_GENERATIONS_MAX], parked[SK_GENERATIONS_MAX];
 	bool unread;
 	size_t n;
 	struct sk_gen_link link;
@@ -110,9 +110,9 @@ static void forget_at(struct sk_generations *g, size_t i)
 {
 	memmove(&g->all[i], &g->all[i + 1], (g->n - i - 1) * sizeof(g->all[0]));
 	memmove(&g->unsaved[i], &g->unsaved[i + 1], (g->n - i - 1) * sizeof(g->unsaved[0]));
-	memmove(&g->aside[i], &g->aside[i + 1], (g->n - i - 1) * sizeof(g->aside[0]));
+	memmove(&g->parked[i], &g->parked[i + 1], (g->n - i - 1) * sizeof(g->parked[0]));
 	g->n--;
-	g->unsaved[g->n] = g->aside[g->n] = false;
+	g->unsaved[g->n] = g->parked[g->n] = false;
 }
 
 enum on_failure {
@@ -505,24 +505,24 @@ const struct sk_generation *sk_generations_good(const struct sk_generations *g)
 {
 	int i = sk_gen_pick_good(g->all, g->n, false);
 
-	while (i >= 0 && g->aside[i])
+	while (i >= 0 && g->parked[i])
 		i = sk_gen_pick_good(g->all, (size_t)i, false);
 	return at(g, i);
 }
 
-void sk_generations_set_aside(struct sk_generations *g, uint64_t number, bool aside)
+void sk_generations_park(struct sk_generations *g, uint64_t number, bool parked)
 {
 	int i = find(g, number);
 
 	if (i >= 0)
-		g->aside[i] = aside;
+		g->parked[i] = parked;
 }
 
-bool sk_generations_is_aside(const struct sk_generations *g, uint64_t number)
+bool sk_generations_is_parked(const struct sk_generations *g, uint64_t number)
 {
 	int i = find(g, number);
 
-	return i >= 0 && g->aside[i];
+	return i >= 0 && g->parked[i];
 }
 
 const struct sk_generation *sk_generations_floor(const struct sk_generations *g)

@@ -69,12 +69,12 @@ int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struc
 const struct sk_generation *sk_generations_running(const struct sk_generations *g);
 const struct sk_generation *sk_generations_good(const struct sk_generations *g);
 /**
- * sk_generations_set_aside() - a good one cannot run, as its release file is damaged, or can again
+ * sk_generations_park() - a good one cannot run, as its release file is damaged, or can again
  * Until then the newest good one before it takes its place. Not recorded: the next start looks again.
  * The version floor stays where it is.
  */
-void sk_generations_set_aside(struct sk_generations *g, uint64_t number, bool aside);
-bool sk_generations_is_aside(const struct sk_generations *g, uint64_t number);
+void sk_generations_park(struct sk_generations *g, uint64_t number, bool parked);
+bool sk_generations_is_parked(const struct sk_generations *g, uint64_t number);
 /** The newest good one that a reboot leaves: no release below its version may come (floor). */
 const struct sk_generation *sk_generations_floor(const struct sk_generations *g);
 const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number);

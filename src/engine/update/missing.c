@@ -1,23 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/update/missing.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
-#include "base/str.h"
-#include "engine/update/private.h"
-#include "io/json.h"
+#include "base/map.h"
+#include "engine/release/sizes.h"
 
-/*
- * What was found damaged and taken out of use is missed here, for the agent to fetch again: of the running
- * generation, and of those that would be gone back to.
- */
+/** struct sk_missing - @needed: digest -> size, of all images that generations need; NULL: to be read anew */
+struct sk_missing {
+	struct sk_store *store;
+	const struct sk_generations *gens;
+	struct sk_map *needed;
+};
 
-void sk_update_missing_stale(struct sk_update *u)
+int sk_missing_new(struct sk_store *store, const struct sk_generations *gens,
+		   struct sk_missing **ret, struct sk_err *err)
 {
-	if (u->needed)
-		sk_map_free(u->needed);
-	u->needed = NULL;
+	struct sk_missing *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return sk_err_oom(err);
+	m->store = store;
+	m->gens = gens;
+	*ret = m;
+	return 0;
 }
 
-/* Has an earlier one the same release? */
+void sk_missing_free(struct sk_missing *m)
+{
+	if (!m)
+		return;
+	sk_missing_forget(m);
+	free(m);
+}
+
+void sk_missing_forget(struct sk_missing *m)
+{
+	if (m->needed)
+		sk_map_free(m->needed);
+	m->needed = NULL;
+}
+
+/* Has an earlier generation the same release? */
 static bool seen(const struct sk_generation *all, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
@@ -26,65 +51,67 @@ static bool seen(const struct sk_generation *all, size_t i)
 	return false;
 }
 
-json_t *sk_update_missing_releases_json(const struct sk_update *u)
+void sk_missing_releases(const struct sk_missing *m,
+			 void (*each)(void *arg, const struct sk_digest *id), void *arg)
 {
-	json_t *list = json_array();
 	size_t n;
-	const struct sk_generation *all = sk_generations_all(u->gens, &n);
+	const struct sk_generation *all = sk_generations_all(m->gens, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct sk_digest *id = &all[i].release;
 
 		if (all[i].state == SK_GEN_BAD || seen(all, i))
 			continue;
-		if (!sk_store_has_release(u->store, id) ||
-		    sk_generations_is_aside(u->gens, all[i].number))
-			(void)json_array_append_new(list, json_string(SK_DIGEST_STR(id)));
+		if (!sk_store_has_release(m->store, id) ||
+		    sk_generations_is_parked(m->gens, all[i].number))
+			each(arg, id);
 	}
-	return list;
 }
 
-static int add_release(struct sk_update *u, struct sk_map *map, const struct sk_digest *id)
+static int add_release(struct sk_missing *m, const struct sk_release *running, struct sk_map *sizes,
+		       const struct sk_digest *id)
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 
-	if (u->target && sk_digest_equal(&u->target->id, id))
-		return sk_update_claim(map, u->target->manifest);
+	if (running && sk_digest_equal(&running->id, id))
+		return sk_sizes_add(sizes, running->manifest);
 	/* One that is lost comes back first; then its images are known. */
-	return sk_update_load(u, id, &rel, NULL) < 0 ? 0 : sk_update_claim(map, rel->manifest);
+	if (sk_release_load(m->store, id, &rel, NULL) < 0)
+		return 0;
+	return sk_sizes_add(sizes, rel->manifest);
 }
 
 /* Kept until generations change, as each release file has to be read for it. */
-static const struct sk_map *needed(struct sk_update *u)
+static const struct sk_map *needed(struct sk_missing *m, const struct sk_release *running)
 {
-	_cleanup_(sk_map_freep) struct sk_map *map = u->needed ? NULL : sk_map_new(free);
+	_cleanup_(sk_map_freep) struct sk_map *sizes = m->needed ? NULL : sk_map_new(free);
 	size_t n;
-	const struct sk_generation *all = sk_generations_all(u->gens, &n);
+	const struct sk_generation *all = sk_generations_all(m->gens, &n);
 
-	if (u->needed || !map)
-		return u->needed;
+	if (m->needed || !sizes)
+		return m->needed;
 	for (size_t i = 0; i < n; i++)
 		if (all[i].state != SK_GEN_BAD && !seen(all, i) &&
-		    add_release(u, map, &all[i].release) < 0)
+		    add_release(m, running, sizes, &all[i].release) < 0)
 			return NULL;
-	u->needed = TAKE_PTR(map);
-	return u->needed;
+	m->needed = TAKE_PTR(sizes);
+	return m->needed;
 }
 
-json_t *sk_update_missing_images_json(struct sk_update *u)
+void sk_missing_images(struct sk_missing *m, const struct sk_release *running,
+		       void (*each)(void *arg, const struct sk_digest *d, uint64_t size_bytes),
+		       void *arg)
 {
-	const struct sk_map *map = needed(u);
+	const struct sk_map *sizes = needed(m, running);
 	const char *hex;
 	const uint64_t *size;
-	json_t *list = json_array();
 
-	if (!map)
-		return list;
-	SK_MAP_FOREACH (map, hex, size) {
+	if (!sizes)
+		return;
+	SK_MAP_FOREACH (sizes, hex, size) {
 		struct sk_digest d;
 
-		if (sk_digest_parse(hex, &d) == 0 && !sk_store_has(u->store, &d))
-			(void)json_array_append_new(list, sk_update_image_json(u, &d, *size));
+		if (sk_digest_parse(hex, &d) == 0 && !sk_store_has(m->store, &d))
+			each(arg, &d, *size);
 	}
-	return list;
 }

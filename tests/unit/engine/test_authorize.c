@@ -60,13 +60,8 @@ int __wrap_getgrouplist(const char *name, gid_t primary, gid_t *groups, int *n)
 
 /* --- what is served --- */
 
-struct sk_update *sk_update_of(void *arg)
-{
-	return NULL;
-}
-
 static const struct sk_http_route *const tables[] = {
-	sk_update_routes,	sk_api_capsule_routes,	    sk_docker_system_routes,
+	sk_api_routes,		sk_api_capsule_routes,	    sk_docker_system_routes,
 	sk_docker_image_routes, sk_docker_container_routes, sk_docker_wait_routes,
 	sk_docker_log_routes,	sk_docker_event_routes,	    sk_docker_unsupported_routes,
 };

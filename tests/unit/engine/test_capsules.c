@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "engine/daemon.h"
+#include "engine/api/api.h"
 #include "engine_world.h"
 #include "fake_http.h"
 
@@ -18,13 +18,13 @@ void sk_update_halt(struct sk_update *u)
 	update_halts++;
 }
 
-static struct sk_daemon of(struct world *w)
+static struct sk_api of(struct world *w)
 {
 	update_halts = 0;
-	return (struct sk_daemon){ .engine = w->e };
+	return (struct sk_api){ .engine = w->e };
 }
 
-static unsigned ask(struct sk_http_req *req, struct sk_daemon *d, const char *method,
+static unsigned ask(struct sk_http_req *req, struct sk_api *d, const char *method,
 		    const char *pattern, const char *name)
 {
 	*req = (struct sk_http_req){ .params = PAIRS("name", name), .dying = req->dying };
@@ -42,7 +42,7 @@ static void lists_and_shows(void **state)
 {
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 
 	assert_int_equal(ask(&req, &d, "GET", "/skerry/v1/capsules", ""), 200);
 	assert_int_equal(json_array_size(req.json), 0);
@@ -69,7 +69,7 @@ static void one_that_is_not_there(void **state)
 	static const char *const names[] = { "", "x", "..", "\xff", "0000000000000000" };
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 
 	(void)make(w, "one", (struct sk_app){ 0 });
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -91,7 +91,7 @@ static void operations(void **state)
 	static const char *const states[] = { "prepared", "running", "exited", "running" };
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 
 	(void)make(w, "one", (struct sk_app){ 0 });
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -108,7 +108,7 @@ static void failures_are_told(void **state)
 {
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 
 	(void)make(w, "one", (struct sk_app){ 0 });
 	fakes.fail_start = true;
@@ -129,7 +129,7 @@ static void two_at_odds(void **state)
 {
 	struct sk_http_req first = { 0 }, second = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 
 	(void)make(w, "one", (struct sk_app){ 0 });
 	assert_int_equal(ask(&first, &d, "POST", ops[1], "one"), 0);
@@ -148,7 +148,7 @@ static void the_peer_leaves(void **state)
 {
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 	struct sk_capsule *c = make(w, "one", (struct sk_app){ 0 });
 
 	assert_int_equal(ask(&req, &d, "POST", ops[1], "one"), 0);
@@ -164,7 +164,7 @@ static void it_is_gone_by_then(void **state)
 {
 	struct sk_http_req req = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 	struct sk_app app = { .name = S("one") };
 	struct sk_capsule_spec spec = {
 		.app = &app, .image = w->image, .image_name = "x", .auto_remove = true
@@ -186,7 +186,7 @@ static void the_server_stops(void **state)
 {
 	struct sk_http_req req = { .dying = true };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 	struct sk_capsule *c = make(w, "one", (struct sk_app){ 0 });
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -210,7 +210,7 @@ static void halt(void **state)
 {
 	struct sk_http_req req[2] = { 0 }, later_ = { 0 };
 	struct world *w = *state;
-	struct sk_daemon d = of(w);
+	struct sk_api d = of(w);
 	struct sk_capsule *c[2] = { make(w, "one", (struct sk_app){ 0 }),
 				    make(w, "two", (struct sk_app){ 0 }) };
 

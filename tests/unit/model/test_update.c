@@ -6,7 +6,7 @@
 #include "base/macros.h"
 #include "model/update.h"
 
-#define STATES (SK_UPD_BACK_SETTLING + 1)
+#define STATES (SK_UPD_REBOOTING + 1)
 #define EVENTS (SK_UPD_EV_UNWELL + 1)
 
 static enum sk_upd_state go(enum sk_upd_state from, enum sk_upd_event ev, unsigned *acts)
@@ -26,17 +26,17 @@ static void an_upgrade_that_works(void **state)
 	unsigned a;
 
 	s = go(s, SK_UPD_EV_APPLY, &a);
-	assert_true(a & SK_UPD_ACT_RECORD_TRYING);
-	assert_false(a & SK_UPD_ACT_STOP); /* the old ones run on while the new are prepared */
+	assert_int_equal(a, SK_UPD_ACT_STAGE); /* the old runs on while the new is made ready */
 	s = go(s, SK_UPD_EV_DONE, &a);
-	assert_int_equal(a, SK_UPD_ACT_STOP);
-	s = go(s, SK_UPD_EV_DONE, &a);
-	assert_int_equal(a, SK_UPD_ACT_START);
+	assert_int_equal(a, SK_UPD_ACT_ACTIVATE);
 	s = go(s, SK_UPD_EV_DONE, &a);
 	assert_int_equal(a, SK_UPD_ACT_WATCH);
 	s = go(s, SK_UPD_EV_WELL, &a);
+	assert_int_equal(a, SK_UPD_ACT_RECORD_GOOD | SK_UPD_ACT_CONFIRM);
+	assert_true(SK_UPD_ACT_RECORD_GOOD < SK_UPD_ACT_CONFIRM);
+	s = go(s, SK_UPD_EV_DONE, &a);
 	assert_int_equal(s, SK_UPD_IDLE);
-	assert_true(a & SK_UPD_ACT_RECORD_GOOD);
+	assert_int_equal(a, SK_UPD_ACT_COLLECT);
 }
 
 /* Whatever fails on the way out is recorded as bad before anything else, and leads back. */
@@ -45,9 +45,8 @@ static void every_failure_leads_back(void **state)
 	static const struct {
 		enum sk_upd_state s;
 		enum sk_upd_event ev;
-	} at[] = { { SK_UPD_PREPARING, SK_UPD_EV_FAILED },
-		   { SK_UPD_STOPPING, SK_UPD_EV_FAILED },
-		   { SK_UPD_STARTING, SK_UPD_EV_FAILED },
+	} at[] = { { SK_UPD_STAGING, SK_UPD_EV_FAILED },
+		   { SK_UPD_ACTIVATING, SK_UPD_EV_FAILED },
 		   { SK_UPD_SETTLING, SK_UPD_EV_UNWELL } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
@@ -56,14 +55,23 @@ static void every_failure_leads_back(void **state)
 
 		assert_true(sk_upd_is_back(s));
 		assert_true(a & SK_UPD_ACT_RECORD_BAD);
-		assert_true(SK_UPD_ACT_RECORD_BAD < SK_UPD_ACT_PLAN);
+		assert_true(SK_UPD_ACT_RECORD_BAD < SK_UPD_ACT_REVERT);
 		s = go(s, SK_UPD_EV_FAILED, NULL);
-		s = go(s, SK_UPD_EV_FAILED, NULL);
-		s = go(s, SK_UPD_EV_FAILED, NULL);
-		s = go(s, SK_UPD_EV_UNWELL, &a);
+		s = go(s, SK_UPD_EV_UNWELL, NULL);
+		s = go(s, SK_UPD_EV_FAILED, &a);
 		assert_int_equal(s, SK_UPD_IDLE);
 		assert_true(a & SK_UPD_ACT_REPAIR);
-		assert_false(a & SK_UPD_ACT_RECORD_GOOD);
+	}
+}
+
+static void a_part_that_needs_a_restart(void **state)
+{
+	static const enum sk_upd_state from[] = { SK_UPD_ACTIVATING, SK_UPD_REVERTING };
+	unsigned a;
+
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
+		assert_int_equal(go(from[i], SK_UPD_EV_REBOOT, &a), SK_UPD_REBOOTING);
+		assert_int_equal(a, SK_UPD_ACT_REBOOT);
 	}
 }
 
@@ -82,16 +90,41 @@ static void table_as_a_whole(void **state)
 			leaves = true;
 			if (a & SK_UPD_ACT_RECORD_GOOD)
 				assert_true(s == SK_UPD_SETTLING && e == SK_UPD_EV_WELL);
+			if (a & SK_UPD_ACT_CONFIRM)
+				assert_true(a & SK_UPD_ACT_RECORD_GOOD ||
+					    s == SK_UPD_BACK_SETTLING);
 			if (a & SK_UPD_ACT_RECORD_BAD)
 				assert_true(!sk_upd_is_back(s) && sk_upd_is_back(to));
-			if (a & SK_UPD_ACT_RECORD_TRYING)
-				assert_int_equal(e, SK_UPD_EV_APPLY);
 			if (sk_upd_is_back(s) && e != SK_UPD_EV_APPLY)
-				assert_true(sk_upd_is_back(to) || to == SK_UPD_IDLE);
+				assert_true(to != SK_UPD_STAGING && to != SK_UPD_ACTIVATING &&
+					    to != SK_UPD_SETTLING);
 			assert_non_null(sk_upd_state_name(to));
-			assert_non_null(sk_upd_step_name(to));
 		}
-		assert_true(leaves);
+		/* Only the next start leaves it. */
+		assert_int_equal(leaves, s != SK_UPD_REBOOTING);
+	}
+}
+
+static void words_of_the_api(void **state)
+{
+	static const struct {
+		enum sk_upd_state s;
+		const char *word, *starting;
+	} rows[] = {
+		{ SK_UPD_IDLE, "idle", "idle" },
+		{ SK_UPD_STAGING, "stopping", "starting" },
+		{ SK_UPD_ACTIVATING, "stopping", "starting" },
+		{ SK_UPD_REVERTING, "stopping", "starting" },
+		{ SK_UPD_REBOOTING, "stopping", "stopping" },
+		{ SK_UPD_SETTLING, "settling", "settling" },
+		{ SK_UPD_BACK_SETTLING, "settling", "settling" },
+		{ SK_UPD_CONFIRMING, "settling", "settling" },
+	};
+
+	assert_int_equal(ARRAY_SIZE(rows), STATES);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_string_equal(sk_upd_step_name(rows[i].s, false), rows[i].word);
+		assert_string_equal(sk_upd_step_name(rows[i].s, true), rows[i].starting);
 	}
 }
 
@@ -100,8 +133,9 @@ static void no_second_upgrade_meanwhile(void **state)
 	enum sk_upd_state to;
 	unsigned a;
 
-	for (int s = SK_UPD_PREPARING; s <= SK_UPD_BACK_STARTING; s++)
-		assert_int_equal(sk_upd_next(s, SK_UPD_EV_APPLY, &to, &a), -EINVAL);
+	for (int s = 0; s < STATES; s++)
+		assert_int_equal(sk_upd_next(s, SK_UPD_EV_APPLY, &to, &a),
+				 s == SK_UPD_IDLE || s == SK_UPD_BACK_SETTLING ? 0 : -EINVAL);
 }
 
 static enum sk_gate_verdict look(struct sk_gate *g, uint64_t now, struct sk_gate_capsule *c,
@@ -195,6 +229,8 @@ int main(void)
 		cmocka_unit_test(an_upgrade_that_works),
 		cmocka_unit_test(every_failure_leads_back),
 		cmocka_unit_test(table_as_a_whole),
+		cmocka_unit_test(a_part_that_needs_a_restart),
+		cmocka_unit_test(words_of_the_api),
 		cmocka_unit_test(no_second_upgrade_meanwhile),
 		cmocka_unit_test(gate_settles),
 		cmocka_unit_test(gate_starts_anew_after_a_restart),

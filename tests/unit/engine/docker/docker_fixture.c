@@ -6,7 +6,7 @@
 struct sk_daemon the_daemon;
 
 /* Removing images: not asked for here. */
-void sk_update_collect(struct sk_update *u)
+void sk_claims_collect(struct sk_claims *c)
 {
 }
 

@@ -38,6 +38,7 @@ int __wrap_sk_child_task(sd_event *e, const struct sk_task *task, sk_child_done_
 	int r;
 
 	held = task;
+	children.task = *task;
 	stopped.run = stop_first;
 	if (children.none)
 		return sk_err_set(err, -EAGAIN, "child-failed", "no process can be had");

@@ -11,7 +11,8 @@ struct children {
 	bool hold; /* they stand still until children_go_on() */
 	bool none;
 	pid_t last;
-	unsigned n; /* so many were started */
+	unsigned n;	     /* so many were started */
+	struct sk_task task; /* as the last one was asked for */
 };
 extern struct children children;
 

@@ -151,13 +151,13 @@ void sk_engine_free(struct sk_engine *e)
 	free(e);
 }
 
-static void tell(struct sk_capsule *c, const char *event)
+void fake_event(struct sk_capsule *c, const char *event)
 {
 	if (the_engine->fn)
 		the_engine->fn(the_engine->fn_arg, c, event);
 }
 
-static void settle(struct pending *p)
+static void complete(struct pending *p)
 {
 	struct sk_capsule *c = p->c;
 
@@ -173,7 +173,7 @@ static void settle(struct pending *p)
 		c->state = SK_CAPSULE_FAILED;
 		c->exit_code = 3;
 	}
-	tell(c, "start");
+	fake_event(c, "start");
 }
 
 static int on_pending(sd_event_source *s, void *arg)
@@ -187,7 +187,7 @@ static int on_pending(sd_event_source *s, void *arg)
 	if (p->to == SK_CAPSULE_REMOVING)
 		fake_forget(p->c);
 	else if (!fails)
-		settle(p);
+		complete(p);
 	drop(p);
 	if (fails)
 		(void)sk_err_set(&err, -ENOEXEC, "child-failed", "no such program");

@@ -22,5 +22,7 @@ void fake_power_cut(void);
 /** How many capsules of the app run; @ret_id (may be NULL): of the last one. */
 unsigned fake_running(const char *app, const char **ret_id);
 unsigned fake_count(void);
+/** As if the engine told its watcher. */
+void fake_event(struct sk_capsule *c, const char *event);
 /** It is gone without a word, as if its record had been removed by hand. */
 void fake_forget(struct sk_capsule *c);

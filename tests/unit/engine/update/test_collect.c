@@ -57,19 +57,19 @@ static void room_of_large_images(void **state)
 	pid_t child;
 
 	children.hold = true;
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	children.hold = false;
 	assert_false(sk_store_has(w.store, &a));
 	assert_false(sk_store_has(w.store, &b));
-	assert_non_null(w.u->freeing);
-	child = sk_child_pid(w.u->freeing->child);
+	assert_true(sk_claims_freeing(w.claims) > 0);
+	child = sk_claims_freeing(w.claims);
 	assert_int_equal(removed_files(child), 2);
 	assert_int_equal(removed_files(getpid()), 0);
 	go(&(struct spec){ "1.0", { "d1" } });
 	go(&(struct spec){ "2.0", { "d2" } });
-	assert_non_null(w.u->freeing);
+	assert_true(sk_claims_freeing(w.claims) > 0);
 	assert_int_equal(kill(child, SIGCONT), 0);
-	UNTIL(!w.u->freeing);
+	UNTIL(sk_claims_freeing(w.claims) == 0);
 }
 
 /* No child can be had, or the daemon ends before it does: it is only a matter of who waits. */
@@ -78,21 +78,21 @@ static void room_without_a_child(void **state)
 	struct sk_digest a = big_image(5);
 
 	children.none = true;
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	children.none = false;
 	assert_false(sk_store_has(w.store, &a));
-	assert_null(w.u->freeing);
+	assert_int_equal(sk_claims_freeing(w.claims), 0);
 	assert_int_equal(removed_files(getpid()), 0);
 	/* Room that is short is made at once. */
 	a = big_image(5);
-	sk_update_make_room(w.u);
-	assert_null(w.u->freeing);
+	sk_claims_make_room(w.claims);
+	assert_int_equal(sk_claims_freeing(w.claims), 0);
 	assert_int_equal(removed_files(getpid()), 0);
 	a = big_image(5);
 	children.hold = true;
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	children.hold = false;
-	assert_non_null(w.u->freeing);
+	assert_true(sk_claims_freeing(w.claims) > 0);
 }
 
 static bool here(const char *name, const char *salt)
@@ -119,8 +119,8 @@ static void what_generations_need(void **state)
 	assert_false(here("db.itb", "d4"));
 	assert_true(here("db.itb", "d3"));
 	/* Over and over: nothing more goes. */
-	sk_update_collect(w.u);
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
+	sk_claims_collect(w.claims);
 	assert_true(here("db.itb", "d2"));
 	assert_true(here("db.itb", "d3"));
 }
@@ -132,11 +132,11 @@ static void what_a_kept_release_needs(void **state)
 
 	go(&(struct spec){ "1.0", { "d1" } });
 	assert_int_equal(intake(&(struct spec){ "2.0", { "d2" } }, &id, NULL), 0);
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	assert_true(here("db.itb", "d2"));
 	(void)make_image("web.itb", "nobody's", true);
-	assert_int_equal(sk_update_kept_drop(w.u, &id, NULL), 0);
-	sk_update_collect(w.u);
+	assert_int_equal(sk_intake_applied(w.intake, &id, NULL), 0);
+	sk_claims_collect(w.claims);
 	assert_false(here("db.itb", "d2"));
 	assert_false(here("web.itb", "nobody's"));
 	assert_true(here("db.itb", "d1"));
@@ -154,26 +154,38 @@ static void what_a_capsule_runs_from(void **state)
 	assert_false(here("tool.itb", "t"));
 	(void)make_image("tool.itb", "t", true);
 	assert_int_equal(sk_engine_create(w.engine, &spec, &c, NULL), 0);
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	assert_true(here("tool.itb", "t"));
 }
+
+static unsigned asked_again;
 
 static bool is_the_one(void *arg, const struct sk_digest *d)
 {
 	return sk_digest_equal(arg, d);
 }
 
+static void note_collected(void *arg)
+{
+	asked_again++;
+}
+
 static void what_others_ask_for(void **state)
 {
 	struct sk_image_ref image = make_image("tool.itb", "t", true);
 
-	w.u->keep_image = is_the_one;
-	w.u->keep_arg = &image.digest;
-	sk_update_collect(w.u);
+	const struct sk_claimant who = { .needs = is_the_one,
+					 .collected = note_collected,
+					 .arg = &image.digest };
+
+	asked_again = 0;
+	assert_int_equal(sk_claims_register(w.claims, &who, NULL), 0);
+	sk_claims_collect(w.claims);
 	assert_true(here("tool.itb", "t"));
-	w.u->keep_image = NULL;
-	sk_update_collect(w.u);
+	image.digest = (struct sk_digest){ { 0 } };
+	sk_claims_collect(w.claims);
 	assert_false(here("tool.itb", "t"));
+	assert_int_equal(asked_again, 2);
 }
 
 /* A generation whose release cannot be read, and that nothing runs instead of: nothing goes at all. */
@@ -188,9 +200,30 @@ static void nothing_when_it_is_not_known(void **state)
 	assert_non_null(f);
 	(void)fclose(f);
 	(void)make_image("tool.itb", "t", true);
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	assert_true(here("tool.itb", "t"));
 	assert_true(here("db.itb", "d1"));
+}
+
+static int not_known(void *arg, struct sk_marks *m, struct sk_err *err)
+{
+	return sk_err_set(err, -EIO, "io", "nobody can tell");
+}
+
+/* One claimant who cannot tell what it needs is enough, and there is a bound to how many there are. */
+static void nothing_when_a_claimant_cannot_tell(void **state)
+{
+	const struct sk_claimant who = { .mark = not_known };
+	struct sk_err err = SK_ERR_INIT;
+	int n = 0;
+
+	(void)make_image("tool.itb", "t", true);
+	while (sk_claims_register(w.claims, &who, &err) == 0)
+		n++;
+	assert_string_equal(err.slug, "too-many");
+	assert_in_range(n, 1, 16);
+	sk_claims_collect(w.claims);
+	assert_true(here("tool.itb", "t"));
 }
 
 int main(void)
@@ -199,8 +232,8 @@ int main(void)
 		TEST(what_generations_need),	    TEST(what_a_kept_release_needs),
 		TEST(what_a_capsule_runs_from),	    TEST(what_others_ask_for),
 		TEST(nothing_when_it_is_not_known), TEST(room_of_large_images),
-		TEST(room_without_a_child),
+		TEST(room_without_a_child),	    TEST(nothing_when_a_claimant_cannot_tell),
 	};
 
-	return cmocka_run_group_tests_name("engine/update/collect", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("engine/claims", tests, NULL, NULL);
 }

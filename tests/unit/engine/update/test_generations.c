@@ -421,7 +421,7 @@ static void a_bad_sector_costs_one_generation(void **state)
 }
 
 /* Its release file is damaged: the one before takes its place, the floor stays. */
-static void set_aside(void **state)
+static void parked(void **state)
 {
 	struct device d = { .path = *state };
 
@@ -429,24 +429,24 @@ static void set_aside(void **state)
 	make_good(&d, "1", false);
 	make_good(&d, "2", false);
 	make_good(&d, "3", false);
-	sk_generations_set_aside(d.g, 3, true);
+	sk_generations_park(d.g, 3, true);
 	assert_int_equal(sk_generations_running(d.g)->number, 2);
 	assert_int_equal(sk_generations_good(d.g)->number, 2);
 	assert_int_equal(sk_generations_floor(d.g)->number, 3);
-	assert_true(sk_generations_is_aside(d.g, 3));
+	assert_true(sk_generations_is_parked(d.g, 3));
 	/* It moves along when those before it are forgotten, and is kept. */
 	assert_int_equal(sk_generations_collect(d.g, 1, NULL), 0);
 	assert_null(sk_generations_get(d.g, 1));
-	assert_true(sk_generations_is_aside(d.g, 3));
+	assert_true(sk_generations_is_parked(d.g, 3));
 	assert_int_equal(sk_generations_running(d.g)->number, 2);
 	/* A new one is tried over it, and falls back to what runs. */
 	assert_int_equal(try_out(&d, "4", false), 4);
 	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), 0);
 	assert_int_equal(sk_generations_running(d.g)->number, 2);
-	sk_generations_set_aside(d.g, 3, false);
+	sk_generations_park(d.g, 3, false);
 	assert_int_equal(sk_generations_running(d.g)->number, 3);
-	sk_generations_set_aside(d.g, 3, true);
-	sk_generations_set_aside(d.g, 2, true);
+	sk_generations_park(d.g, 3, true);
+	sk_generations_park(d.g, 2, true);
 	assert_null(sk_generations_running(d.g));
 	assert_int_equal(boot(&d, true)->number, 3);
 	unload(&d);
@@ -741,7 +741,7 @@ int main(void)
 		STORE_TEST(a_bad_sector_costs_one_generation),
 		STORE_TEST(damage_while_running),
 		STORE_TEST(damage_before_the_start),
-		STORE_TEST(set_aside),
+		STORE_TEST(parked),
 		STORE_TEST(link_before_a_collection),
 		STORE_TEST(overtaken),
 		STORE_TEST(a_try_that_comes_back),

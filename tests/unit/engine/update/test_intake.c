@@ -42,7 +42,7 @@ static void room(void **state)
 	assert_int_equal(intake(&s, &id, &err), -ENOSPC);
 	assert_string_equal(err.slug, "no-space");
 	assert_int_equal(releases_here(), 0);
-	assert_int_equal(sk_strv_len(w.u->kept), 0);
+	assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 0);
 	free_bytes = need + RESERVE;
 	assert_int_equal(intake(&s, &id, &err), 0);
 	assert_int_equal(releases_here(), 1);
@@ -106,12 +106,12 @@ static void damaged_record(void **state)
 				 0);
 		power_cut();
 		run_until_idle();
-		assert_int_equal(sk_strv_len(w.u->kept), 0);
+		assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 0);
 		assert_int_equal(intake(&(struct spec){ "1.0", { "d1" } }, &id, NULL), 0);
-		assert_int_equal(sk_strv_len(w.u->kept), 1);
+		assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 1);
 		/* Again: it is the newest, and there once. */
 		assert_int_equal(intake(&(struct spec){ "1.0", { "d1" } }, &id, NULL), 0);
-		assert_int_equal(sk_strv_len(w.u->kept), 1);
+		assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 1);
 	}
 }
 
@@ -126,7 +126,7 @@ static void unreadable_record(void **state)
 	assert_int_equal(truncate(path, 1 << 20), 0);
 	power_cut();
 	run_until_idle();
-	assert_int_equal(sk_strv_len(w.u->kept), 0);
+	assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 0);
 	assert_int_equal(fake_running("db", NULL), 1);
 	assert_int_equal(intake(&(struct spec){ "2.0", { "d2" } }, &id, NULL), 0);
 }
@@ -159,9 +159,9 @@ static void each_operation_fails(void **state)
 		done = r == 0 && disk_plan.seen <= disk_plan.fail_at;
 		if (r < 0)
 			assert_true(err.slug[0] && err.text[0]);
-		for (int k = 0; k < 10000 && (w.u->state != SK_UPD_IDLE || w.u->removing); k++)
+		for (int k = 0; k < 10000 && !is_idle(); k++)
 			assert_true(sd_event_run(w.event, 1000000) >= 0);
-		assert_int_equal(w.u->state, SK_UPD_IDLE);
+		assert_int_equal(sk_machine_state(w.u->machine), SK_UPD_IDLE);
 		disk_plan = (struct fault_plan){ .fail_at = ~0u };
 		power_cut();
 		run_until_idle();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "engine/api/handlers.h"
 #include "io/json.h"
 #include "world.h"
 
@@ -23,16 +24,16 @@ static void images(void **state)
 	_cleanup_(sk_staged_closep) struct sk_staged *st = NULL;
 	_cleanup_json_ json_t *none = NULL, *part = NULL, *whole = NULL;
 
-	none = sk_update_image_json(w.u, &image.digest, image.size_bytes);
+	none = sk_api_image_json(&w.api, &image.digest, image.size_bytes);
 	assert_true(json_is_false(json_object_get(none, "have")));
 	assert_int_equal(number(none, "offset"), 0);
 	assert_int_equal(sk_staged_open(w.store, &image.digest, image.size_bytes, &st, NULL), 0);
 	assert_int_equal(sk_staged_write(st, "abc", 3, NULL), 0);
-	part = sk_update_image_json(w.u, &image.digest, image.size_bytes);
+	part = sk_api_image_json(&w.api, &image.digest, image.size_bytes);
 	assert_int_equal(number(part, "offset"), 3);
 	sk_staged_drop(TAKE_PTR(st));
 	(void)make_image("db.itb", "d1", true);
-	whole = sk_update_image_json(w.u, &image.digest, image.size_bytes);
+	whole = sk_api_image_json(&w.api, &image.digest, image.size_bytes);
 	assert_true(json_is_true(json_object_get(whole, "have")));
 	assert_int_equal(number(whole, "offset"), image.size_bytes);
 }
@@ -49,7 +50,7 @@ static void generations(void **state)
 	assert_int_equal(truncate(path, 10), 0);
 	power_cut();
 	run_until_idle();
-	list = sk_update_generations_json(w.u);
+	list = sk_api_generations_json(&w.api);
 	assert_int_equal(json_array_size(list), 2);
 	g = json_array_get(list, 0);
 	assert_true(json_is_true(json_object_get(g, "running")));
@@ -68,11 +69,11 @@ static void missing(void **state)
 
 	go(&one);
 	web = make_image("web.itb", "w1", false);
-	before = sk_update_status_json(w.u);
+	before = sk_api_status_json(&w.api);
 	assert_int_equal(json_array_size(json_object_get(before, "missing")), 0);
 	assert_int_equal(number(json_object_get(before, "capsules"), "running"), 2);
 	assert_int_equal(sk_store_remove(w.store, &web.digest, NULL), 0);
-	after = sk_update_status_json(w.u);
+	after = sk_api_status_json(&w.api);
 	assert_int_equal(json_array_size(json_object_get(after, "missing")), 1);
 	assert_string_equal(
 		json_string_value(json_object_get(
@@ -83,7 +84,7 @@ static void missing(void **state)
 /* A device that has nothing yet says so in the same shape. */
 static void a_new_device(void **state)
 {
-	_cleanup_json_ json_t *j = sk_update_status_json(w.u);
+	_cleanup_json_ json_t *j = sk_api_status_json(&w.api);
 
 	assert_true(json_is_null(json_object_get(j, "generation")));
 	assert_true(json_is_null(json_object_get(j, "good")));
@@ -101,5 +102,5 @@ int main(void)
 		TEST(a_new_device),
 	};
 
-	return cmocka_run_group_tests_name("engine/update/json", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("engine/api/json", tests, NULL, NULL);
 }

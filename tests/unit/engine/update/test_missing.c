@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "engine/api/handlers.h"
 #include "io/json.h"
 #include "world.h"
 
@@ -44,7 +45,7 @@ static struct sk_digest release_of(uint64_t number)
 /* All of "missing_releases", as one text. */
 static char *missed(void)
 {
-	_cleanup_json_ json_t *j = sk_update_missing_releases_json(w.u);
+	_cleanup_json_ json_t *j = sk_api_missing_releases_json(&w.api);
 
 	return json_dumps(j, JSON_COMPACT);
 }
@@ -59,7 +60,7 @@ static void assert_missed(const struct sk_digest *id)
 
 static size_t images_missed(void)
 {
-	_cleanup_json_ json_t *j = sk_update_missing_images_json(w.u);
+	_cleanup_json_ json_t *j = sk_api_missing_images_json(&w.api);
 
 	return json_array_size(j);
 }
@@ -162,7 +163,7 @@ static void of_nobody(void **state)
 	char *der = signed_by_a_stranger(&two, &len);
 
 	go(&one);
-	assert_int_equal(sk_update_intake(w.u, der, len, &rel, &err), -EKEYREJECTED);
+	assert_int_equal(sk_intake_take(w.intake, der, len, &rel, &err), -EKEYREJECTED);
 	free(der);
 	/* A bad generation is nothing that may come back either. */
 	fake_fail_start = "web";
@@ -172,8 +173,8 @@ static void of_nobody(void **state)
 	run_until_idle();
 	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
 	der = signed_by_a_stranger(&two, &len);
-	assert_int_equal(sk_update_intake(w.u, der, len, &rel, &err), -EKEYREJECTED);
-	assert_int_equal(sk_update_check(w.u, der, len, &rel, &err), -EKEYREJECTED);
+	assert_int_equal(sk_intake_take(w.intake, der, len, &rel, &err), -EKEYREJECTED);
+	assert_int_equal(sk_intake_check(w.intake, der, len, &rel, &err), -EKEYREJECTED);
 	free(der);
 }
 
@@ -189,13 +190,13 @@ static void a_whole_file_stays(void **state)
 	id = release_of(1);
 	assert_int_equal(sk_store_get_release(w.store, &id, &before, &before_len, NULL), 0);
 	der = signed_by_a_stranger(&one, &len);
-	assert_int_equal(sk_update_intake(w.u, der, len, &rel, NULL), 0);
+	assert_int_equal(sk_intake_take(w.intake, der, len, &rel, NULL), 0);
 	assert_int_equal(sk_store_get_release(w.store, &id, &after, &after_len, NULL), 0);
 	assert_int_equal(before_len, after_len);
 	assert_memory_equal(before, after, before_len);
 	/* Lost, it may come under any: it was verified before. */
 	lose(&id, 40);
-	assert_int_equal(sk_update_intake(w.u, der, len, &back, NULL), 0);
+	assert_int_equal(sk_intake_take(w.intake, der, len, &back, NULL), 0);
 	assert_missed(NULL);
 	power_cut();
 	run_until_idle();
@@ -250,7 +251,7 @@ static void images_to_fall_back_to(void **state)
 	go(&two);
 	assert_int_equal(images_missed(), 0);
 	assert_int_equal(sk_store_remove(w.store, &web.digest, NULL), 0);
-	list = sk_update_missing_images_json(w.u);
+	list = sk_api_missing_images_json(&w.api);
 	assert_int_equal(json_array_size(list), 1);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "digest")),
 			    SK_DIGEST_STR(&web.digest));
@@ -273,7 +274,7 @@ static void images_of_a_lost_release(void **state)
 	id = release_of(1);
 	lose(&id, 40);
 	assert_int_equal(sk_store_remove(w.store, &web.digest, NULL), 0);
-	sk_update_missing_stale(w.u);
+	sk_missing_forget(w.u->missing);
 	assert_int_equal(images_missed(), 0);
 	assert_int_equal(intake(&(struct spec){ "1.0", { "d1", "w1", "j1" }, .no_images = true },
 				&got, NULL),

@@ -24,7 +24,7 @@ static int begin(void **state)
 /* One request, answered at last. */
 static unsigned ask(struct sk_http_req *req, const char *method, const char *pattern)
 {
-	(void)fake_call(req, fake_route(sk_update_routes, method, pattern), w.u);
+	(void)fake_call(req, fake_route(sk_api_routes, method, pattern), &w.api);
 	UNTIL(req->status);
 	return req->status;
 }

@@ -19,10 +19,10 @@ static const struct spec two = { "2.0", { "d1", "w2", "j1" } };
 
 static void first_release(void **state)
 {
-	assert_string_equal(w.u->news.step, "idle");
+	assert_string_equal(w.u->progress.step, "idle");
 	go(&one);
 	expect_running(&one);
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 	assert_int_equal(sk_generations_good(w.u->gens)->number, 1);
 	assert_string_equal(fake_trace.data,
 			    "create db;prepare db;create web;prepare web;create job;prepare job;"
@@ -45,7 +45,7 @@ static void those_that_fail_hold_their_dependants(void **state)
 	assert_int_not_equal(strncmp(at, "start web", strlen("start web")), 0);
 	/* On the way back all that can be started is. */
 	assert_non_null(strstr(at, "start db;start job;start web;"));
-	assert_string_equal(w.u->news.step, "bad");
+	assert_string_equal(w.u->progress.step, "bad");
 	fake_fail_start = NULL;
 }
 
@@ -77,7 +77,7 @@ static void an_engine_with_one_capsule_per_name_does_too(void **state)
 	fake_fail_start = "web";
 	go(&(struct spec){ "3.0", { "d3", "w3", "j1" } });
 	fake_fail_start = NULL;
-	assert_string_equal(w.u->news.step, "bad");
+	assert_string_equal(w.u->progress.step, "bad");
 }
 
 static void stops_in_reverse_order(void **state)
@@ -106,9 +106,9 @@ static void goes_back_when_a_start_fails(void **state)
 	expect_running(&one);
 	assert_int_equal(fake_running("db", &after), 1);
 	assert_ptr_equal(before, after);
-	assert_string_equal(w.u->news.step, "bad");
-	assert_int_equal(w.u->news.generation, 2);
-	assert_string_equal(w.u->news.reason, "cannot start capsule job: no such program");
+	assert_string_equal(w.u->progress.step, "bad");
+	assert_int_equal(w.u->progress.generation, 2);
+	assert_string_equal(w.u->progress.reason, "cannot start capsule job: no such program");
 	assert_null(w.u->repair);
 }
 
@@ -117,17 +117,17 @@ static void goes_back_when_unhealthy(void **state)
 	go(&one);
 	fake_sick = "web";
 	apply(&two);
-	while (!sk_upd_is_back(w.u->state))
+	while (!sk_upd_is_back(sk_machine_state(w.u->machine)))
 		assert_true(sd_event_run(w.event, 1000000) >= 0);
 	fake_sick = NULL;
 	run_until_idle();
 	expect_running(&one);
-	assert_string_equal(w.u->news.reason, "capsule web is unhealthy: HTTP 500");
+	assert_string_equal(w.u->progress.reason, "capsule web is unhealthy: HTTP 500");
 	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
 	/* The next one gets a number of its own, and works. */
 	go(&(struct spec){ "2.1", { "d1", "w3", "j1" } });
-	assert_string_equal(w.u->news.step, "good");
-	assert_int_equal(w.u->news.generation, 3);
+	assert_string_equal(w.u->progress.step, "good");
+	assert_int_equal(w.u->progress.generation, 3);
 }
 
 static void goes_back_when_it_dies(void **state)
@@ -135,12 +135,12 @@ static void goes_back_when_it_dies(void **state)
 	go(&one);
 	fake_dies = "web";
 	apply(&two);
-	while (!sk_upd_is_back(w.u->state))
+	while (!sk_upd_is_back(sk_machine_state(w.u->machine)))
 		assert_true(sd_event_run(w.event, 1000000) >= 0);
 	fake_dies = NULL;
 	run_until_idle();
 	expect_running(&one);
-	assert_string_equal(w.u->news.reason, "capsule web ended with exit code 3");
+	assert_string_equal(w.u->progress.reason, "capsule web ended with exit code 3");
 }
 
 static void a_bad_first_release_leaves_nothing_running(void **state)
@@ -150,7 +150,7 @@ static void a_bad_first_release_leaves_nothing_running(void **state)
 	fake_fail_start = NULL;
 	assert_int_equal(fake_count(), 0);
 	assert_null(sk_generations_running(w.u->gens));
-	assert_string_equal(w.u->news.step, "bad");
+	assert_string_equal(w.u->progress.step, "bad");
 }
 
 static void same_release_again_changes_nothing(void **state)
@@ -197,12 +197,12 @@ static void interrupted(const struct spec *to, bool sick, enum how how)
 		go(&one);
 		fake_sick = sick ? "web" : NULL;
 		apply(to);
-		for (; steps < at && (w.u->state != SK_UPD_IDLE || w.u->removing); steps++) {
+		for (; steps < at && !is_idle(); steps++) {
 			assert_true(sd_event_run(w.event, 1000000) >= 0);
-			if (sick && sk_upd_is_back(w.u->state))
+			if (sick && sk_upd_is_back(sk_machine_state(w.u->machine)))
 				fake_sick = NULL;
 		}
-		ended = w.u->state == SK_UPD_IDLE && w.u->removing == 0;
+		ended = is_idle();
 		if (how == POWER_GOES)
 			power_cut();
 		else if (how == SHUT_DOWN)
@@ -211,15 +211,15 @@ static void interrupted(const struct spec *to, bool sick, enum how how)
 			halt();
 			boot();
 		}
-		for (int i = 0; w.u->state != SK_UPD_IDLE || w.u->removing; i++) {
+		for (int i = 0; !is_idle(); i++) {
 			assert_true(i < 10000);
 			assert_true(sd_event_run(w.event, 1000000) >= 0);
-			if (sick && sk_upd_is_back(w.u->state))
+			if (sick && sk_upd_is_back(sk_machine_state(w.u->machine)))
 				fake_sick = NULL;
 		}
 		now = sick ? &one : to;
 		expect_running(now);
-		assert_string_equal(w.u->news.step, sick ? "bad" : "good");
+		assert_string_equal(w.u->progress.step, sick ? "bad" : "good");
 		teardown(NULL);
 		setup(NULL);
 	}
@@ -277,12 +277,12 @@ static void boots_are_counted(void **state)
 	go(&one);
 	apply(&(struct spec){ "2.0", { "d1", "w2", "j1" }, "boot-attempts = <2>;" });
 	power_cut();
-	assert_int_equal(w.u->state, SK_UPD_PREPARING);
+	assert_int_equal(sk_machine_state(w.u->machine), SK_UPD_STAGING);
 	power_cut();
 	power_cut();
 	run_until_idle();
 	expect_running(&one);
-	assert_string_equal(w.u->news.step, "bad");
+	assert_string_equal(w.u->progress.step, "bad");
 }
 
 static void ephemeral_ends_with_the_boot(void **state)
@@ -319,7 +319,7 @@ static void refusals(void **state)
 
 		assert_true(intake(&bad[i].spec, &id, &err) < 0);
 		assert_string_equal(err.slug, bad[i].slug);
-		assert_int_equal(sk_strv_len(w.u->kept), 0);
+		assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), 0);
 	}
 	assert_int_equal(intake(&(struct spec){ "0.9", { "d1" }, "allow-downgrade;" }, &id, NULL),
 			 0);
@@ -345,12 +345,12 @@ static void checked_again_when_applied(void **state)
 	crl = pki_crl(&(struct pki_crl_spec){
 		.issuer = &w.ca, .number = 1, .revoked = { w.signer.cert } });
 	pem = pki_pem_crl(crl, &len);
-	assert_int_equal(sk_trust_update_crl(w.u->trust, pem, len, &err), 0);
+	assert_int_equal(sk_trust_update_crl(sk_verifier_trust(w.verifier), pem, len, &err), 0);
 	free(pem);
 	X509_CRL_free(crl);
 	assert_int_equal(sk_update_apply(w.u, &next, &number, &err), -EKEYREJECTED);
 	assert_string_equal(err.slug, "revoked");
-	assert_int_equal(w.u->state, SK_UPD_IDLE);
+	assert_int_equal(sk_machine_state(w.u->machine), SK_UPD_IDLE);
 	/* What runs was right when it came, and goes on over a restart. */
 	power_cut();
 	run_until_idle();
@@ -367,7 +367,7 @@ static void ephemeral_and_the_floor(void **state)
 
 	go(&two);
 	go(&eph);
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 	power_cut();
 	run_until_idle();
 	expect_running(&two);
@@ -396,11 +396,13 @@ static void good_that_cannot_be_recorded(void **state)
 	run_until_idle();
 	go(&one);
 	(void)apply(&two);
-	while (w.u->state != SK_UPD_SETTLING)
+	while (sk_machine_state(w.u->machine) != SK_UPD_SETTLING)
 		assert_true(sd_event_run(w.event, 1000000) >= 0);
 	disk_plan = (struct fault_plan){ .code = -EIO, .stay = true, .writes_only = true };
 	run_until_idle();
 	expect_running(&one);
+	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
+	assert_string_equal(w.u->progress.reason, "cannot record that it is good");
 	disk_plan = (struct fault_plan){ .fail_at = ~0u };
 	w.mount = NULL;
 }
@@ -417,10 +419,10 @@ static void needs_all_images(void **state)
 	assert_int_equal(sk_update_apply(w.u, &id, &number, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "2 of the 2 images"));
 	image = make_image("web.itb", "w1", false);
-	assert_int_equal(sk_update_claimed(w.u, &image.digest, &size, NULL), 0);
+	assert_int_equal(sk_intake_expected(w.intake, &image.digest, &size, NULL), 0);
 	assert_int_equal(size, image.size_bytes);
 	/* A stranger's image finds no room here. */
-	assert_int_equal(sk_update_claimed(w.u, &stranger, &size, &err), -ENOENT);
+	assert_int_equal(sk_intake_expected(w.intake, &stranger, &size, &err), -ENOENT);
 	assert_int_equal(sk_update_apply(w.u, &stranger, &number, &err), -ENOENT);
 }
 
@@ -434,15 +436,15 @@ static void unapplied_releases_are_bounded(void **state)
 		(void)snprintf(version, sizeof(version), "2.%d", i);
 		assert_int_equal(intake(&(struct spec){ version, { "d1" } }, &id, NULL), 0);
 	}
-	assert_int_equal(releases_here(), 1 + SK_UPDATE_RELEASES_MAX);
+	assert_int_equal(releases_here(), 1 + SK_INTAKE_RELEASES_MAX);
 	/* They are remembered over a restart, and the newest can be applied. */
 	halt();
 	boot();
 	run_until_idle();
-	assert_int_equal(sk_strv_len(w.u->kept), SK_UPDATE_RELEASES_MAX);
+	assert_int_equal(sk_strv_len(sk_intake_kept(w.intake)), SK_INTAKE_RELEASES_MAX);
 	assert_int_equal(sk_update_apply(w.u, &id, &(uint64_t){ 0 }, NULL), 0);
 	run_until_idle();
-	assert_string_equal(w.u->news.version, "2.9");
+	assert_string_equal(w.u->progress.version, "2.9");
 }
 
 static void old_images_are_collected(void **state)
@@ -454,7 +456,7 @@ static void old_images_are_collected(void **state)
 		(void)snprintf(version, sizeof(version), "1.%d", i);
 		(void)snprintf(salt, sizeof(salt), "s%d", i);
 		go(&(struct spec){ version, { salt } });
-		assert_string_equal(w.u->news.step, "good");
+		assert_string_equal(w.u->progress.step, "good");
 	}
 	last = make_image("db.itb", "s4", false);
 	assert_false(sk_store_has(w.store, &first.digest));
@@ -563,19 +565,19 @@ static void damaged_release_is_passed_over(void **state)
 	assert_int_equal(intake(&two, &id, &err), 0);
 	run_until_idle();
 	expect_running(&two);
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 	/* A clean-up goes on meanwhile, and does not take what runs. */
 	damage(&id);
 	power_cut();
 	run_until_idle();
 	junk = make_image("tool.itb", "t", true);
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	assert_false(sk_store_has(w.store, &junk.digest));
 	power_cut();
 	run_until_idle();
 	expect_running(&one);
 	go(&(struct spec){ "3.0", { "d1", "w3", "j1" } });
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 }
 
 /* A whole, well signed release under the name of another one is not that one. */
@@ -610,7 +612,7 @@ static void another_release_under_its_name(void **state)
 	run_until_idle();
 	expect_running(&one);
 	assert_int_equal(sk_generations_running(w.u->gens)->number, 1);
-	assert_true(sk_generations_is_aside(w.u->gens, 2));
+	assert_true(sk_generations_is_parked(w.u->gens, 2));
 }
 
 /* All of them are damaged: what runs is left alone, no image goes, and one that is sent again runs. */
@@ -630,7 +632,7 @@ static void no_release_can_be_read(void **state)
 	assert_int_equal(fake_running("web", NULL), 1);
 	assert_null(sk_generations_running(w.u->gens));
 	fake_reset();
-	sk_update_collect(w.u);
+	sk_claims_collect(w.claims);
 	assert_true(sk_store_has(w.store, &web.digest));
 	assert_int_equal(intake(&one, &id, NULL), 0);
 	run_until_idle();
@@ -650,7 +652,7 @@ static void damaged_release_being_tried(void **state)
 	run_until_idle();
 	expect_running(&one);
 	assert_int_equal(sk_generations_get(w.u->gens, 2)->state, SK_GEN_BAD);
-	assert_string_equal(w.u->news.step, "bad");
+	assert_string_equal(w.u->progress.step, "bad");
 }
 
 /* A good one that cannot be read is no reason to end the attempt of another one. */
@@ -665,7 +667,7 @@ static void damaged_good_release_while_another_is_tried(void **state)
 	power_cut();
 	run_until_idle();
 	expect_running(&two);
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 }
 
 /* It is on record as being tried, so it must be tried, whatever else cannot be written down. */
@@ -682,8 +684,70 @@ static void record_of_kept_releases_fails(void **state)
 	assert_int_equal(sk_update_apply(w.u, &id, &generation, &err), 0);
 	run_until_idle();
 	expect_running(&two);
-	assert_string_equal(w.u->news.step, "good");
+	assert_string_equal(w.u->progress.step, "good");
 	assert_int_equal(rmdir(tmp), 0);
+}
+
+static bool any_is_tried(void)
+{
+	size_t n;
+	const struct sk_generation *all = sk_generations_all(w.u->gens, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i].state == SK_GEN_TRYING)
+			return true;
+	return false;
+}
+
+/* An apply that is refused has changed nothing that runs, and nothing that the next start would find. */
+static void assert_not_applied(const struct spec *old)
+{
+	assert_int_equal(sk_machine_state(w.u->machine), SK_UPD_IDLE);
+	assert_false(any_is_tried());
+	assert_string_equal(w.u->target->manifest->version, old->version);
+	expect_running(old);
+	halt();
+	boot();
+	assert_false(any_is_tried());
+	run_until_idle();
+	expect_running(old);
+}
+
+/* Each write of an apply fails in turn: it is applied and comes to run, or it is refused and nothing happened. */
+static void an_apply_that_cannot_be_recorded(void **state)
+{
+	const struct spec old = { "1.0", { "d1" } };
+	unsigned refused = 0;
+	bool done = false;
+
+	w.mount = faulty_disk;
+	power_cut();
+	run_until_idle();
+	go(&old);
+	for (unsigned i = 0; !done; i++) {
+		const struct spec next = { "2.0", { "d2" } };
+		struct sk_err err = SK_ERR_INIT;
+		struct sk_digest id;
+		uint64_t number;
+		int r;
+
+		assert_int_equal(intake(&next, &id, &err), 0);
+		disk_plan = (struct fault_plan){ .fail_at = i, .code = -EIO, .read_only = true };
+		r = sk_update_apply(w.u, &id, &number, &err);
+		done = r == 0;
+		disk_plan = (struct fault_plan){ .fail_at = ~0u };
+		if (r == 0) {
+			assert_true(any_is_tried());
+			run_until_idle();
+			expect_running(&next);
+		} else {
+			refused++;
+			assert_not_applied(&old);
+		}
+		assert_true(i < 100);
+	}
+	assert_true(refused > 2);
+	w.mount = NULL;
 }
 
 int main(void)
@@ -724,6 +788,7 @@ int main(void)
 		TEST(damaged_release_being_tried),
 		TEST(damaged_good_release_while_another_is_tried),
 		TEST(record_of_kept_releases_fails),
+		TEST(an_apply_that_cannot_be_recorded),
 	};
 
 	return cmocka_run_group_tests_name("engine/update", tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "children.h"
+#include "dts.h"
 #include "fake_http.h"
 #include "world.h"
 
@@ -28,14 +29,28 @@ struct image {
 };
 static struct image small, large;
 
-/* As if a release here named it. */
-static void claim(const struct image *im)
+/* A release here names both. */
+static void expect_images(void)
 {
-	uint64_t *size = malloc(sizeof(*size)), any;
+	const struct sk_image_ref images[] = {
+		{ .name = (char *)"small.itb", .digest = small.digest, .size_bytes = SMALL },
+		{ .name = (char *)"large.itb", .digest = large.digest, .size_bytes = LARGE },
+	};
+	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
+	_cleanup_free_ void *dtb = NULL, *pinned = NULL;
+	_cleanup_free_ unsigned char *der = NULL;
+	struct sk_err err = SK_ERR_INIT;
+	size_t len;
 
-	*size = im->len;
-	(void)sk_update_claimed(w.u, &im->digest, &any, NULL);
-	assert_int_equal(sk_map_add(w.u->claimed, im->hex, size), 0);
+	dtb = dts_compile("/ { release { project = \"p\"; version = \"1.0\"; "
+			  "compatible = \"acme,box\"; }; apps { "
+			  "s { image = \"small.itb\"; }; l { image = \"large.itb\"; }; }; };",
+			  &len);
+	if (sk_manifest_pin(dtb, len, images, 2, 1000, &pinned, &len, &err) < 0)
+		fail_msg("%s", err.text);
+	der = pki_sign(pinned, len, &w.signer, EVP_sha256(), NULL, 0, &len);
+	if (sk_intake_take(w.intake, der, len, &rel, &err) < 0)
+		fail_msg("%s", err.text);
 }
 
 static struct image make(size_t len)
@@ -57,8 +72,7 @@ static int begin(void **state)
 	disk_plan = (struct fault_plan){ .fail_at = ~0u };
 	small = make(SMALL);
 	large = make(LARGE);
-	claim(&small);
-	claim(&large);
+	expect_images();
 	return r;
 }
 
@@ -80,12 +94,12 @@ static struct sk_http_req put(struct image *im, const void *bytes, size_t len)
 
 static const struct sk_http_route *route(void)
 {
-	return fake_route(sk_update_routes, "PUT", "/skerry/v1/images/{digest}");
+	return fake_route(sk_api_routes, "PUT", "/skerry/v1/images/{digest}");
 }
 
 static unsigned call(struct sk_http_req *req)
 {
-	return fake_call(req, route(), w.u);
+	return fake_call(req, route(), &w.api);
 }
 
 static void assert_refused(struct sk_http_req *req, unsigned status, const char *slug)
@@ -140,7 +154,7 @@ static void refused_before_a_byte_is_taken(void **state)
 	(void)call(&req);
 	assert_refused(&req, 413, "too-large");
 	assert_int_equal(sk_store_part_bytes(w.store, &small.digest), 0);
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 }
 
 /* The length was not announced, and the body does not end where the image does. */
@@ -153,7 +167,7 @@ static void more_than_the_release_says(void **state)
 	(void)call(&req);
 	assert_refused(&req, 413, "too-large");
 	assert_false(stored(&small));
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	/* What is left is at most a beginning of it: the rest completes the right one. */
 	{
 		size_t have = sk_store_part_bytes(w.store, &small.digest);
@@ -174,12 +188,12 @@ static void a_body_that_ends_in_the_middle(void **state)
 {
 	struct sk_http_req req = put(&small, small.bytes, 5000);
 
-	assert_int_equal(fake_body(&req, route(), w.u), 0);
-	assert_true(sk_update_uploading(w.u, &small.digest));
-	assert_false(sk_update_uploading(w.u, &large.digest));
+	assert_int_equal(fake_body(&req, route(), &w.api), 0);
+	assert_true(sk_uploads_has(sk_intake_uploads(w.intake), &small.digest));
+	assert_false(sk_uploads_has(sk_intake_uploads(w.intake), &large.digest));
 	fake_leave(&req);
 	fake_over(&req);
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	assert_int_equal(sk_store_part_bytes(w.store, &small.digest), 5000);
 	/* From the beginning again, or from beyond: told where to go on. */
 	for (int i = 0; i < 2; i++) {
@@ -226,7 +240,7 @@ static void changed_on_the_way(void **state)
 		UNTIL(req.status);
 		assert_refused(&req, 400, "digest-mismatch");
 		assert_false(stored(im));
-		assert_null(w.u->uploads);
+		assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 		assert_int_equal(sk_store_part_bytes(w.store, &im->digest), 0);
 		im->bytes[im->len / 2] ^= 1;
 		req = put(im, im->bytes, im->len);
@@ -258,11 +272,11 @@ static void twice_at_once(void **state)
 {
 	struct sk_http_req first = put(&small, small.bytes, 5000), second;
 
-	assert_int_equal(fake_body(&first, route(), w.u), 0);
+	assert_int_equal(fake_body(&first, route(), &w.api), 0);
 	second = put(&small, small.bytes, SMALL);
 	(void)call(&second);
 	assert_refused(&second, 409, "in-use");
-	assert_true(sk_update_uploading(w.u, &small.digest));
+	assert_true(sk_uploads_has(sk_intake_uploads(w.intake), &small.digest));
 	first.body = small.bytes + 5000;
 	(void)call(&first);
 	assert_answer(&first, SMALL, true);
@@ -302,14 +316,14 @@ static void the_disk_fails(int code, const char *want)
 	w.mount = faulty_disk;
 	boot();
 	run_until_idle();
-	claim(&small);
+	expect_images();
 	for (at = 0;; at++) {
 		unsigned status;
 
 		assert_true(at < 100);
 		disk_plan = (struct fault_plan){ .fail_at = at, .code = code, .read_only = true };
 		status = bring(&small, slug);
-		assert_null(w.u->uploads);
+		assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 		/* No operation is left that could fail. */
 		if (disk_plan.seen <= at)
 			break;
@@ -359,7 +373,7 @@ static void a_large_one_is_sealed_by_a_child(void **state)
 	children.hold = true;
 	assert_int_equal(call(&req), 0);
 	assert_int_equal(children.n, 1);
-	assert_true(sk_update_uploading(w.u, &large.digest));
+	assert_true(sk_uploads_has(sk_intake_uploads(w.intake), &large.digest));
 	/* Nobody else may write to it meanwhile. */
 	again = put(&large, NULL, 0);
 	again.query = PAIRS("offset", "614400");
@@ -369,7 +383,7 @@ static void a_large_one_is_sealed_by_a_child(void **state)
 	UNTIL(req.status);
 	assert_answer(&req, LARGE, true);
 	assert_true(stored(&large));
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	assert_string_equal(fake_trace.data, "create big;start big;restart big;");
 }
 
@@ -381,9 +395,9 @@ static void the_peer_leaves_meanwhile(void **state)
 	children.hold = true;
 	assert_int_equal(call(&req), 0);
 	fake_leave(&req);
-	assert_true(sk_update_uploading(w.u, &large.digest));
+	assert_true(sk_uploads_has(sk_intake_uploads(w.intake), &large.digest));
 	children_go_on();
-	UNTIL(!w.u->uploads);
+	UNTIL(sk_uploads_len(sk_intake_uploads(w.intake)) == 0);
 	assert_true(stored(&large));
 	assert_int_equal(req.status, 0);
 	fake_over(&req);
@@ -401,7 +415,7 @@ static void the_child_is_killed(void **state)
 	assert_true(req.status >= 500);
 	fake_over(&req);
 	assert_false(stored(&large));
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	assert_int_equal(sk_store_part_bytes(w.store, &large.digest), LARGE);
 	children.hold = false;
 	req = put(&large, NULL, 0);
@@ -421,17 +435,17 @@ static void no_child_can_be_had(void **state)
 	assert_true(call(&req) >= 500);
 	assert_string_equal(req.err.slug, "child-failed");
 	fake_over(&req);
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	assert_false(stored(&large));
 	/* The server stops just then. */
 	children.none = false;
 	req = put(&large, NULL, 0);
 	req.query = PAIRS("offset", "614400");
 	req.dying = true;
-	assert_int_equal(route()->on_body(&req, w.u, NULL, 0, NULL), 0);
-	assert_int_equal(route()->handler(&req, w.u, NULL), -ESHUTDOWN);
+	assert_int_equal(route()->on_body(&req, &w.api, NULL, 0, NULL), 0);
+	assert_int_equal(route()->handler(&req, &w.api, NULL), -ESHUTDOWN);
 	fake_over(&req);
-	assert_null(w.u->uploads);
+	assert_int_equal(sk_uploads_len(sk_intake_uploads(w.intake)), 0);
 	assert_int_equal(children.n, 0);
 	assert_int_equal(bring(&large, slug), 200);
 }
@@ -451,7 +465,7 @@ static void the_daemon_ends(void **state)
 			   two = put(&large, large.bytes, LARGE);
 
 	children.hold = true;
-	assert_int_equal(fake_body(&one, route(), w.u), 0);
+	assert_int_equal(fake_body(&one, route(), &w.api), 0);
 	assert_int_equal(call(&two), 0);
 	fake_over(&one);
 	fake_over(&two);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -28,11 +29,6 @@ struct sk_fs *faulty_disk(struct sk_fs *real)
 	sk_fs_free(real);
 	assert_int_equal(fault_fs_open(w.store_dir, &disk_plan, &fs), 0);
 	return fs;
-}
-
-struct sk_update *sk_update_of(void *arg)
-{
-	return arg;
 }
 
 /* A hundred times as fast as life: a settle time of a second is over in ten milliseconds. */
@@ -72,13 +68,40 @@ void sk_logs_close(struct sk_logs *l)
 {
 }
 
+static int make_intake(struct sk_err *err)
+{
+	const struct sk_verifier_config verifier = { .trust_dir = w.trust,
+						     .compatible = compatible,
+						     .clock = w.clock };
+	struct sk_intake_config config = { .event = w.event,
+					   .store = w.store,
+					   .store_dir = w.store_dir,
+					   .precheck_uid = PRECHECK_UID };
+	int r = sk_claims_new(w.event, w.store, &w.claims, err);
+
+	if (r == 0)
+		r = sk_verifier_new(&verifier, &w.verifier, err);
+	config.claims = w.claims;
+	config.verifier = w.verifier;
+	return r < 0 ? r : sk_intake_new(&config, &w.intake, err);
+}
+
+static int make_update(struct sk_err *err)
+{
+	const struct sk_update_config config = { .event = w.event,
+						 .store = w.store,
+						 .engine = w.engine,
+						 .claims = w.claims,
+						 .verifier = w.verifier,
+						 .intake = w.intake,
+						 .boot_id_file = w.boot_id };
+	int r = sk_update_new(&config, &w.u, err);
+
+	return r < 0 ? r : sk_update_start(w.u, err);
+}
+
 void boot(void)
 {
-	const struct sk_update_config config = { .store_dir = w.store_dir,
-						 .trust_dir = w.trust,
-						 .compatible = compatible,
-						 .clock = w.clock,
-						 .boot_id_file = w.boot_id };
 	struct sk_engine_config none = { 0 };
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_fs *fs = NULL;
@@ -87,14 +110,25 @@ void boot(void)
 	assert_int_equal(sk_fs_posix_open(w.store_dir, &fs), 0);
 	assert_int_equal(sk_store_open_fs(w.mount ? w.mount(fs) : fs, &w.store, &err), 0);
 	assert_int_equal(sk_engine_new(w.event, w.store, &none, &w.engine, &err), 0);
-	if (sk_update_new(w.event, w.store, w.engine, &config, &w.u, &err) < 0 ||
-	    sk_update_start(w.u, &err) < 0)
+	if (make_intake(&err) < 0 || make_update(&err) < 0)
 		fail_msg("%s", err.text);
+	w.api = (struct sk_api){ .event = w.event,
+				 .store = w.store,
+				 .engine = w.engine,
+				 .verifier = w.verifier,
+				 .intake = w.intake,
+				 .update = w.u,
+				 .compatible = compatible };
+	sk_api_start(&w.api);
 }
 
 void halt(void)
 {
+	sk_api_done(&w.api);
 	sk_update_free(w.u);
+	sk_intake_free(w.intake);
+	sk_verifier_free(w.verifier);
+	sk_claims_free(w.claims);
 	sk_engine_free(w.engine);
 	sk_store_close(w.store);
 	sd_event_unref(w.event);
@@ -116,9 +150,15 @@ void power_cut(void)
 	boot();
 }
 
+bool is_idle(void)
+{
+	return sk_machine_state(w.u->machine) == SK_UPD_IDLE &&
+	       sk_capsule_part_removing(w.u->capsules) == 0;
+}
+
 void run_until_idle(void)
 {
-	UNTIL(w.u->state == SK_UPD_IDLE && w.u->removing == 0);
+	UNTIL(is_idle());
 }
 
 int setup(void **state)
@@ -237,7 +277,7 @@ int intake(const struct spec *s, struct sk_digest *ret, struct sk_err *err)
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 	size_t len;
 	_cleanup_free_ unsigned char *der = make_release(s, &len);
-	int r = sk_update_intake(w.u, der, len, &rel, err);
+	int r = sk_intake_take(w.intake, der, len, &rel, err);
 
 	if (r == 0)
 		*ret = rel->id;

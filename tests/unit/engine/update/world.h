@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "engine/api/api.h"
 #include "engine/update/private.h"
 #include "fake_engine.h"
 #include "fault.h"
@@ -17,13 +18,20 @@ struct world {
 	sd_event *event;
 	struct sk_store *store;
 	struct sk_engine *engine;
+	struct sk_claims *claims;
+	struct sk_verifier *verifier;
+	struct sk_intake *intake;
 	struct sk_update *u;
+	struct sk_api api;
 	unsigned boot;
 	enum sk_clock_policy clock; /* of the next boot() */
 	struct sk_fs *(*mount)(
 		struct sk_fs *real); /* lays something over the disk at the next boot() */
 };
 extern struct world w;
+
+/** Whom the children that check what comes become. */
+#define PRECHECK_UID (geteuid() == 0 ? 65534 : 0)
 
 /** For w.mount: a disk on which the operations fail that @disk_plan says. */
 extern struct fault_plan disk_plan;
@@ -37,6 +45,8 @@ void boot(void);
 void halt(void);
 /** The machine restarts, with all capsules ended. */
 void power_cut(void);
+/** Nothing is under way, the removal of old capsules included. */
+bool is_idle(void);
 void run_until_idle(void);
 /** The loop goes on until that is so; fails the test when it never is. */
 #define UNTIL(condition)                                                  \

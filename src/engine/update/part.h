@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/release/release.h"
+
+/*
+ * A part of an update: the capsules of a release, its OS slot, its packages. The machine (machine.h) calls one part
+ * after the other, in their order, and in reverse order on the way back.
+ *
+ * Each call may come again: after a power cut at any instruction the next start of the daemon goes through the
+ * same calls, and what is done already is done. Of the parts' state the machine believes only what is_active says.
+ */
+
+/**
+ * struct sk_part_target - what is to run
+ * @generation: 0 with @release NULL: nothing is to run
+ * Borrowed by parts until the next call with another one.
+ */
+struct sk_part_target {
+	uint64_t generation;
+	const struct sk_release *release;
+};
+
+/** What a call of a part comes to; a failure is a negative errno, with @err filled. */
+enum sk_part_outcome {
+	SK_PART_DONE,
+	SK_PART_LATER,	/* it goes on; the host's done() is called when it has ended */
+	SK_PART_REBOOT, /* done once the machine was restarted (activate and revert only) */
+};
+
+/**
+ * struct sk_part_ops - what a part can do
+ * @name:      "capsules", for logs and reasons
+ * @stage:     get all of @to ready that can be while the old runs: nothing that runs is changed
+ * @activate:  @to takes over, on trial
+ * @is_active: does this device really run @to? Asked after a restart too, and not taken from memory then
+ * @confirm:   @to is recorded as good: give up what was kept to go back to. Also after a way back, whatever came of
+ *             that: what would lose the only thing that runs is not given up, and it fails.
+ * @revert:    make @to run, whatever was begun; on the way back, and at a start into a good generation. What is
+ *             needed for it is staged anew. As there is nothing further to fall to, it does all that can be done
+ *             before it fails. One that asks for a restart must know afterwards that it had it, and fail the
+ *             next time if that did not help.
+ */
+struct sk_part_ops {
+	const char *name;
+	int (*stage)(void *part, const struct sk_part_target *to, struct sk_err *err);
+	int (*activate)(void *part, const struct sk_part_target *to, struct sk_err *err);
+	bool (*is_active)(void *part, const struct sk_part_target *to);
+	int (*confirm)(void *part, const struct sk_part_target *to, struct sk_err *err);
+	int (*revert)(void *part, const struct sk_part_target *to, struct sk_err *err);
+};
+
+struct sk_part {
+	const struct sk_part_ops *ops;
+	void *part;
+};
+
+/** struct sk_part_host - whom a part reports to */
+struct sk_part_host {
+	/** What was begun with SK_PART_LATER has ended; never called from within the call that began it. */
+	void (*done)(void *arg, int outcome, const struct sk_err *err);
+	/** The old is stopped, the new begins to start: people are told. */
+	void (*starting)(void *arg);
+	void *arg;
+};
