@@ -19,6 +19,7 @@
 #include "engine/daemon.h"
 #include "engine/docker/docker.h"
 #include "engine/docker/workdir.h"
+#include "engine/runtime/container/container.h"
 
 #define CONFIG_FILE	"/etc/skerry/skerryd.conf"
 #define CONNECTIONS_MAX 256
@@ -89,16 +90,17 @@ static int make_store(struct sk_daemon *d, struct sk_err *err)
 
 static int make_engine(struct sk_daemon *d, struct sk_err *err)
 {
+	const struct sk_container_settings container = { d->config.runtime, d->config.monitor };
+	const struct sk_runtime_kind kinds[] = { { &sk_container_ops, &container }, { NULL } };
 	const struct sk_engine_config config = {
 		.run_dir = d->config.run_dir,
 		.state_dir = d->capsule_dir,
 		.volume_dir = d->volume_dir,
 		.log_dir = d->config.log_dir,
-		.runtime = d->config.runtime,
-		.monitor = d->config.monitor,
 		.uid_base = d->config.uid_base,
 		.log_max_bytes = d->config.log_size_max,
 		.limits_best_effort = d->config.limits_best_effort,
+		.kinds = kinds,
 	};
 
 	return sk_engine_new(d->event, d->store, &config, &d->engine, err);

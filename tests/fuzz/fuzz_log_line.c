@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "engine/capsule/log_line.h"
+#include "engine/runtime/container/log_line.h"
 #include "engine/capsule/probe.h"
-#include "engine/capsule/rootfs.h"
+#include "engine/runtime/container/rootfs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

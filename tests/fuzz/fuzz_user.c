@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "engine/capsule/user.h"
+#include "engine/runtime/container/user.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <limits.h>
 
 #include "engine/capsule/engine.h"
-#include "engine/capsule/runtime.h"
+#include "engine/runtime/runtime.h"
 #include "model/backoff.h"
 #include "model/capsule_state.h"
 
@@ -16,11 +16,13 @@
 struct sk_health_run;
 struct sk_recovery;
 struct sk_halt;
+struct sk_leftover;
+struct sk_capsule_change;
 
 /**
  * struct sk_waiter - a caller's operation, until the capsule is where it asked for
  * @early: it is enough that the capsule is down
- * @note: to tell its end with; there from the start, so that no end is lost
+ * @note: carries its end to the caller; made with it, so that no end is lost for want of memory
  */
 struct sk_waiter {
 	struct sk_waiter *next;
@@ -33,13 +35,37 @@ struct sk_waiter {
 	struct sk_err err;
 };
 
-/** struct sk_note - something to tell from the loop: an event, or (with @waiter) an end */
+/** struct sk_note - what the loop is to hand on: an event, the end of an operation, or the capsule to free */
 struct sk_note {
 	struct sk_note *next;
 	struct sk_capsule *c;
 	const char *event;
 	struct sk_waiter *waiter;
+	void (*release)(struct sk_capsule *c);
 };
+
+/**
+ * struct sk_capsule_change - what the state machine of a capsule emits
+ * @from: the state before; it is in @c->state now
+ *
+ * SK_CHANGE_MOVED:   an event was handled: state, goal or results may be others than before
+ * SK_CHANGE_FAILED:  a run ended by itself and badly, or is followed by another (@c->after is RETRY
+ *		      then); the machine goes on after that, unless the capsule is held
+ * SK_CHANGE_REMOVED: its files are about to be removed
+ * SK_CHANGE_FREED:   the last that is heard of it
+ */
+struct sk_capsule_change {
+	enum sk_change {
+		SK_CHANGE_MOVED,
+		SK_CHANGE_FAILED,
+		SK_CHANGE_REMOVED,
+		SK_CHANGE_FREED
+	} what;
+	enum sk_cap_state from;
+};
+
+/** Called from inside the change, in the order of engine.c's table; may bring about others. */
+typedef void (*sk_capsule_observer)(struct sk_capsule *c, const struct sk_capsule_change *change);
 
 struct sk_capsule {
 	struct sk_engine *e;
@@ -59,7 +85,7 @@ struct sk_capsule {
 	bool down;		 /* none of its processes lives; being cleaned */
 	bool held;		 /* supervision: not to be started again yet */
 	bool unhealthy_kill;	 /* killed because its health check failed */
-	bool stop_told;		 /* "stop" is to be told when it has ended */
+	bool emit_stop;		 /* it was asked to stop: "stop" follows its "die" */
 	uint64_t grace_ms;
 
 	struct sk_backoff backoff;
@@ -81,7 +107,7 @@ struct sk_capsule {
 	struct sk_child *destroyer;
 	struct sk_waiter *waiters;
 	bool dirty;	 /* the record on disk is older than this */
-	bool was_failed; /* as the record tells */
+	bool was_failed; /* by the record */
 	bool forgotten;
 };
 
@@ -96,11 +122,12 @@ struct sk_engine_watch {
 struct sk_engine {
 	sd_event *event;
 	struct sk_store *store;
-	char *run_dir, *state_dir, *volume_dir, *log_dir, *crun, *conmon;
+	char *run_dir, *state_dir, *volume_dir, *log_dir;
 	uint64_t log_max_bytes;
 	struct sk_runtime_env env;
-	const struct sk_runtime_ops *ops;
-	struct sk_capsule **v; /* in order of creation */
+	struct sk_runtimes kinds;
+	const sk_capsule_observer *observers; /* of all capsules; ends with NULL */
+	struct sk_capsule **v;		      /* in order of creation */
 	size_t n;
 
 	struct sk_engine_watch *watches;
@@ -115,45 +142,48 @@ struct sk_engine {
 	struct sk_app *supervised; /* names in start order */
 	size_t n_supervised;
 	struct sk_recovery *recoveries;
-	struct sk_rest *rests;
+	struct sk_leftover *leftovers;
 	bool recovering;      /* supervision is being stepped */
 	struct sk_halt *halt; /* NULL, or nothing is started any more */
 };
 
-/* capsule.c: the life of one capsule */
+/* capsule.c: the state machine and the operations on it */
 
-/** Want something else of it from now on; operations with another aim end with "bad-state". */
-void sk_capsule_want(struct sk_capsule *c, enum sk_cap_goal goal);
+/** Paths, kind and unit of a capsule whose id, slot and app are set. 0, "not-supported", "out-of-memory" */
+int sk_capsule_open(struct sk_capsule *c, struct sk_err *err);
+/** Change the goal; operations with another one end with "bad-state". */
+void sk_capsule_set_goal(struct sk_capsule *c, enum sk_cap_goal goal);
 /** Feed one event, then go on towards the goal. */
 void sk_capsule_feed(struct sk_capsule *c, enum sk_cap_event ev);
-/** Go on towards the goal (a hold was lifted, the daemon has come back). */
+/** Go on towards the goal: a hold was lifted, or the daemon has come back. */
 void sk_capsule_advance(struct sk_capsule *c);
 /** It ended: remember how, decide what follows. */
 void sk_capsule_ended(struct sk_capsule *c, int exit_code, bool oom_killed);
-/** How long it is given to stop unless somebody says otherwise */
+/** How long it is given to stop unless a caller says otherwise */
 uint64_t sk_capsule_own_grace(const struct sk_capsule *c);
-/** It is stopping: @c->grace_ms from now on it is killed. */
-void sk_capsule_set_grace(struct sk_capsule *c);
 /** Kill it for its health's sake; the restart policy decides what follows. */
 void sk_capsule_kill_unhealthy(struct sk_capsule *c);
+/** Stop it and leave its goal as it is: a later daemon starts it again. */
+void sk_capsule_stop_for_now(struct sk_capsule *c);
 void sk_capsule_free(struct sk_capsule *c);
-extern const struct sk_runtime_events sk_capsule_runtime_events;
-/** Ready @c->unit from the capsule's fields. 0 or -ENOMEM */
-int sk_capsule_attach(struct sk_capsule *c);
 
-/* engine.c */
-/** Tell watchers, from the loop, in the order of things. */
-void sk_engine_tell(struct sk_capsule *c, const char *event);
-void sk_engine_end_waiter(struct sk_capsule *c, struct sk_waiter *w);
-/** Take @c off the list; it is freed once all about it has been told. */
-void sk_engine_forget(struct sk_capsule *c);
-/** Unmount the images that no capsule has any more. */
-void sk_engine_sweep_images(struct sk_engine *e);
+/* list.c */
 int sk_engine_add(struct sk_engine *e, struct sk_capsule *c);
-/** Paths and folders of a capsule whose id and slot are set. 0 or -ENOMEM */
-int sk_engine_set_paths(struct sk_capsule *c);
 /** The capsule of the running release with this name, or NULL. */
 struct sk_capsule *sk_engine_app(struct sk_engine *e, const char *name);
+/** Release what the kinds keep for images that no capsule has any more. */
+void sk_engine_sweep_images(struct sk_engine *e);
+/** Takes off the list what is gone. */
+void sk_list_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
+
+/* events.c: all from the loop, in the order in which these were called */
+int sk_events_init(struct sk_engine *e, struct sk_err *err);
+void sk_events_done(struct sk_engine *e);
+void sk_engine_emit(struct sk_capsule *c, const char *event);
+/** Hand its result to the caller of an operation. Takes @w. */
+void sk_engine_end_waiter(struct sk_capsule *c, struct sk_waiter *w);
+/** Free @c with @release once all events about it have reached their subscribers. */
+void sk_engine_release(struct sk_capsule *c, void (*release)(struct sk_capsule *c));
 
 /* record.c */
 /** Note the present state in memory at once, and on disk soon after (fsynced, in a child). */
@@ -162,14 +192,14 @@ void sk_record_save(struct sk_capsule *c);
 void sk_record_flush(struct sk_engine *e);
 /** Flush, and leave no child behind that would write something older over it. */
 void sk_record_close(struct sk_engine *e);
-/** Forget the record: its folder gets the name <id>.gone. 0 or -errno */
-int sk_record_drop(struct sk_capsule *c);
 /**
  * sk_record_load() - a capsule from its record
  * @ret_same_boot: the record in memory was there: the daemon was restarted, not the device
  */
 int sk_record_load(struct sk_engine *e, const char *id, struct sk_capsule **ret,
 		   bool *ret_same_boot, struct sk_err *err);
+/** Saves what has changed; of what is removed, the record's folder gets the name <id>.gone. */
+void sk_record_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
 
 /* recover.c */
 int sk_engine_recover(struct sk_engine *e, struct sk_err *err);
@@ -177,27 +207,24 @@ void sk_recover_done(struct sk_engine *e);
 
 /* health.c */
 void sk_health_start(struct sk_capsule *c);
-void sk_health_stop(struct sk_capsule *c);
-
-/* ops.c */
-/** Stop it for now: what is wanted of it stays. */
-void sk_capsule_rest(struct sk_capsule *c);
+/** Checks a capsule from when it runs until its run has ended. */
+void sk_health_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
 
 /* halt.c */
-/** Something changed; go on stopping if that is under way. */
-void sk_halt_step(struct sk_engine *e);
+/** Goes on stopping if that is under way. */
+void sk_halt_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
 void sk_halt_done(struct sk_engine *e);
 
 /* supervise.c */
-/** @c failed. @restart: it comes back by itself, its dependants are to follow. */
-void sk_supervise_failed(struct sk_capsule *c, bool restart);
-/** Something changed; go on with what is under way. */
-void sk_supervise_step(struct sk_engine *e);
+/** Begins a recovery when an app failed that others depend on, and goes on with those under way. */
+void sk_supervise_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
 void sk_supervise_done(struct sk_engine *e);
 
 /* log_rotate.c */
 int sk_log_rotate_start(struct sk_engine *e);
 /** Remove a slot's files. */
 void sk_log_remove(const char *log_path);
+/** Removes the log of a capsule that is removed. */
+void sk_log_observe(struct sk_capsule *c, const struct sk_capsule_change *change);
 /** After a boot: remove all but those of capsules that keep them. */
 void sk_log_clear(struct sk_engine *e);

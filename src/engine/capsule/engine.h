@@ -8,7 +8,6 @@
 
 #include "base/digest.h"
 #include "base/err.h"
-#include "engine/capsule/cgroup.h"
 #include "model/manifest.h"
 #include "store/store.h"
 
@@ -19,7 +18,9 @@
  */
 struct sk_engine;
 struct sk_capsule;
-struct sk_runtime_ops;
+struct sk_runtime_kind;
+struct sk_runtime_limits;
+struct sk_runtime_streams;
 
 #define SK_CAPSULES_MAX	   1024
 #define SK_CAPSULE_UIDS	   65536u /* host ids of one capsule's user namespace */
@@ -30,13 +31,12 @@ struct sk_engine_config {
 	const char *state_dir;	/* "/var/lib/skerry/capsules": records, writable layers */
 	const char *volume_dir; /* "/var/lib/skerry/volumes": persistent folders by app */
 	const char *log_dir;	/* "/var/log/skerry" */
-	const char *runtime;	/* "crun" */
-	const char *monitor;	/* "conmon" */
 	uint32_t uid_base;	/* first host uid of the capsules' user namespaces */
 	uint64_t
 		log_max_bytes; /* per capsule and file before it is rotated; one old file is kept */
 	bool limits_best_effort; /* start without a limit that this machine cannot enforce */
-	const struct sk_runtime_ops *ops; /* NULL for containers; tests bring their own */
+	/* What this device can run, ended with one whose ops are NULL; engine/runtime/runtime.h */
+	const struct sk_runtime_kind *kinds;
 };
 
 enum sk_capsule_state {
@@ -89,8 +89,8 @@ SK_DEFINE_CLEANUP(struct sk_engine, sk_engine_free);
  */
 int sk_engine_halt(struct sk_engine *e, sk_engine_done done, void *arg, struct sk_err *err);
 
-/** What can be limited on this machine; borrowed. */
-const struct sk_cgroup *sk_engine_cgroup(const struct sk_engine *e);
+/** What capsules of @kind can be held to on this machine; nothing when there is no such kind. */
+void sk_engine_limits(const struct sk_engine *e, enum sk_kind kind, struct sk_runtime_limits *ret);
 
 int sk_engine_create(struct sk_engine *e, const struct sk_capsule_spec *spec,
 		     struct sk_capsule **ret, struct sk_err *err);
@@ -110,6 +110,12 @@ int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct 
 int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		       struct sk_err *err);
 int sk_capsule_kill(struct sk_capsule *c, int signal, struct sk_err *err);
+/** Streams on a socket; "not-supported" where its kind cannot. See struct sk_runtime_ops. */
+int sk_capsule_attach(struct sk_capsule *c, const struct sk_runtime_streams *streams, int *ret_fd,
+		      struct sk_err *err);
+int sk_capsule_exec_stream(struct sk_capsule *c, char *const *argv,
+			   const struct sk_runtime_streams *streams, int *ret_fd,
+			   struct sk_err *err);
 /** @force: kill it first. Volumes stay. @c is gone once @done is called. */
 int sk_capsule_remove(struct sk_capsule *c, bool force, sk_engine_done done, void *arg,
 		      struct sk_err *err);

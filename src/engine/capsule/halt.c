@@ -2,7 +2,7 @@
 
 /*
  * The machine is going down: all capsules are stopped, each once those that depend on it are down, the
- * others side by side. What is wanted of them stays as it is, so that the next start brings them back.
+ * others side by side. Their goals stay as they are, so that the next daemon starts them again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct sk_halt {
 	struct halt_waiter *waiters;
 };
 
-static bool at_rest(const struct sk_capsule *c)
+static bool is_down(const struct sk_capsule *c)
 {
 	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
 }
@@ -32,7 +32,7 @@ static bool is_up(const struct sk_engine *e, const char *app)
 {
 	for (size_t i = 0; i < e->n; i++)
 		if (e->v[i]->generation != 0 && sk_streq(e->v[i]->app.name, app) &&
-		    !at_rest(e->v[i]))
+		    !is_down(e->v[i]))
 			return true;
 	return false;
 }
@@ -51,7 +51,7 @@ static bool is_needed(const struct sk_engine *e, const struct sk_capsule *c)
 	return false;
 }
 
-static void finish(struct sk_halt *h)
+static void finish_halt(struct sk_halt *h)
 {
 	while (h->waiters) {
 		struct halt_waiter *w = h->waiters;
@@ -70,23 +70,28 @@ static int on_look(sd_event_source *s, void *arg)
 	for (size_t i = 0; i < e->n; i++) {
 		struct sk_capsule *c = e->v[i];
 
-		if (at_rest(c))
+		if (is_down(c))
 			continue;
 		all_down = false;
 		/* With another goal it is on its way down already. */
 		if ((c->goal == SK_CAP_WANT_RUNNING || c->goal == SK_CAP_WANT_PREPARED) &&
 		    !is_needed(e, c))
-			sk_capsule_rest(c);
+			sk_capsule_stop_for_now(c);
 	}
 	if (all_down)
-		finish(e->halt);
+		finish_halt(e->halt);
 	return 0;
 }
 
-void sk_halt_step(struct sk_engine *e)
+static void look_soon(struct sk_engine *e)
 {
-	if (e->halt)
-		(void)sd_event_source_set_enabled(e->halt->look, SD_EVENT_ONESHOT);
+	(void)sd_event_source_set_enabled(e->halt->look, SD_EVENT_ONESHOT);
+}
+
+void sk_halt_observe(struct sk_capsule *c, const struct sk_capsule_change *change)
+{
+	if (change->what == SK_CHANGE_MOVED && c->e->halt)
+		look_soon(c->e);
 }
 
 void sk_halt_done(struct sk_engine *e)
@@ -106,7 +111,7 @@ void sk_halt_done(struct sk_engine *e)
 	e->halt = NULL;
 }
 
-static int begin(struct sk_engine *e)
+static int begin_halt(struct sk_engine *e)
 {
 	struct sk_halt *h;
 
@@ -126,12 +131,12 @@ int sk_engine_halt(struct sk_engine *e, sk_engine_done done, void *arg, struct s
 {
 	struct halt_waiter *w = calloc(1, sizeof(*w));
 
-	if (!w || begin(e) < 0) {
+	if (!w || begin_halt(e) < 0) {
 		free(w);
 		return sk_err_oom(err);
 	}
 	*w = (struct halt_waiter){ e->halt->waiters, done, arg };
 	e->halt->waiters = w;
-	sk_halt_step(e);
+	look_soon(e);
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,7 @@ static uint64_t timeout_ms(const struct sk_health *h)
 	return h->timeout_ms ? h->timeout_ms : TIMEOUT_MS;
 }
 
-void sk_health_stop(struct sk_capsule *c)
+static void stop_checks(struct sk_capsule *c)
 {
 	struct sk_health_run *h = c->health_run;
 
@@ -95,12 +94,12 @@ static void set_health(struct sk_capsule *c, enum sk_health_state s, const char 
 	if (c->health == s)
 		return;
 	c->health = s;
-	sk_engine_tell(c, event);
+	sk_engine_emit(c, event);
 	sk_info("%s: %s", c->app.name, event);
 }
 
 /* Return: true when it was killed for it, and this run is over */
-static bool failed(struct sk_health_run *h)
+static bool count_failure(struct sk_health_run *h)
 {
 	struct sk_capsule *c = h->c;
 	const struct sk_health *conf = &c->app.run.health;
@@ -112,9 +111,9 @@ static bool failed(struct sk_health_run *h)
 	set_health(c, SK_HEALTH_UNHEALTHY, "health_status: unhealthy");
 	if (c->generation == 0 || c->app.restart == SK_RESTART_NO)
 		return false;
-	/* A release's app that is to be kept running is started anew. */
+	/* A release's app with a restart policy is killed; the policy starts it again. */
 	sk_warning("%s is unhealthy and is restarted: %s", c->app.name, c->health_text);
-	sk_health_stop(c);
+	stop_checks(c);
 	sk_capsule_kill_unhealthy(c);
 	return true;
 }
@@ -128,7 +127,8 @@ static void on_checked(void *arg, int status, const char *out, const char *err_t
 	c->health_check.end_s = sk_wall_s();
 	c->health_check.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (WIFSIGNALED(status)) {
-		c->unit.ops->end_exec(&c->unit);
+		if (c->unit.kind->ops->end_exec)
+			c->unit.kind->ops->end_exec(&c->unit);
 		keep_text(c, "the check did not end in time");
 	} else {
 		keep_text(c, *out ? out : err_tail);
@@ -136,33 +136,37 @@ static void on_checked(void *arg, int status, const char *out, const char *err_t
 	if (status == 0) {
 		c->health_check.failures = 0;
 		set_health(c, SK_HEALTH_HEALTHY, "health_status: healthy");
-	} else if (failed(h)) {
+	} else if (count_failure(h)) {
 		return;
 	}
 	check_again(h);
 }
 
-static int begin(struct sk_health_run *h, struct sk_err *err)
+static int begin_check(struct sk_health_run *h, struct sk_err *err)
 {
 	struct sk_capsule *c = h->c;
 	const struct sk_health *conf = &c->app.run.health;
-	/* Both are needed to enter the capsule's network. */
+	const struct sk_runtime_ops *ops = c->unit.kind->ops;
 	const struct sk_task task = {
 		.run = sk_probe_run,
 		.arg = &h->probe,
-		.caps = SK_CAP(CAP_SYS_ADMIN) | SK_CAP(CAP_SYS_PTRACE),
+		.caps = ops->dial_caps,
 		.out_max = PROBE_OUT_MAX,
 	};
 
+	if (conf->kind == SK_HEALTH_COMMAND && !ops->exec)
+		return sk_runtime_unsupported(&c->unit, "run a command in it", err);
 	if (conf->kind == SK_HEALTH_COMMAND)
-		return c->unit.ops->exec(&c->unit, conf->command, timeout_ms(conf), on_checked, h,
-					 &h->child, err);
+		return ops->exec(&c->unit, conf->command, timeout_ms(conf), on_checked, h,
+				 &h->child, err);
+	if (!ops->dial)
+		return sk_runtime_unsupported(&c->unit, "connect to it", err);
 	h->probe = (struct sk_probe){
 		.kind = conf->kind,
 		.port = conf->port,
 		.http_path = conf->http_path,
 		.timeout_ms = timeout_ms(conf),
-		.pid = c->app.network == SK_NETWORK_HOST ? 0 : c->unit.pid,
+		.unit = &c->unit,
 	};
 	return sk_child_task(c->e->event, &task, on_checked, h, &h->child, err);
 }
@@ -172,7 +176,7 @@ static void check(struct sk_health_run *h)
 	struct sk_err err;
 
 	h->c->health_check.start_s = sk_wall_s();
-	if (begin(h, &err) == 0)
+	if (begin_check(h, &err) == 0)
 		return;
 	sk_warning("%s: its health cannot be checked: %s", h->c->app.name, err.text);
 	check_again(h);
@@ -183,7 +187,7 @@ void sk_health_start(struct sk_capsule *c)
 	const struct sk_health *conf = &c->app.run.health;
 	struct sk_health_run *h;
 
-	sk_health_stop(c);
+	stop_checks(c);
 	c->health_text[0] = '\0';
 	c->health_check = (struct sk_health_check){ 0 };
 	c->health = SK_HEALTH_UNKNOWN;
@@ -199,4 +203,14 @@ void sk_health_start(struct sk_capsule *c)
 	c->health = SK_HEALTH_STARTING;
 	c->health_run = h;
 	check_in(h, SK_MIN(interval_ms(conf), FIRST_MS));
+}
+
+void sk_health_observe(struct sk_capsule *c, const struct sk_capsule_change *change)
+{
+	bool up = c->state == SK_CAP_RUNNING || c->state == SK_CAP_STOPPING;
+
+	if (change->what == SK_CHANGE_FREED || !up)
+		stop_checks(c);
+	else if (c->state == SK_CAP_RUNNING && change->from != SK_CAP_RUNNING)
+		sk_health_start(c);
 }

@@ -18,7 +18,8 @@ static void rotate(struct sk_capsule *c)
 	char old[PATH_MAX];
 	struct stat st;
 
-	if (stat(c->log_path, &st) < 0 || (uint64_t)st.st_size < c->e->log_max_bytes)
+	if (!c->unit.kind->ops->reopen_log || stat(c->log_path, &st) < 0 ||
+	    (uint64_t)st.st_size < c->e->log_max_bytes)
 		return;
 	if (snprintf(old, sizeof(old), "%s.1", c->log_path) >= (int)sizeof(old))
 		return;
@@ -27,7 +28,7 @@ static void rotate(struct sk_capsule *c)
 		return;
 	}
 	/* Until the monitor has opened the new one it goes on in the old one: nothing is lost. */
-	c->unit.ops->reopen_log(&c->unit);
+	c->unit.kind->ops->reopen_log(&c->unit);
 }
 
 static int on_rotate(sd_event_source *s, uint64_t usec, void *arg)
@@ -48,7 +49,7 @@ int sk_log_rotate_start(struct sk_engine *e)
 	int r = sd_event_add_time_relative(e->event, &e->log_timer, CLOCK_MONOTONIC,
 					   ROTATE_EVERY_MS * 1000, 1000000, on_rotate, e);
 
-	return r < 0 ? r : 0;
+	return SK_MIN(r, 0);
 }
 
 void sk_log_remove(const char *log_path)
@@ -58,6 +59,12 @@ void sk_log_remove(const char *log_path)
 	(void)unlink(log_path);
 	if (snprintf(old, sizeof(old), "%s.1", log_path) < (int)sizeof(old))
 		(void)unlink(old);
+}
+
+void sk_log_observe(struct sk_capsule *c, const struct sk_capsule_change *change)
+{
+	if (change->what == SK_CHANGE_REMOVED)
+		sk_log_remove(c->log_path);
 }
 
 /* "12.log" or "12.log.1" */

@@ -2,221 +2,53 @@
 #include "engine/capsule/logs.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/str.h"
 #include "engine/capsule/capsule.h"
-#include "engine/capsule/log_line.h"
 
-#define CHUNK	   65536 /* the monitor's lines are at most 8 KiB of text */
-#define LINES_A_GO 512	 /* before the loop gets its turn */
-
-/**
- * struct sk_logs - a reader
- * @old_fd: the rotated file, until it is read; @fd: the present one, -1 when there is none (yet)
- * @buf:    bytes read and not yet told, @used of them
- * @skip:   in the middle of a line that is too long to be one of the monitor's
- */
+/** struct sk_logs - a reader that its kind opened, and the capsule that it is of */
 struct sk_logs {
-	sd_event *event;
 	struct sk_capsule *c; /* NULL once it is gone */
-	char *path, *name;
-	struct sk_log_query query;
+	struct sk_log_reader *reader;
+	struct sk_engine_watch *watch;
 	int (*line)(void *arg, const struct sk_log_line *l);
 	void (*end)(void *arg);
 	void *arg;
-	int old_fd, fd;
-	char buf[CHUNK];
-	size_t used, at;
-	bool skip, paused, over, switching, unreadable;
-	sd_event_source *work, *inotify;
-	struct sk_engine_watch *watch;
 };
 
 void sk_logs_close(struct sk_logs *l)
 {
 	if (!l)
 		return;
-	sd_event_source_disable_unref(l->work);
-	sd_event_source_disable_unref(l->inotify);
+	if (l->reader)
+		l->reader->ops->close(l->reader);
 	sk_engine_unwatch(l->watch);
-	sk_closep(&l->old_fd);
-	sk_closep(&l->fd);
-	free(l->path);
-	free(l->name);
-	sd_event_unref(l->event);
 	free(l);
 }
 
-static void wake(struct sk_logs *l)
-{
-	if (!l->paused && !l->over)
-		(void)sd_event_source_set_enabled(l->work, SD_EVENT_ON);
-}
-
-static bool wanted(const struct sk_logs *l, const struct sk_log_line *line)
-{
-	if (line->stream == 1 ? !l->query.stdout_ : !l->query.stderr_)
-		return false;
-	if (l->query.since_s && line->time_s < l->query.since_s)
-		return false;
-	return !l->query.until_s || line->time_s <= l->query.until_s;
-}
-
-/* Tell what is whole in the buffer. Return: false when paused or for this go it is enough */
-static bool tell_lines(struct sk_logs *l)
-{
-	for (int i = 0; i < LINES_A_GO; i++) {
-		const char *from = l->buf + l->at;
-		const char *nl = memchr(from, '\n', l->used - l->at);
-		struct sk_log_line line;
-		bool skipped = l->skip;
-		size_t len;
-
-		if (!nl)
-			return true;
-		len = (size_t)(nl - from) + 1;
-		l->at += len;
-		l->skip = false;
-		if (skipped || sk_log_line_parse(from, len, &line) < 0 || !wanted(l, &line))
-			continue;
-		if (l->line(l->arg, &line) != 0) {
-			l->paused = true;
-			return false;
-		}
-	}
-	return false;
-}
-
-/* Return: bytes read, 0 at the end of the file */
-static size_t fill(struct sk_logs *l, int fd)
-{
-	ssize_t n;
-
-	memmove(l->buf, l->buf + l->at, l->used - l->at);
-	l->used -= l->at;
-	l->at = 0;
-	if (l->used == sizeof(l->buf)) {
-		/* No line of the monitor's: leave it out up to its end. */
-		l->skip = true;
-		l->used = 0;
-	}
-	do {
-		n = read(fd, l->buf + l->used, sizeof(l->buf) - l->used);
-	} while (n < 0 && errno == EINTR);
-	l->used += n > 0 ? (size_t)n : 0;
-	return n > 0 ? (size_t)n : 0;
-}
-
-/* Has the present file been rotated away? Then there is another by its name. */
-static bool rotated(const struct sk_logs *l)
-{
-	struct stat here, there;
-
-	if (l->unreadable || lstat(l->path, &there) < 0 || !S_ISREG(there.st_mode))
-		return false;
-	return l->fd < 0 || fstat(l->fd, &here) < 0 || here.st_ino != there.st_ino ||
-	       here.st_dev != there.st_dev;
-}
-
-static void open_present(struct sk_logs *l)
-{
-	if (l->fd >= 0)
-		(void)close(l->fd);
-	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	/* It may be gone again; anything else would fail for ever. */
-	l->unreadable = l->fd < 0 && errno != ENOENT;
-	/* Half a line at the end of a file stays half. */
-	l->used = l->at = 0;
-	l->skip = false;
-}
-
-static bool has_ended(const struct sk_logs *l)
-{
-	const struct sk_capsule *c = l->c;
-
-	if (!c || !l->query.follow || (l->query.until_s && sk_wall_s() > l->query.until_s))
-		return true;
-	return c->started_s && !(c->state >= SK_CAP_PREPARING && c->state <= SK_CAP_STOPPING);
-}
-
-static void finish(struct sk_logs *l)
-{
-	l->over = true;
-	(void)sd_event_source_set_enabled(l->work, SD_EVENT_OFF);
-	l->end(l->arg); /* may close it */
-}
-
-/* Nothing more to read now: another file, the end, or wait */
-static void at_end(struct sk_logs *l)
-{
-	bool ended;
-
-	if (l->old_fd >= 0) {
-		(void)close(l->old_fd);
-		l->old_fd = -1;
-		l->used = l->at = 0;
-		return;
-	}
-	/* Looked at before the last read, so that nothing written before the end is missed. */
-	ended = has_ended(l);
-	if (rotated(l)) {
-		/* Once more: it may have grown before the new one was made. */
-		if (!l->switching && l->fd >= 0) {
-			l->switching = true;
-			return;
-		}
-		l->switching = false;
-		open_present(l);
-		return;
-	}
-	if (!ended) {
-		(void)sd_event_source_set_enabled(l->work, SD_EVENT_OFF);
-		return;
-	}
-	if (!l->switching) {
-		l->switching = true;
-		return;
-	}
-	finish(l);
-}
-
-static int on_work(sd_event_source *s, void *arg)
-{
-	struct sk_logs *l = arg;
-	int fd = l->old_fd >= 0 ? l->old_fd : l->fd;
-
-	if (l->paused) {
-		(void)sd_event_source_set_enabled(l->work, SD_EVENT_OFF);
-		return 0;
-	}
-	if (!tell_lines(l))
-		return 0;
-	if (fd >= 0 && fill(l, fd) > 0)
-		l->switching = false;
-	else
-		at_end(l);
-	return 0;
-}
-
-static int on_inotify(sd_event_source *s, const struct inotify_event *ev, void *arg)
+static int on_log_line(void *arg, const struct sk_log_line *line)
 {
 	struct sk_logs *l = arg;
 
-	if (ev->len == 0 || sk_streq(ev->name, l->name))
-		wake(l);
-	return 0;
+	return l->line(l->arg, line);
 }
 
-static void on_event(void *arg, struct sk_capsule *c, const char *event)
+static void on_log_end(void *arg)
+{
+	struct sk_logs *l = arg;
+
+	l->end(l->arg);
+}
+
+static bool log_is_over(void *arg)
+{
+	const struct sk_capsule *c = ((struct sk_logs *)arg)->c;
+
+	return !c || (c->started_s && (c->state < SK_CAP_PREPARING || c->state > SK_CAP_STOPPING));
+}
+
+static void on_log_event(void *arg, struct sk_capsule *c, const char *event)
 {
 	struct sk_logs *l = arg;
 
@@ -224,111 +56,31 @@ static void on_event(void *arg, struct sk_capsule *c, const char *event)
 		return;
 	if (sk_streq(event, "destroy"))
 		l->c = NULL;
-	wake(l);
-}
-
-/* Where the last @lines of @fd begin; *lines is lowered by those that are found */
-static off_t tail_offset(int fd, int64_t *lines)
-{
-	off_t end = lseek(fd, 0, SEEK_END);
-	char chunk[16384];
-
-	while (end > 0) {
-		off_t from = end > (off_t)sizeof(chunk) ? end - (off_t)sizeof(chunk) : 0;
-		ssize_t n = pread(fd, chunk, (size_t)(end - from), from);
-
-		if (n <= 0)
-			return 0;
-		while (n-- > 0) {
-			/* The newline before the first wanted line is the last one to look at. */
-			if (chunk[n] != '\n')
-				continue;
-			if (*lines == 0)
-				return from + n + 1;
-			(*lines)--;
-		}
-		end = from;
-	}
-	return 0;
-}
-
-static void seek_tail(struct sk_logs *l)
-{
-	int64_t left = l->query.tail;
-
-	if (left < 0)
-		return;
-	if (l->fd >= 0)
-		(void)lseek(l->fd, tail_offset(l->fd, &left), SEEK_SET);
-	if (l->old_fd < 0)
-		return;
-	if (left > 0) {
-		(void)lseek(l->old_fd, tail_offset(l->old_fd, &left), SEEK_SET);
-		return;
-	}
-	(void)close(l->old_fd);
-	l->old_fd = -1;
-}
-
-static int open_files(struct sk_logs *l)
-{
-	_cleanup_free_ char *old = NULL;
-	const char *slash;
-
-	l->path = strdup(l->c->log_path);
-	if (!l->path)
-		return -ENOMEM;
-	slash = strrchr(l->path, '/');
-	l->name = strdup(slash + 1);
-	old = sk_asprintf("%s.1", l->path);
-	if (!l->name || !old)
-		return -ENOMEM;
-	l->old_fd = open(old, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	seek_tail(l);
-	return 0;
-}
-
-static int begin(struct sk_logs *l)
-{
-	int r = sd_event_add_defer(l->event, &l->work, on_work, l);
-
-	if (r >= 0)
-		r = sd_event_source_set_enabled(l->work, SD_EVENT_ON);
-	if (r < 0 || !l->query.follow)
-		return r < 0 ? r : 0;
-	r = sd_event_add_inotify(l->event, &l->inotify, l->c->e->log_dir,
-				 IN_MODIFY | IN_CREATE | IN_MOVED_TO, on_inotify, l);
-	return r < 0 ? r : 0;
+	if (l->reader)
+		l->reader->ops->poke(l->reader);
 }
 
 int sk_logs_open(struct sk_capsule *c, const struct sk_log_query *query,
 		 int (*line)(void *arg, const struct sk_log_line *l), void (*end)(void *arg),
 		 void *arg, struct sk_logs **ret, struct sk_err *err)
 {
-	struct sk_logs *l = malloc(sizeof(*l));
+	const struct sk_runtime_ops *ops = c->unit.kind->ops;
+	struct sk_log_sink sink = { on_log_line, on_log_end, log_is_over };
+	struct sk_logs *l;
 	int r;
 
+	if (!ops->open_log)
+		return sk_runtime_unsupported(&c->unit, "read its log", err);
+	l = calloc(1, sizeof(*l));
 	if (!l)
 		return sk_err_oom(err);
-	memset(l, 0, offsetof(struct sk_logs, buf));
-	memset(&l->used, 0, sizeof(*l) - offsetof(struct sk_logs, used));
-	l->event = sd_event_ref(c->e->event);
-	l->c = c;
-	l->query = *query;
-	l->line = line;
-	l->end = end;
-	l->arg = arg;
-	l->old_fd = l->fd = -1;
-	r = open_files(l);
-	if (r == 0)
-		r = sk_engine_watch(c->e, on_event, l, &l->watch);
-	if (r == 0)
-		r = begin(l);
+	*l = (struct sk_logs){ .c = c, .line = line, .end = end, .arg = arg };
+	sink.arg = l;
+	r = sk_engine_watch(c->e, on_log_event, l, &l->watch);
+	r = r < 0 ? sk_err_oom(err) : ops->open_log(&c->unit, query, &sink, &l->reader, err);
 	if (r < 0) {
 		sk_logs_close(l);
-		return sk_err_set(err, r, "io", "cannot read the log of %s: %s", c->app.name,
-				  strerror(-r));
+		return r;
 	}
 	*ret = l;
 	return 0;
@@ -336,6 +88,5 @@ int sk_logs_open(struct sk_capsule *c, const struct sk_log_query *query,
 
 void sk_logs_resume(struct sk_logs *l)
 {
-	l->paused = false;
-	wake(l);
+	l->reader->ops->resume(l->reader);
 }

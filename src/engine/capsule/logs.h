@@ -1,27 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <systemd/sd-event.h>
-
 #include "engine/capsule/engine.h"
-
-/** One line (or part of one) of a capsule's output. @stream: 1 standard output, 2 standard error. */
-struct sk_log_line {
-	int stream;
-	int64_t time_s;
-	uint32_t time_ns;
-	const char *text; /* not NUL-terminated; with its newline when the line is whole */
-	size_t len;
-};
-
-struct sk_log_query {
-	bool follow;
-	bool stdout_, stderr_;
-	int64_t tail;		  /* last lines; -1 for all */
-	int64_t since_s, until_s; /* 0: no bound */
-};
+#include "engine/runtime/log.h"
 
 /**
  * sk_logs_open() - read a capsule's log, over rotations, from oldest to newest

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/capsule/probe.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,18 +13,6 @@
 
 #define ANSWER_MAX 512 /* the status line is all that counts */
 
-static int enter_network(pid_t pid)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-
-	if (pid <= 0)
-		return 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
-}
-
 static int wait_for(int fd, short events, uint64_t deadline_ms)
 {
 	uint64_t now = sk_mono_ms();
@@ -36,43 +20,6 @@ static int wait_for(int fd, short events, uint64_t deadline_ms)
 	int r = poll(&p, 1, deadline_ms > now ? (int)SK_MIN(deadline_ms - now, 3600000u) : 0);
 
 	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
-}
-
-static int connect_to(int fd, const struct sockaddr *to, socklen_t len, uint64_t deadline_ms)
-{
-	socklen_t size = sizeof(int);
-	int r, e = 0;
-
-	if (connect(fd, to, len) == 0)
-		return 0;
-	if (errno != EINPROGRESS)
-		return -errno;
-	r = wait_for(fd, POLLOUT, deadline_ms);
-	if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &size) < 0)
-		r = -errno;
-	return r < 0 ? r : -e;
-}
-
-/* Programs listen on either loopback address. Return: connected socket, or -errno */
-static int connect_loopback(uint16_t port, uint64_t deadline_ms)
-{
-	const struct sockaddr_in v4 = { .sin_family = AF_INET,
-					.sin_port = htons(port),
-					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-					 .sin6_port = htons(port),
-					 .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	_cleanup_close_ int fd = -1, fd6 = -1;
-	int r;
-
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	r = fd < 0 ? -errno : connect_to(fd, (const struct sockaddr *)&v4, sizeof(v4), deadline_ms);
-	if (r == 0)
-		return TAKE_FD(fd);
-	fd6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd6 >= 0 && connect_to(fd6, (const struct sockaddr *)&v6, sizeof(v6), deadline_ms) == 0)
-		return TAKE_FD(fd6);
-	return r;
 }
 
 int sk_probe_http_status(const char *answer)
@@ -142,16 +89,11 @@ int sk_probe_run(void *probe)
 {
 	const struct sk_probe *p = probe;
 	uint64_t deadline = sk_mono_ms() + p->timeout_ms;
-	_cleanup_close_ int fd = -1;
-	int r = enter_network(p->pid);
+	struct sk_err err = SK_ERR_INIT;
+	_cleanup_close_ int fd = p->unit->kind->ops->dial(p->unit, p->port, deadline, &err);
 
-	if (r < 0) {
-		printf("cannot enter the capsule's network: %s\n", strerror(-r));
-		return 1;
-	}
-	fd = connect_loopback(p->port, deadline);
 	if (fd < 0) {
-		printf("cannot connect to port %u: %s\n", p->port, strerror(-fd));
+		printf("%s\n", err.text);
 		return 1;
 	}
 	if (p->kind == SK_HEALTH_HTTP)

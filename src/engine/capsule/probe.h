@@ -2,20 +2,20 @@
 #pragma once
 
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "engine/runtime/runtime.h"
 #include "model/manifest.h"
 
 /**
  * struct sk_probe - one health check over the network, made by a child of the daemon
- * @pid: a process of the capsule, whose network is entered; 0 for the present one
+ * @unit: its kind can dial
  */
 struct sk_probe {
 	enum sk_health_kind kind; /* HTTP or TCP */
 	uint16_t port;
 	const char *http_path;
 	uint64_t timeout_ms;
-	pid_t pid;
+	const struct sk_runtime_unit *unit;
 };
 
 /**

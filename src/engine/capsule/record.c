@@ -87,7 +87,7 @@ static int write_disk(const struct sk_capsule *c, const char *text)
 	return r == 0 ? sk_dir_sync(AT_FDCWD, c->e->state_dir) : r;
 }
 
-static bool wants_saving(const struct sk_capsule *c)
+static bool needs_saving(const struct sk_capsule *c)
 {
 	return c->dirty && !c->forgotten && c->state != SK_CAP_DESTROYING &&
 	       c->state != SK_CAP_GONE;
@@ -98,10 +98,10 @@ static int save_dirty(struct sk_engine *e)
 	int bad = 0;
 
 	for (size_t i = 0; i < e->n; i++) {
-		_cleanup_json_ json_t *o = wants_saving(e->v[i]) ? to_json(e->v[i]) : NULL;
+		_cleanup_json_ json_t *o = needs_saving(e->v[i]) ? to_json(e->v[i]) : NULL;
 		_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
-		if (wants_saving(e->v[i]) && (!text || write_disk(e->v[i], text) < 0))
+		if (needs_saving(e->v[i]) && (!text || write_disk(e->v[i], text) < 0))
 			bad = 1;
 	}
 	return bad;
@@ -123,7 +123,7 @@ static void on_saved(void *arg, int status, const char *out, const char *err_tai
 	if (status != 0)
 		sk_warning("capsule records could not be written to %s", e->state_dir);
 	for (size_t i = 0; i < e->n; i++)
-		if (wants_saving(e->v[i])) {
+		if (needs_saving(e->v[i])) {
 			save_soon(e);
 			return;
 		}
@@ -191,7 +191,8 @@ void sk_record_close(struct sk_engine *e)
 	sk_record_flush(e);
 }
 
-int sk_record_drop(struct sk_capsule *c)
+/* Its folder gets the name <id>.gone. 0 or -errno */
+static int drop_record(struct sk_capsule *c)
 {
 	_cleanup_free_ char *gone = sk_asprintf("%s.gone", c->disk_dir);
 	char path[PATH_MAX];
@@ -338,4 +339,18 @@ int sk_record_load(struct sk_engine *e, const char *id, struct sk_capsule **ret,
 	}
 	*ret = c;
 	return 0;
+}
+
+void sk_record_observe(struct sk_capsule *c, const struct sk_capsule_change *change)
+{
+	int r;
+
+	if (change->what == SK_CHANGE_MOVED && c->state != SK_CAP_DESTROYING &&
+	    c->state != SK_CAP_GONE)
+		sk_record_save(c);
+	if (change->what != SK_CHANGE_REMOVED)
+		return;
+	r = drop_record(c);
+	if (r < 0)
+		sk_warning("%s: record: %s", c->app.name, strerror(-r));
 }

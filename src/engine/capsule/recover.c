@@ -2,8 +2,8 @@
 
 /*
  * Finding everything again: after the daemon was killed at any instruction, and after a boot.
- * Loaded records decide what is wanted, the runtime tells what is there, the state table does the
- * rest. What belongs to no record is cleaned away.
+ * Loaded records hold the goals, the kinds find out what is there, the state table does the rest. What
+ * belongs to no record is cleaned away.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static int list_ids(const char *dir, const char *suffix, char ***ret)
 	return r;
 }
 
-/* What a generation's capsule does after a boot is for the update machine to say. */
+/* After a boot the update machine starts the capsules of a generation; here only users' own are. */
 static void after_boot(struct sk_capsule *c)
 {
 	bool wanted = c->goal == SK_CAP_WANT_RUNNING || c->then_run;
@@ -80,7 +80,7 @@ static void ended_unseen(struct sk_capsule *c, int code)
 static void adopt(struct sk_capsule *c, bool same_boot)
 {
 	int code = LOST_EXIT_CODE;
-	enum sk_runtime_found found = c->unit.ops->recover(&c->unit, &code);
+	enum sk_runtime_found found = c->unit.kind->ops->recover(&c->unit, &code);
 
 	if (!same_boot)
 		after_boot(c);
@@ -97,7 +97,7 @@ static void adopt(struct sk_capsule *c, bool same_boot)
 		sk_info("%s: found running (pid %d)", c->app.name, (int)c->unit.pid);
 		break;
 	case SK_RUNTIME_ENDED:
-	case SK_RUNTIME_RESTS:
+	case SK_RUNTIME_LEFTOVERS:
 		ended_unseen(c, code);
 		break;
 	case SK_RUNTIME_NOTHING:
@@ -110,7 +110,10 @@ static void adopt(struct sk_capsule *c, bool same_boot)
 	}
 }
 
-/* Made, or removed, as the daemon was killed: a folder and nothing more. One that stays is in nobody's way. */
+/*
+ * A folder without a record: the daemon was killed as it made or removed the capsule. When it cannot be
+ * removed it stays until the next start; nothing uses a folder by an id that no record has.
+ */
 static void remove_half(const struct sk_engine *e, const char *id)
 {
 	_cleanup_free_ char *path = sk_asprintf("%s/%s", e->state_dir, id);
@@ -118,6 +121,22 @@ static void remove_half(const struct sk_engine *e, const char *id)
 
 	if (r < 0)
 		sk_warning("what is left of capsule %.12s cannot be removed: %s", id, strerror(-r));
+}
+
+/* Takes @c. */
+static int admit(struct sk_engine *e, struct sk_capsule *c, bool same_boot, struct sk_err *err)
+{
+	struct sk_err why;
+	int r = sk_capsule_open(c, &why);
+
+	if (r == 0 && sk_engine_add(e, c) == 0) {
+		adopt(c, same_boot);
+		return 0;
+	}
+	if (r == -ENOTSUP)
+		sk_error("capsule %s is left out: %s", c->app.name, why.text);
+	sk_capsule_free(c);
+	return r == -ENOTSUP ? 0 : sk_err_oom(err);
 }
 
 static int load_one(struct sk_engine *e, const char *id, struct sk_err *err)
@@ -145,12 +164,7 @@ static int load_one(struct sk_engine *e, const char *id, struct sk_err *err)
 			sk_capsule_free(c);
 			return 0;
 		}
-	if (sk_engine_set_paths(c) < 0 || sk_capsule_attach(c) < 0 || sk_engine_add(e, c) < 0) {
-		sk_capsule_free(c);
-		return sk_err_oom(err);
-	}
-	adopt(c, same_boot);
-	return 0;
+	return admit(e, c, same_boot, err);
 }
 
 static int by_age(const void *a, const void *b)
@@ -173,7 +187,7 @@ static bool known(const struct sk_engine *e, const char *id)
 
 /*
  * Folders and records in memory of capsules that have no record on disk: either one that was
- * made a moment before the kill, whose record in memory is whole, or rests of a removed one.
+ * made a moment before the kill, whose record in memory is whole, or what is left of a removed one.
  */
 static int load_strays(struct sk_engine *e, struct sk_err *err)
 {
@@ -187,81 +201,89 @@ static int load_strays(struct sk_engine *e, struct sk_err *err)
 	return r;
 }
 
-/* A container that no record knows. */
-struct sk_rest {
-	struct sk_rest *next;
+/** struct sk_leftover - a unit that stands in no record */
+struct sk_leftover {
+	struct sk_leftover *next;
 	struct sk_engine *e;
 	struct sk_runtime_unit unit;
 	struct sk_app app;
-	char id[SK_CAPSULE_ID_LEN + 1], name[8];
+	char id[SK_CAPSULE_ID_LEN + 1], name[16];
 	char *dir;
 };
 
-static void rest_free(struct sk_rest *rest)
+static void leftover_free(struct sk_leftover *l)
 {
-	rest->unit.ops->detach(&rest->unit);
-	free(rest->dir);
-	free(rest);
+	l->unit.kind->ops->done(&l->unit);
+	free(l->dir);
+	free(l);
 }
 
-static void rest_told(void *arg, const struct sk_err *err)
-{
-}
-
-static void rest_died(void *arg, int exit_code, bool oom_killed)
+static void on_leftover_result(void *arg, const struct sk_err *err)
 {
 }
 
-static void rest_cleaned(void *arg)
+static void on_leftover_died(void *arg, int exit_code, bool oom_killed)
 {
-	struct sk_rest *rest = arg, **at = &rest->e->rests;
+}
 
-	while (*at != rest)
+static void on_leftover_cleaned(void *arg)
+{
+	struct sk_leftover *l = arg, **at = &l->e->leftovers;
+
+	while (*at != l)
 		at = &(*at)->next;
-	*at = rest->next;
-	rest_free(rest);
+	*at = l->next;
+	leftover_free(l);
 }
 
 void sk_recover_done(struct sk_engine *e)
 {
-	while (e->rests) {
-		struct sk_rest *rest = e->rests;
+	while (e->leftovers) {
+		struct sk_leftover *l = e->leftovers;
 
-		e->rests = rest->next;
-		rest_free(rest);
+		e->leftovers = l->next;
+		leftover_free(l);
 	}
 }
 
-/* Kill it and give back what it holds. */
-static int clean_rest(struct sk_engine *e, const char *id)
+static struct sk_leftover *leftover_new(struct sk_engine *e, const struct sk_runtime *kind,
+					const char *id)
 {
-	static const struct sk_runtime_events events = { rest_told, rest_told, rest_died,
-							 rest_cleaned };
-	struct sk_rest *rest = calloc(1, sizeof(*rest));
+	static const struct sk_runtime_events events = { on_leftover_result, on_leftover_result,
+							 on_leftover_died, on_leftover_cleaned };
+	struct sk_leftover *l = calloc(1, sizeof(*l));
 
-	if (!rest)
+	if (!l)
+		return NULL;
+	(void)snprintf(l->id, sizeof(l->id), "%s", id);
+	(void)snprintf(l->name, sizeof(l->name), "leftover");
+	l->e = e;
+	l->dir = sk_asprintf("%s/%s/%s", e->run_dir, kind->ops->folder, id);
+	l->app.name = l->name;
+	l->unit = (struct sk_runtime_unit){ .kind = kind,
+					    .events = &events,
+					    .arg = l,
+					    .id = l->id,
+					    .dir = l->dir,
+					    .app = &l->app };
+	if (l->dir && kind->ops->init(&l->unit) == 0)
+		return l;
+	free(l->dir);
+	free(l);
+	return NULL;
+}
+
+/* Kill it and give back what it holds. */
+static int clean_leftover(struct sk_engine *e, const struct sk_runtime *kind, const char *id)
+{
+	struct sk_leftover *l = leftover_new(e, kind, id);
+
+	if (!l)
 		return -ENOMEM;
-	(void)snprintf(rest->id, sizeof(rest->id), "%s", id);
-	(void)snprintf(rest->name, sizeof(rest->name), "rest");
-	rest->e = e;
-	rest->dir = sk_asprintf("%s/capsules/%s", e->run_dir, id);
-	rest->app.name = rest->name;
-	rest->unit = (struct sk_runtime_unit){ .ops = e->ops,
-					       .env = &e->env,
-					       .events = &events,
-					       .arg = rest,
-					       .id = rest->id,
-					       .dir = rest->dir,
-					       .app = &rest->app };
-	if (!rest->dir || rest->unit.ops->attach(&rest->unit) < 0) {
-		free(rest->dir);
-		free(rest);
-		return -ENOMEM;
-	}
-	rest->next = e->rests;
-	e->rests = rest;
-	sk_warning("capsule %.12s is in no record; its rests are removed", id);
-	rest->unit.ops->clean(&rest->unit);
+	l->next = e->leftovers;
+	e->leftovers = l;
+	sk_warning("capsule %.12s is in no record; what is left of it is removed", id);
+	kind->ops->clean(&l->unit);
 	return 0;
 }
 
@@ -281,17 +303,24 @@ static int clean_half_records(struct sk_engine *e)
 	return r;
 }
 
-static int clean_rests(struct sk_engine *e)
+static int clean_leftovers(struct sk_engine *e, const struct sk_runtime *kind)
 {
-	_cleanup_free_ char *dir = sk_asprintf("%s/capsules", e->run_dir);
-	_cleanup_strv_ char **ids = NULL, **gone = NULL;
+	_cleanup_free_ char *dir = sk_asprintf("%s/%s", e->run_dir, kind->ops->folder);
+	_cleanup_strv_ char **ids = NULL;
 	int r = dir ? list_ids(dir, "", &ids) : -ENOMEM;
 
 	SK_STRV_FOREACH (id, ids)
 		if (r == 0 && !known(e, *id))
-			r = clean_rest(e, *id);
-	r = r < 0 ? r : list_ids(e->state_dir, ".gone", &gone);
-	SK_STRV_FOREACH (id, gone) {
+			r = clean_leftover(e, kind, *id);
+	return r;
+}
+
+static int remove_gone(const struct sk_engine *e)
+{
+	_cleanup_strv_ char **ids = NULL;
+	int r = list_ids(e->state_dir, ".gone", &ids);
+
+	SK_STRV_FOREACH (id, ids) {
 		_cleanup_free_ char *path = sk_asprintf("%s/%s.gone", e->state_dir, *id);
 
 		if (path)
@@ -303,14 +332,15 @@ static int clean_rests(struct sk_engine *e)
 static void go_on_one(struct sk_capsule *c)
 {
 	if (c->state == SK_CAP_CLEANING) {
-		c->unit.ops->clean(&c->unit);
+		c->unit.kind->ops->clean(&c->unit);
 	} else if (c->state == SK_CAP_RUNNING && c->unit.pid == 0) {
 		sk_capsule_ended(c, c->exit_code, false);
 	} else {
 		sk_capsule_advance(c);
 		if (c->state == SK_CAP_RUNNING) {
-			/* A check that the earlier daemon had begun; nobody waits for it now. */
-			c->unit.ops->end_exec(&c->unit);
+			/* A health check that the earlier daemon had begun: its result has no reader. */
+			if (c->unit.kind->ops->end_exec)
+				c->unit.kind->ops->end_exec(&c->unit);
 			sk_health_start(c);
 		}
 	}
@@ -342,7 +372,9 @@ int sk_engine_recover(struct sk_engine *e, struct sk_err *err)
 			r = load_one(e, *id, err);
 	r = r < 0 ? r : load_strays(e, err);
 	r = r < 0 ? r : clean_half_records(e);
-	r = r < 0 ? r : clean_rests(e);
+	for (size_t i = 0; r == 0 && i < e->kinds.n; i++)
+		r = clean_leftovers(e, &e->kinds.v[i]);
+	r = r < 0 ? r : remove_gone(e);
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot read the capsules' records: %s",
 				  strerror(-r));

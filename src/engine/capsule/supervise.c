@@ -128,7 +128,8 @@ static bool will_be_stopped(const struct sk_engine *e, const char *name)
 	return false;
 }
 
-void sk_supervise_failed(struct sk_capsule *c, bool restart)
+/* @restart: it comes back by itself, its dependants are to follow. */
+static void recover_dependants(struct sk_capsule *c, bool restart)
 {
 	struct sk_engine *e = c->e;
 	const struct sk_manifest m = { .apps = e->supervised,
@@ -164,8 +165,9 @@ static void note_was_up(struct sk_recovery *r, const char *name)
 }
 
 /*
- * Has another recovery @name still ahead? Then that one is to start it: when two things fail, what
- * depends on both waits for both. Who has handed a name over is past it, so it never comes back.
+ * When two apps have failed, what depends on both has to wait for both. So if another recovery has the
+ * start of @name still ahead, @name becomes that one's. A recovery only hands on names that it has
+ * reached, so no name goes back and forth.
  */
 static bool hand_over(struct sk_engine *e, const struct sk_recovery *r, const char *name)
 {
@@ -202,7 +204,7 @@ static bool stop_one(struct sk_engine *e, struct sk_recovery *r, const char *nam
 	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
 }
 
-/* Return: 1 when this step is done, 0 when not yet, -1 when the rest makes no sense any more */
+/* Return: 1 when this step is done, 0 when not yet, -1 when the recovery is to be given up */
 static int start_root(struct sk_engine *e, const char *name)
 {
 	struct sk_capsule *c = sk_engine_app(e, name);
@@ -219,9 +221,9 @@ static int start_root(struct sk_engine *e, const char *name)
 static int start_one(struct sk_engine *e, struct sk_recovery *r, const char *name)
 {
 	struct sk_capsule *c = sk_engine_app(e, name);
-	bool told = !sk_strv_has(r->was_up, name);
+	bool stays_down = !sk_strv_has(r->was_up, name);
 
-	if (!c || told || hand_over(e, r, name))
+	if (!c || stays_down || hand_over(e, r, name))
 		return 1;
 	if (c->goal == SK_CAP_WANT_STOPPED && c->state != SK_CAP_FAILED) {
 		(void)sk_capsule_start(c, NULL, NULL, NULL);
@@ -253,11 +255,11 @@ static bool recovery_step(struct sk_engine *e, struct sk_recovery *r)
 	return true;
 }
 
-void sk_supervise_step(struct sk_engine *e)
+static void step_recoveries(struct sk_engine *e)
 {
 	struct sk_recovery **at = &e->recoveries;
 
-	/* What a step does to a capsule comes back here. */
+	/* A step changes capsules, and each change calls this again. */
 	if (e->recovering || e->halt)
 		return;
 	e->recovering = true;
@@ -272,4 +274,12 @@ void sk_supervise_step(struct sk_engine *e)
 		recovery_free(r);
 	}
 	e->recovering = false;
+}
+
+void sk_supervise_observe(struct sk_capsule *c, const struct sk_capsule_change *change)
+{
+	if (change->what == SK_CHANGE_FAILED)
+		recover_dependants(c, c->after == SK_CAP_EV_RETRY);
+	else if (change->what == SK_CHANGE_MOVED)
+		step_recoveries(c->e);
 }

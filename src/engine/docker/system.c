@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "engine/docker/docker.h"
+#include "engine/runtime/runtime.h"
 
 json_t *sk_docker_error_body(const struct sk_http_req *req, const struct sk_err *err)
 {
@@ -129,20 +130,22 @@ static json_t *info_machine(void)
 
 static json_t *info_features(const struct sk_daemon *d)
 {
-	const struct sk_cgroup *cg = sk_engine_cgroup(d->engine);
+	struct sk_runtime_limits can;
 
+	sk_engine_limits(d->engine, SK_KIND_CONTAINER, &can);
 	return json_pack(
 		"{s:s, s:[], s:n, s:{s:[s], s:[s,s], s:n, s:[s]}, s:b, s:b, s:b, s:b, s:b, s:b, s:b, "
 		"s:b, s:s, s:s, s:s, s:s, s:{s:{s:s}}, s:s, s:{s:s}, s:[s,s], s:[], s:b, s:s, s:[]}",
 		"Driver", "skerry", "DriverStatus", "SystemStatus", "Plugins", "Volume", "local",
 		"Network", "none", "host", "Authorization", "Log", "json-file", "MemoryLimit",
-		(int)cg->memory, "SwapLimit", 0, "CpuCfsPeriod", (int)cg->cpu, "CpuCfsQuota",
-		(int)cg->cpu, "PidsLimit", (int)cg->pids, "IPv4Forwarding", 0, "Debug", 0,
+		(int)can.memory, "SwapLimit", 0, "CpuCfsPeriod", (int)can.cpu, "CpuCfsQuota",
+		(int)can.cpu, "PidsLimit", (int)can.pids, "IPv4Forwarding", 0, "Debug", 0,
 		"OomKillDisable", 0, "LoggingDriver", "json-file", "CgroupDriver", "cgroupfs",
-		"CgroupVersion", cg->v2 ? "2" : "1", "DockerRootDir", d->config.state_dir,
-		"Runtimes", "crun", "path", d->config.runtime, "DefaultRuntime", "crun", "Swarm",
-		"LocalNodeState", "inactive", "SecurityOptions", "name=seccomp,profile=builtin",
-		"name=userns", "Labels", "LiveRestoreEnabled", 1, "InitBinary", "", "Warnings");
+		"CgroupVersion", can.cgroup_version == 2 ? "2" : "1", "DockerRootDir",
+		d->config.state_dir, "Runtimes", "crun", "path", d->config.runtime,
+		"DefaultRuntime", "crun", "Swarm", "LocalNodeState", "inactive", "SecurityOptions",
+		"name=seccomp,profile=builtin", "name=userns", "Labels", "LiveRestoreEnabled", 1,
+		"InitBinary", "", "Warnings");
 }
 
 static int info(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -28,6 +28,7 @@
 #include "engine/capsule/app.h"
 #include "engine/capsule/engine.h"
 #include "engine/capsule/logs.h"
+#include "engine/runtime/container/container.h"
 #include "io/json.h"
 #include "model/image.h"
 
@@ -361,15 +362,16 @@ static int open_engine(const char *base, uint32_t uid_base, struct sk_err *err)
 	_cleanup_free_ char *state = sk_asprintf("%s/capsules", base);
 	_cleanup_free_ char *volumes = sk_asprintf("%s/volumes", base);
 	_cleanup_free_ char *logs = sk_asprintf("%s/log", base);
+	const struct sk_container_settings container = { "crun", "conmon" };
+	const struct sk_runtime_kind kinds[] = { { &sk_container_ops, &container }, { NULL } };
 	struct sk_engine_config config = {
 		.run_dir = run,
 		.state_dir = state,
 		.volume_dir = volumes,
 		.log_dir = logs,
-		.runtime = "crun",
-		.monitor = "conmon",
 		.uid_base = uid_base,
 		.log_max_bytes = 65536,
+		.kinds = kinds,
 	};
 	struct sk_engine_watch *w;
 	int r = sk_store_open(store, &d.store, err);

@@ -58,10 +58,10 @@ void later(struct fake *f, enum fake_step what)
 {
 	assert_int_equal(f->next, NOTHING);
 	f->next = what;
-	assert_true(sd_event_add_defer(f->u->env->event, &f->source, go, f) >= 0);
+	assert_true(sd_event_add_defer(f->u->kind->env->event, &f->source, go, f) >= 0);
 }
 
-static int fake_attach(struct sk_runtime_unit *u)
+static int fake_init(struct sk_runtime_unit *u)
 {
 	for (int i = 0; i < UNITS; i++)
 		if (!fakes.v[i].u) {
@@ -72,7 +72,7 @@ static int fake_attach(struct sk_runtime_unit *u)
 	return -ENOMEM;
 }
 
-static void fake_detach(struct sk_runtime_unit *u)
+static void fake_done(struct sk_runtime_unit *u)
 {
 	struct fake *f = u->priv;
 
@@ -123,6 +123,7 @@ static void fake_clean(struct sk_runtime_unit *u)
 	struct fake *f = u->priv;
 
 	fakes.cleans++;
+	(void)snprintf(fakes.cleaned, sizeof(fakes.cleaned), "%s %.4s", u->kind->ops->name, u->id);
 	/* What is under way is broken off. */
 	f->source = sd_event_source_disable_unref(f->source);
 	f->next = NOTHING;
@@ -150,7 +151,7 @@ static int fake_exec(struct sk_runtime_unit *u, char *const *argv, uint64_t time
 {
 	struct sk_child_spec spec = SK_CHILD_SPEC(.argv = (const char *const *)argv);
 
-	return sk_child_watch(u->env->event, &spec, 100, timeout_ms, done, arg, ret, err);
+	return sk_child_watch(u->kind->env->event, &spec, 100, timeout_ms, done, arg, ret, err);
 }
 
 static void fake_end_exec(struct sk_runtime_unit *u)
@@ -162,10 +163,12 @@ static void fake_reopen(struct sk_runtime_unit *u)
 {
 }
 
-static const struct sk_runtime_ops fake_ops = {
-	.name = "fake",
-	.attach = fake_attach,
-	.detach = fake_detach,
+struct sk_runtime_ops fake_ops = {
+	.kind = SK_KIND_CONTAINER,
+	.name = "container",
+	.folder = "capsules",
+	.init = fake_init,
+	.done = fake_done,
 	.prepare = fake_prepare,
 	.start = fake_start,
 	.signal = fake_signal,
@@ -175,6 +178,8 @@ static const struct sk_runtime_ops fake_ops = {
 	.end_exec = fake_end_exec,
 	.reopen_log = fake_reopen,
 };
+
+static struct sk_runtime_ops fake_vm_ops; /* the same as fake_ops, but for its names */
 
 static void on_event(void *arg, struct sk_capsule *c, const char *event)
 {
@@ -189,15 +194,22 @@ static void on_event(void *arg, struct sk_capsule *c, const char *event)
 void open_world(struct world *w)
 {
 	char run[96], state[96], volumes[96], log[96];
+	const struct sk_runtime_kind kinds[] = { { &fake_ops, NULL },
+						 { fakes.with_vms ? &fake_vm_ops : NULL, NULL },
+						 { NULL } };
 	struct sk_engine_config config = { .run_dir = run,
 					   .state_dir = state,
 					   .volume_dir = volumes,
 					   .log_dir = log,
 					   .uid_base = 100000,
-					   .ops = &fake_ops };
+					   .kinds = kinds };
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_engine_watch *watch;
 
+	fake_vm_ops = fake_ops;
+	fake_vm_ops.kind = SK_KIND_VM;
+	fake_vm_ops.name = "vm";
+	fake_vm_ops.folder = "vms";
 	(void)snprintf(run, sizeof(run), "%s/run", w->dir);
 	(void)snprintf(state, sizeof(state), "%s/state", w->dir);
 	(void)snprintf(volumes, sizeof(volumes), "%s/volumes", w->dir);

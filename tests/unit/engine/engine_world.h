@@ -2,10 +2,10 @@
 #pragma once
 
 #include "engine/capsule/engine.h"
-#include "engine/capsule/runtime.h"
+#include "engine/runtime/runtime.h"
 
 /*
- * The engine over a real store and real records, with a runtime that only pretends. Operations end from the
+ * The engine over a real store and real records, with a kind that only pretends. Operations end from the
  * event loop, as the real one's do. Everything fails the test on error.
  */
 
@@ -26,11 +26,14 @@ struct fakes {
 	struct fake v[UNITS];
 	int prepares, starts, cleans, live_max, ended_execs;
 	bool fail_prepare, fail_create, hang_create, fail_start, fail_signal, ignore_term,
-		hold_clean, lose;
+		hold_clean, lose, with_vms;
+	char cleaned[16]; /* "vm 12ab": kind and start of the id of the last one */
 	struct fake *held;
 	enum sk_runtime_found found;
 };
 extern struct fakes fakes;
+/** The pretended kind; without the operations that may be missing, unless a test adds them */
+extern struct sk_runtime_ops fake_ops;
 
 /** How many run. */
 int live(void);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "docker_fixture.h"
+#include "engine/runtime/container/container.h"
 
 #define T(n) "2026-11-22T03:27:0" n ".000000005Z "
 
@@ -209,13 +210,30 @@ static void readers_leave(void **state)
 	settle(w, 5);
 }
 
+/* A kind that has no log to read: the head is promised by then, so it is told in the stream. */
+static void a_kind_without_logs(void **state)
+{
+	struct sk_http_req req = { 0 };
+
+	fake_ops.open_log = NULL;
+	three_lines(*state);
+	(void)logs(&req, PAIRS("stdout", "1"));
+	fake_ops.open_log = sk_container_ops.open_log;
+	assert_int_equal(req.status, 200);
+	UNTIL((struct world *)*state, !req.stream.open);
+	assert_int_equal(req.stream.out.data[0], 2);
+	assert_non_null(memmem(req.stream.out.data, req.stream.out.len, "cannot read its log", 19));
+	fake_over(&req);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		DOCKER_TEST(frames),	    DOCKER_TEST(some_of_them),	DOCKER_TEST(refused),
-		DOCKER_TEST(strange_files), DOCKER_TEST(a_slow_reader), DOCKER_TEST(follow),
-		DOCKER_TEST(readers_leave),
+		DOCKER_TEST(frames),	    DOCKER_TEST(some_of_them),	      DOCKER_TEST(refused),
+		DOCKER_TEST(strange_files), DOCKER_TEST(a_slow_reader),	      DOCKER_TEST(follow),
+		DOCKER_TEST(readers_leave), DOCKER_TEST(a_kind_without_logs),
 	};
 
+	fake_ops.open_log = sk_container_ops.open_log;
 	return cmocka_run_group_tests_name("engine/docker/logs", tests, NULL, NULL);
 }
