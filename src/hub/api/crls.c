@@ -9,7 +9,7 @@
 #include "hub/request/page.h"
 #include "io/json.h"
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int crls_do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
 	int r = call->db->crls->list(call->db, call->who->org, &list, err);
@@ -17,12 +17,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "crls", list, NULL, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int crls_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, crls_do_list, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int crls_do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "crl");
 	int r = call->db->crls->show(call->db, call->who->org, id, &call->answer, err);
@@ -30,9 +30,9 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return r == 0 && !call->answer ? sk_call_none("revocation list", id, err) : r;
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int crls_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, crls_do_show, err);
 }
 
 /** The lists of one upload. */
@@ -67,7 +67,7 @@ static int put_all(struct sk_call *call, const struct upload *u, struct sk_err *
 	return changed;
 }
 
-static int prepare_upload(struct sk_call *call, struct sk_err *err)
+static int crls_prepare_upload(struct sk_call *call, struct sk_err *err)
 {
 	_cleanup_free_ char *ca = NULL;
 	struct upload *u = call->data;
@@ -84,7 +84,7 @@ static int prepare_upload(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int do_upload(struct sk_call *call, struct sk_err *err)
+static int crls_do_upload(struct sk_call *call, struct sk_err *err)
 {
 	int r, changed = put_all(call, call->data, err);
 
@@ -92,23 +92,23 @@ static int do_upload(struct sk_call *call, struct sk_err *err)
 		return changed;
 	call->wake_crls = changed > 0;
 	r = changed > 0 ? call->db->crls->announce(call->db, call->who->org, err) : 0;
-	return r < 0 ? r : do_list(call, err);
+	return r < 0 ? r : crls_do_list(call, err);
 }
 
-static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int crls_upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	_cleanup_(upload_done) struct upload u = { 0 };
 
 	return sk_call_change_prepared(req, arg,
 				       &(struct sk_call_steps){ .raw = true,
 								.action = "crl.upload",
-								.prepare = prepare_upload,
-								.run = do_upload,
+								.prepare = crls_prepare_upload,
+								.run = crls_do_upload,
 								.data = &u },
 				       err);
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int crls_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "crl");
 	int r = call->db->crls->remove(call->db, call->who->org, id, err);
@@ -117,15 +117,15 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return r == 0 ? sk_call_none("revocation list", id, err) : SK_MIN(r, 0);
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int crls_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "crl.delete", do_delete, err);
+	return sk_call_change(req, arg, "crl.delete", crls_do_delete, err);
 }
 
 const struct sk_http_route sk_api_crl_routes[] = {
-	{ "GET", "/api/v1/crls", list, 0, NULL, 0 },
-	{ "POST", "/api/v1/crls", upload, SK_CRL_INFO_SIZE_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", "/api/v1/crls/{crl}", show, 0, NULL, 0 },
-	{ "DELETE", "/api/v1/crls/{crl}", delete, 0, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/crls", crls_list, 0, NULL, 0 },
+	{ "POST", "/api/v1/crls", crls_upload, SK_CRL_INFO_SIZE_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/crls/{crl}", crls_show, 0, NULL, 0 },
+	{ "DELETE", "/api/v1/crls/{crl}", crls_remove, 0, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

@@ -23,7 +23,7 @@ int sk_call_deployment(struct sk_call *call, struct sk_deployment *ret, struct s
 	return r == 0 ? sk_call_none("deployment", call->object, err) : SK_MIN(r, 0);
 }
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int deployments_do_list(struct sk_call *call, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	json_t *list = NULL;
@@ -40,12 +40,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "deployments", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int deployments_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, deployments_do_list, err);
 }
 
-static int do_create(struct sk_call *call, struct sk_err *err)
+static int deployments_do_create(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "name", NULL };
 	const char *project = sk_http_param(call->req, "project"), *name;
@@ -71,12 +71,12 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int deployments_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "deployment.create", do_create, err);
+	return sk_call_change(req, arg, "deployment.create", deployments_do_create, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int deployments_do_show(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
 	int r = sk_call_deployment(call, &d, err);
@@ -84,12 +84,12 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int deployments_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, deployments_do_show, err);
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int deployments_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
 	int r = sk_call_deployment(call, &d, err);
@@ -99,9 +99,9 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return SK_MIN(r, 0);
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int deployments_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "deployment.delete", do_delete, err);
+	return sk_call_change(req, arg, "deployment.delete", deployments_do_delete, err);
 }
 
 static int do_attach(struct sk_call *call, struct sk_err *err)
@@ -141,7 +141,7 @@ static int attach(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "deployment.attach", do_attach, err);
 }
 
-static int do_abort(struct sk_call *call, struct sk_err *err)
+static int deployments_do_abort(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
 	int jobs = 0, r = sk_call_deployment(call, &d, err);
@@ -157,17 +157,18 @@ static int do_abort(struct sk_call *call, struct sk_err *err)
 
 static int abort_rollout(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "deployment.abort", do_abort, err);
+	return sk_call_change(req, arg, "deployment.abort", deployments_do_abort, err);
 }
 
 const struct sk_http_route sk_api_deployment_routes[] = {
-	{ "GET", "/api/v1/deployments", list, 0, NULL, 0 },
-	{ "GET", "/api/v1/projects/{project}/deployments", list, 0, NULL, 0 },
-	{ "POST", "/api/v1/projects/{project}/deployments", create, SK_HUB_BODY_MAX, NULL,
-	  SK_HUB_OWNER },
-	{ "GET", "/api/v1/projects/{project}/deployments/{deployment}", show, 0, NULL, 0 },
-	{ "DELETE", "/api/v1/projects/{project}/deployments/{deployment}", delete, 0, NULL,
-	  SK_HUB_OWNER },
+	{ "GET", "/api/v1/deployments", deployments_list, 0, NULL, 0 },
+	{ "GET", "/api/v1/projects/{project}/deployments", deployments_list, 0, NULL, 0 },
+	{ "POST", "/api/v1/projects/{project}/deployments", deployments_create, SK_HUB_BODY_MAX,
+	  NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/projects/{project}/deployments/{deployment}", deployments_show, 0, NULL,
+	  0 },
+	{ "DELETE", "/api/v1/projects/{project}/deployments/{deployment}", deployments_remove, 0,
+	  NULL, SK_HUB_OWNER },
 	{ "POST", "/api/v1/projects/{project}/deployments/{deployment}/attach", attach,
 	  SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "POST", "/api/v1/projects/{project}/deployments/{deployment}/abort", abort_rollout,

@@ -72,7 +72,7 @@ static int read_place(struct sk_call *call, struct sk_device_filter *f, struct s
 	return SK_MIN(r, 0);
 }
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int devices_do_list(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device_filter f = { .status = sk_http_query(call->req, "status"),
 				      .name = sk_http_query(call->req, "name") };
@@ -93,12 +93,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return sk_call_list(call, "devices", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int devices_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, devices_do_list, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int devices_do_show(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device d;
 	int r = sk_call_device(call, &d, err);
@@ -106,9 +106,9 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : show_device(call, &d, err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int devices_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, devices_do_show, err);
 }
 
 /* {project, deployment} of the body. */
@@ -253,7 +253,7 @@ static int rename_device(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "device.rename", do_rename, err);
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int devices_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device dev;
 	int r = sk_call_device(call, &dev, err);
@@ -267,9 +267,9 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return 0;
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int devices_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "device.delete", do_delete, err);
+	return sk_call_change(req, arg, "device.delete", devices_do_delete, err);
 }
 
 /* The release that is asked for, else the deployment's. */
@@ -326,10 +326,10 @@ static int upgrade(struct sk_http_req *req, void *arg, struct sk_err *err)
 #define PATH "/api/v1/devices/{device}"
 
 const struct sk_http_route sk_api_device_routes[] = {
-	{ "GET", "/api/v1/devices", list, 0, NULL, 0 },
-	{ "GET", PATH, show, 0, NULL, 0 },
+	{ "GET", "/api/v1/devices", devices_list, 0, NULL, 0 },
+	{ "GET", PATH, devices_show, 0, NULL, 0 },
 	{ "PATCH", PATH, rename_device, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "DELETE", PATH, delete, 0, NULL, SK_HUB_OWNER },
+	{ "DELETE", PATH, devices_remove, 0, NULL, SK_HUB_OWNER },
 	{ "POST", PATH "/accept", accept_device, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "POST", PATH "/reject", reject, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "POST", PATH "/block", block, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },

@@ -13,7 +13,7 @@
 #define MOST_S	  (3650 * 86400u)
 #define USES_MAX  1000000u
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int enrolments_do_list(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
 	json_t *list = NULL;
@@ -27,9 +27,9 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "enrolment_tokens", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int enrolments_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, enrolments_do_list, err);
 }
 
 static int read_new(const struct sk_call *call, const char **name, int64_t *expires_s,
@@ -49,7 +49,7 @@ static int read_new(const struct sk_call *call, const char **name, int64_t *expi
 	return r;
 }
 
-static int do_create(struct sk_call *call, struct sk_err *err)
+static int enrolments_do_create(struct sk_call *call, struct sk_err *err)
 {
 	char secret[SK_SECRET_MAX];
 	struct sk_deployment d;
@@ -74,12 +74,12 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int enrolments_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "enrolment-token.create", do_create, err);
+	return sk_call_change(req, arg, "enrolment-token.create", enrolments_do_create, err);
 }
 
-static int do_revoke(struct sk_call *call, struct sk_err *err)
+static int enrolments_do_revoke(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "token");
 	struct sk_deployment d;
@@ -91,16 +91,16 @@ static int do_revoke(struct sk_call *call, struct sk_err *err)
 	return r == 0 ? sk_call_none("enrolment token", id, err) : r;
 }
 
-static int revoke_token(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int enrolments_revoke(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "enrolment-token.revoke", do_revoke, err);
+	return sk_call_change(req, arg, "enrolment-token.revoke", enrolments_do_revoke, err);
 }
 
 #define PATH "/api/v1/projects/{project}/deployments/{deployment}/enrolment-tokens"
 
 const struct sk_http_route sk_api_enrolment_routes[] = {
-	{ "GET", PATH, list, 0, NULL, 0 },
-	{ "POST", PATH, create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "DELETE", PATH "/{token}", revoke_token, 0, NULL, SK_HUB_OWNER },
+	{ "GET", PATH, enrolments_list, 0, NULL, 0 },
+	{ "POST", PATH, enrolments_create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "DELETE", PATH "/{token}", enrolments_revoke, 0, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

@@ -9,8 +9,8 @@
 #include "model/manifest.h"
 
 /* An image can be sent once a release names it: its digest and size are known then. */
-static int find(struct sk_call *call, struct sk_blob_key *key, struct sk_image_row *row,
-		struct sk_err *err)
+static int images_find(struct sk_call *call, struct sk_blob_key *key, struct sk_image_row *row,
+		       struct sk_err *err)
 {
 	const char *hex = sk_http_param(call->req, "digest");
 	int r = sk_digest_parse(hex, &key->digest);
@@ -28,13 +28,13 @@ static int find(struct sk_call *call, struct sk_blob_key *key, struct sk_image_r
 	return SK_MIN(r, 0);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int images_do_show(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_image_row row;
 	struct sk_blob_key key;
 	uint64_t offset = 0;
 	bool have = false;
-	int r = find(call, &key, &row, err);
+	int r = images_find(call, &key, &row, err);
 
 	if (r == 0)
 		r = sk_blob_stat(call->hub->images, &key, &have, &offset, err);
@@ -46,9 +46,9 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return call->answer ? 0 : sk_err_oom(err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int images_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, images_do_show, err);
 }
 
 /** An image while it comes in; hangs on the principal. */
@@ -77,7 +77,7 @@ static int transfer_begin(struct sk_http_req *req, struct sk_hub *hub, struct tr
 	int r = sk_db_read(hub->db, &call.db, err);
 
 	if (r == 0)
-		r = find(&call, &key, &row, err);
+		r = images_find(&call, &key, &row, err);
 	if (r == 0)
 		r = sk_call_query_u64(&call, "offset", &offset, err);
 	if (r < 0)
@@ -157,7 +157,7 @@ static int do_put(struct sk_call *call, struct sk_err *err)
 	const struct transfer *t = call->who->data;
 	struct sk_image_row row;
 	struct sk_blob_key key;
-	int r = find(call, &key, &row, err);
+	int r = images_find(call, &key, &row, err);
 
 	if (r < 0)
 		return r;
@@ -185,7 +185,7 @@ static int put(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 const struct sk_http_route sk_api_image_routes[] = {
-	{ "GET", "/api/v1/images/{digest}", show, 0, NULL, 0 },
+	{ "GET", "/api/v1/images/{digest}", images_show, 0, NULL, 0 },
 	{ "PUT", "/api/v1/images/{digest}", put, SK_IMAGE_SIZE_MAX, on_body, SK_HUB_OWNER },
 	{ 0 },
 };

@@ -21,16 +21,16 @@ static int run_list(struct sk_call *call, struct sk_job_filter *f, struct sk_err
 	return r < 0 ? r : sk_call_list(call, "jobs", list, &p, err);
 }
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int jobs_do_list(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_job_filter f = { 0 };
 
 	return run_list(call, &f, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int jobs_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, jobs_do_list, err);
 }
 
 static int do_list_device(struct sk_call *call, struct sk_err *err)
@@ -65,7 +65,7 @@ static int list_deployment(struct sk_http_req *req, void *arg, struct sk_err *er
 	return sk_call_read(req, arg, do_list_deployment, err);
 }
 
-static int find(struct sk_call *call, struct sk_job *ret, struct sk_err *err)
+static int jobs_find(struct sk_call *call, struct sk_job *ret, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "job");
 	int r = call->db->jobs->find(call->db, call->who->org, id, ret, err);
@@ -74,23 +74,23 @@ static int find(struct sk_call *call, struct sk_job *ret, struct sk_err *err)
 	return r == 0 ? sk_call_none("job", id, err) : SK_MIN(r, 0);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int jobs_do_show(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_job j;
-	int r = find(call, &j, err);
+	int r = jobs_find(call, &j, err);
 
 	return r < 0 ? r : call->db->jobs->show(call->db, j.org, j.id, &call->answer, err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int jobs_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, jobs_do_show, err);
 }
 
-static int do_abort(struct sk_call *call, struct sk_err *err)
+static int jobs_do_abort(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_job j;
-	int r = find(call, &j, err);
+	int r = jobs_find(call, &j, err);
 
 	if (r < 0)
 		return r;
@@ -104,12 +104,12 @@ static int do_abort(struct sk_call *call, struct sk_err *err)
 
 static int abort_job(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "job.abort", do_abort, err);
+	return sk_call_change(req, arg, "job.abort", jobs_do_abort, err);
 }
 
 const struct sk_http_route sk_api_job_routes[] = {
-	{ "GET", "/api/v1/jobs", list, 0, NULL, 0 },
-	{ "GET", "/api/v1/jobs/{job}", show, 0, NULL, 0 },
+	{ "GET", "/api/v1/jobs", jobs_list, 0, NULL, 0 },
+	{ "GET", "/api/v1/jobs/{job}", jobs_show, 0, NULL, 0 },
 	{ "POST", "/api/v1/jobs/{job}/abort", abort_job, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "GET", "/api/v1/devices/{device}/jobs", list_device, 0, NULL, 0 },
 	{ "GET", "/api/v1/projects/{project}/deployments/{deployment}/jobs", list_deployment, 0,

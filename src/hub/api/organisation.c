@@ -10,14 +10,14 @@
 #include "hub/request/page.h"
 #include "io/json.h"
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int organisation_do_show(struct sk_call *call, struct sk_err *err)
 {
 	return call->db->orgs->show(call->db, call->who->org, &call->answer, err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int organisation_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, organisation_do_show, err);
 }
 
 static int do_set_ca(struct sk_call *call, struct sk_err *err)
@@ -59,15 +59,15 @@ static int do_audit(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "audit", list, &p, err);
 }
 
-static int audit(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int organisation_audit(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_call_read(req, arg, do_audit, err);
 }
 
 const struct sk_http_route sk_api_org_routes[] = {
-	{ "GET", "/api/v1/organisation", show, 0, NULL, 0 },
+	{ "GET", "/api/v1/organisation", organisation_show, 0, NULL, 0 },
 	{ "PUT", "/api/v1/organisation/ca", set_ca, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ "DELETE", "/api/v1/organisation/ca", drop_ca, 0, NULL, SK_HUB_OWNER },
-	{ "GET", "/api/v1/audit", audit, 0, NULL, 0 },
+	{ "GET", "/api/v1/audit", organisation_audit, 0, NULL, 0 },
 	{ 0 },
 };

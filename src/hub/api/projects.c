@@ -8,7 +8,7 @@
 #include "hub/request/params.h"
 #include "io/json.h"
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int projects_do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
 	struct sk_page p;
@@ -19,12 +19,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "projects", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int projects_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, projects_do_list, err);
 }
 
-static int do_create(struct sk_call *call, struct sk_err *err)
+static int projects_do_create(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "name", NULL };
 	const char *name;
@@ -42,12 +42,12 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int projects_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "project.create", do_create, err);
+	return sk_call_change(req, arg, "project.create", projects_do_create, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int projects_do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "project");
 	int r = call->db->projects->show(call->db, call->who->org, name, &call->answer, err);
@@ -55,12 +55,12 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return r == 0 && !call->answer ? sk_call_none("project", name, err) : r;
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int projects_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, projects_do_show, err);
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int projects_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "project");
 	int r = call->db->projects->remove(call->db, call->who->org, name, err);
@@ -69,15 +69,15 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return r == 0 ? sk_call_none("project", name, err) : r;
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int projects_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "project.delete", do_delete, err);
+	return sk_call_change(req, arg, "project.delete", projects_do_delete, err);
 }
 
 const struct sk_http_route sk_api_project_routes[] = {
-	{ "GET", "/api/v1/projects", list, 0, NULL, 0 },
-	{ "POST", "/api/v1/projects", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", "/api/v1/projects/{project}", show, 0, NULL, 0 },
-	{ "DELETE", "/api/v1/projects/{project}", delete, 0, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/projects", projects_list, 0, NULL, 0 },
+	{ "POST", "/api/v1/projects", projects_create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/projects/{project}", projects_show, 0, NULL, 0 },
+	{ "DELETE", "/api/v1/projects/{project}", projects_remove, 0, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

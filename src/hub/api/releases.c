@@ -16,7 +16,7 @@
 #include "model/manifest.h"
 #include "model/release.h"
 
-static int find(struct sk_call *call, struct sk_release_row *ret, struct sk_err *err)
+static int releases_find(struct sk_call *call, struct sk_release_row *ret, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	const char *id = sk_http_param(call->req, "release");
@@ -26,7 +26,7 @@ static int find(struct sk_call *call, struct sk_release_row *ret, struct sk_err 
 	return r == 0 ? sk_call_none("release", id, err) : SK_MIN(r, 0);
 }
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int releases_do_list(struct sk_call *call, struct sk_err *err)
 {
 	const char *project = sk_http_param(call->req, "project");
 	json_t *list = NULL;
@@ -43,9 +43,9 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "releases", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int releases_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, releases_do_list, err);
 }
 
 /* Adds to each image the offset from which its upload goes on. */
@@ -76,23 +76,23 @@ static int show_row(struct sk_call *call, int64_t id, struct sk_err *err)
 	return r < 0 ? r : add_offsets(call, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int releases_do_show(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_release_row row;
-	int r = find(call, &row, err);
+	int r = releases_find(call, &row, err);
 
 	return r < 0 ? r : show_row(call, row.id, err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int releases_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, releases_do_show, err);
 }
 
 static int do_graph(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_release_row row;
-	int r = find(call, &row, err);
+	int r = releases_find(call, &row, err);
 
 	return r < 0 ? r
 		     : call->db->releases->graph(call->db, call->who->org, row.id, &call->answer,
@@ -105,7 +105,7 @@ static int graph(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 /* Answers with the file itself, so not through sk_call_read(); one operation needs no transaction. */
-static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int releases_file(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_call call = { .hub = arg, .req = req, .who = sk_http_user(req) };
 	struct sk_blob_key key = { .org = call.who->org };
@@ -113,7 +113,7 @@ static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int fd = -1, r = sk_db_read(call.hub->db, &call.db, err);
 
 	if (r == 0)
-		r = find(&call, &row, err);
+		r = releases_find(&call, &row, err);
 	if (r == 0)
 		r = sk_digest_parse(row.file_digest, &key.digest);
 	if (r == 0)
@@ -250,7 +250,7 @@ static int need_project(struct sk_call *call, int64_t *ret_id, struct sk_err *er
 }
 
 /* A manifest of some megabytes and its signature take their time. */
-static int prepare_upload(struct sk_call *call, struct sk_err *err)
+static int releases_prepare_upload(struct sk_call *call, struct sk_err *err)
 {
 	_cleanup_strv_ char **crls = NULL;
 	_cleanup_free_ char *ca = NULL;
@@ -266,7 +266,7 @@ static int prepare_upload(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_release_file_read(in->bytes, in->len, ca, crls, &in->file, err);
 }
 
-static int do_upload(struct sk_call *call, struct sk_err *err)
+static int releases_do_upload(struct sk_call *call, struct sk_err *err)
 {
 	int64_t id = 0;
 	int r = need_project(call, &id, err);
@@ -274,14 +274,14 @@ static int do_upload(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : add_release(call, call->data, id, err);
 }
 
-static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int releases_upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct incoming in = { 0 };
 	int r = sk_call_change_prepared(req, arg,
 					&(struct sk_call_steps){ .raw = true,
 								 .action = "release.upload",
-								 .prepare = prepare_upload,
-								 .run = do_upload,
+								 .prepare = releases_prepare_upload,
+								 .run = releases_do_upload,
 								 .data = &in },
 					err);
 
@@ -289,10 +289,10 @@ static int upload(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return r;
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int releases_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_release_row row;
-	int r = find(call, &row, err);
+	int r = releases_find(call, &row, err);
 
 	if (r == 0)
 		r = call->db->releases->remove(call->db, call->who->org, row.id, err);
@@ -302,19 +302,19 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int releases_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "release.delete", do_delete, err);
+	return sk_call_change(req, arg, "release.delete", releases_do_delete, err);
 }
 
 #define PATH "/api/v1/projects/{project}/releases"
 
 const struct sk_http_route sk_api_release_routes[] = {
-	{ "GET", PATH, list, 0, NULL, 0 },
-	{ "POST", PATH, upload, SK_RELEASE_FILE_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", PATH "/{release}", show, 0, NULL, 0 },
-	{ "DELETE", PATH "/{release}", delete, 0, NULL, SK_HUB_OWNER },
+	{ "GET", PATH, releases_list, 0, NULL, 0 },
+	{ "POST", PATH, releases_upload, SK_RELEASE_FILE_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", PATH "/{release}", releases_show, 0, NULL, 0 },
+	{ "DELETE", PATH "/{release}", releases_remove, 0, NULL, SK_HUB_OWNER },
 	{ "GET", PATH "/{release}/graph", graph, 0, NULL, 0 },
-	{ "GET", PATH "/{release}/file", file, 0, NULL, 0 },
+	{ "GET", PATH "/{release}/file", releases_file, 0, NULL, 0 },
 	{ 0 },
 };

@@ -13,7 +13,7 @@
 #define TAIL_MAX      10000
 #define LOGS_PAGE     8 /* each text may have half a megabyte */
 
-static int do_inventory(struct sk_call *call, struct sk_err *err)
+static int reports_do_inventory(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device d;
 	int r = sk_call_device(call, &d, err);
@@ -26,12 +26,12 @@ static int do_inventory(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int reports_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_inventory, err);
+	return sk_call_read(req, arg, reports_do_inventory, err);
 }
 
-static int do_logs(struct sk_call *call, struct sk_err *err)
+static int reports_do_logs(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_device d;
 	json_t *list = NULL;
@@ -47,9 +47,9 @@ static int do_logs(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "logs", list, &p, err);
 }
 
-static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int reports_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_logs, err);
+	return sk_call_read(req, arg, reports_do_logs, err);
 }
 
 static int ask(struct sk_call *call, const char *kind, const char *params, struct sk_err *err)
@@ -123,9 +123,9 @@ static int ask_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 #define PATH "/api/v1/devices/{device}"
 
 const struct sk_http_route sk_api_report_routes[] = {
-	{ "GET", PATH "/inventory", inventory, 0, NULL, 0 },
+	{ "GET", PATH "/inventory", reports_inventory, 0, NULL, 0 },
 	{ "POST", PATH "/inventory", ask_inventory, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", PATH "/logs", logs, 0, NULL, 0 },
+	{ "GET", PATH "/logs", reports_logs, 0, NULL, 0 },
 	{ "POST", PATH "/logs", ask_logs, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

@@ -19,7 +19,7 @@ static int64_t whose(const struct sk_call *call)
 	return call->who->owner ? 0 : call->who->user;
 }
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int tokens_do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
 	struct sk_page p;
@@ -30,12 +30,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "tokens", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int tokens_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, tokens_do_list, err);
 }
 
-static int check_room(struct sk_call *call, struct sk_err *err)
+static int tokens_check_room(struct sk_call *call, struct sk_err *err)
 {
 	int64_t n = 0;
 	int r = call->db->tokens->count(call->db, call->who->user, &n, err);
@@ -46,7 +46,7 @@ static int check_room(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int do_create(struct sk_call *call, struct sk_err *err)
+static int tokens_do_create(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "name", "expires_in_s", NULL };
 	char secret[SK_SECRET_MAX];
@@ -62,7 +62,7 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	if (r == 0)
 		r = sk_secret_new("sku_", secret, &hash, err);
 	if (r == 0)
-		r = check_room(call, err);
+		r = tokens_check_room(call, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);
@@ -76,12 +76,12 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int tokens_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "token.create", do_create, err);
+	return sk_call_change(req, arg, "token.create", tokens_do_create, err);
 }
 
-static int do_revoke(struct sk_call *call, struct sk_err *err)
+static int tokens_do_revoke(struct sk_call *call, struct sk_err *err)
 {
 	const char *id = sk_http_param(call->req, "token");
 	int r = call->db->tokens->remove(call->db, call->who->org, whose(call), id, err);
@@ -91,15 +91,15 @@ static int do_revoke(struct sk_call *call, struct sk_err *err)
 	return r == 0 ? sk_call_none("token", id, err) : r;
 }
 
-static int revoke_token(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int tokens_revoke(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "token.revoke", do_revoke, err);
+	return sk_call_change(req, arg, "token.revoke", tokens_do_revoke, err);
 }
 
 /* A user may make tokens too: they can do what the user can, which is to look. */
 const struct sk_http_route sk_api_token_routes[] = {
-	{ "GET", "/api/v1/tokens", list, 0, NULL, 0 },
-	{ "POST", "/api/v1/tokens", create, SK_HUB_BODY_MAX, NULL, 0 },
-	{ "DELETE", "/api/v1/tokens/{token}", revoke_token, 0, NULL, 0 },
+	{ "GET", "/api/v1/tokens", tokens_list, 0, NULL, 0 },
+	{ "POST", "/api/v1/tokens", tokens_create, SK_HUB_BODY_MAX, NULL, 0 },
+	{ "DELETE", "/api/v1/tokens/{token}", tokens_revoke, 0, NULL, 0 },
 	{ 0 },
 };

@@ -10,7 +10,7 @@
 #include "hub/request/params.h"
 #include "io/json.h"
 
-static int do_list(struct sk_call *call, struct sk_err *err)
+static int users_do_list(struct sk_call *call, struct sk_err *err)
 {
 	json_t *list = NULL;
 	struct sk_page p;
@@ -21,12 +21,12 @@ static int do_list(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : sk_call_list(call, "users", list, &p, err);
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int users_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_list, err);
+	return sk_call_read(req, arg, users_do_list, err);
 }
 
-static int do_show(struct sk_call *call, struct sk_err *err)
+static int users_do_show(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "user");
 	int r = call->db->users->show(call->db, call->who->org, name, &call->answer, err);
@@ -34,9 +34,9 @@ static int do_show(struct sk_call *call, struct sk_err *err)
 	return r == 0 && !call->answer ? sk_call_none("user", name, err) : r;
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int users_show(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_read(req, arg, do_show, err);
+	return sk_call_read(req, arg, users_do_show, err);
 }
 
 static int read_role(const struct sk_call *call, const char **ret, struct sk_err *err)
@@ -89,7 +89,7 @@ static int prepare_create(struct sk_call *call, struct sk_err *err)
 	return choose_password(call, w, err);
 }
 
-static int do_create(struct sk_call *call, struct sk_err *err)
+static int users_do_create(struct sk_call *call, struct sk_err *err)
 {
 	const struct wanted *w = call->data;
 	int r = call->db->users->add(call->db, call->who->org, w->name, w->role, w->hash,
@@ -103,14 +103,14 @@ static int do_create(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int create(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int users_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct wanted w = { 0 };
 
 	return sk_call_change_prepared(req, arg,
 				       &(struct sk_call_steps){ .action = "user.create",
 								.prepare = prepare_create,
-								.run = do_create,
+								.run = users_do_create,
 								.data = &w },
 				       err);
 }
@@ -154,7 +154,7 @@ static int do_change(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int change(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int users_change(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct wanted w = { 0 };
 
@@ -166,7 +166,7 @@ static int change(struct sk_http_req *req, void *arg, struct sk_err *err)
 				       err);
 }
 
-static int do_delete(struct sk_call *call, struct sk_err *err)
+static int users_do_delete(struct sk_call *call, struct sk_err *err)
 {
 	const char *name = sk_http_param(call->req, "user");
 	struct sk_user user;
@@ -181,16 +181,16 @@ static int do_delete(struct sk_call *call, struct sk_err *err)
 	return r < 0 ? r : 0;
 }
 
-static int delete (struct sk_http_req *req, void *arg, struct sk_err *err)
+static int users_remove(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, "user.delete", do_delete, err);
+	return sk_call_change(req, arg, "user.delete", users_do_delete, err);
 }
 
 const struct sk_http_route sk_api_user_routes[] = {
-	{ "GET", "/api/v1/users", list, 0, NULL, 0 },
-	{ "POST", "/api/v1/users", create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "GET", "/api/v1/users/{user}", show, 0, NULL, 0 },
-	{ "PATCH", "/api/v1/users/{user}", change, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
-	{ "DELETE", "/api/v1/users/{user}", delete, 0, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/users", users_list, 0, NULL, 0 },
+	{ "POST", "/api/v1/users", users_create, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "GET", "/api/v1/users/{user}", users_show, 0, NULL, 0 },
+	{ "PATCH", "/api/v1/users/{user}", users_change, SK_HUB_BODY_MAX, NULL, SK_HUB_OWNER },
+	{ "DELETE", "/api/v1/users/{user}", users_remove, 0, NULL, SK_HUB_OWNER },
 	{ 0 },
 };

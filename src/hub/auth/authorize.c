@@ -38,7 +38,7 @@ int64_t sk_principal_device(const struct sk_http_req *req)
 	return p ? p->device : 0;
 }
 
-static int refuse(struct sk_http_req *req, struct sk_err *err)
+static int authorize_refuse(struct sk_http_req *req, struct sk_err *err)
 {
 	(void)sk_http_add_header(req, "WWW-Authenticate", "Bearer");
 	return sk_err_set(err, -EACCES, "unauthorized",
@@ -95,7 +95,7 @@ int sk_hub_recheck(struct sk_http_req *req, struct sk_conn *c, const struct sk_p
 	struct sk_principal now = { .flags = p->flags, .token_hash = p->token_hash };
 	int r = look_up(c, &now, err);
 
-	return r == 0 ? refuse(req, err) : SK_MIN(r, 0);
+	return r == 0 ? authorize_refuse(req, err) : SK_MIN(r, 0);
 }
 
 /* A device may have got another session meanwhile: what counts is that it is there and accepted. */
@@ -158,7 +158,7 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
 		return 0;
 	if (!header || strncasecmp(header, "Bearer ", 7) != 0 ||
 	    sk_secret_hash(header + 7, &hash) < 0)
-		return refuse(req, err);
+		return authorize_refuse(req, err);
 	r = sk_db_read(hub->db, &c, err);
 	if (r < 0)
 		return r;
@@ -172,7 +172,7 @@ int sk_hub_authorize(struct sk_http_req *req, unsigned flags, void *arg, struct 
 	if (r <= 0) {
 		audit_refused(req, hub, p, err);
 		free(p);
-		return r < 0 ? r : refuse(req, err);
+		return r < 0 ? r : authorize_refuse(req, err);
 	}
 	if (p->is_device)
 		sk_seen_mark(hub->seen, p->device, sk_wall_s());

@@ -18,7 +18,7 @@ static int offer(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_read(req, arg, do_offer, err);
 }
 
-static int file(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int have_crls_file(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_hub *hub = arg;
 	const struct sk_principal *p = sk_http_user(req);
@@ -57,7 +57,7 @@ static int have(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 const struct sk_http_route sk_device_crl_routes[] = {
 	{ "GET", "/device/v1/crls", offer, 0, NULL, SK_HUB_DEVICE },
-	{ "GET", "/device/v1/crls/{crl}", file, 0, NULL, SK_HUB_DEVICE },
+	{ "GET", "/device/v1/crls/{crl}", have_crls_file, 0, NULL, SK_HUB_DEVICE },
 	{ "PUT", "/device/v1/crls", have, SK_HUB_BODY_MAX, NULL, SK_HUB_DEVICE },
 	{ 0 },
 };

@@ -72,7 +72,7 @@ static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *
 	return SK_MIN(r, 0);
 }
 
-static int check_room(struct sk_call *call, int64_t org, struct sk_err *err)
+static int enrol_check_room(struct sk_call *call, int64_t org, struct sk_err *err)
 {
 	const struct sk_hub_config *c = &call->hub->config;
 	int64_t in_org = 0, from_peer = 0;
@@ -99,7 +99,7 @@ static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t o
 		      int64_t deployment, struct sk_err *err)
 {
 	struct sk_device dev = { .org = org };
-	int r = deployment ? 0 : check_room(call, org, err);
+	int r = deployment ? 0 : enrol_check_room(call, org, err);
 
 	if (r == 0)
 		r = call->db->devices->add(
@@ -200,7 +200,7 @@ static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
 					       err);
 }
 
-static int refuse(struct sk_err *err)
+static int enrol_refuse(struct sk_err *err)
 {
 	return sk_err_set(err, -EACCES, "unauthorized",
 			  "the signature over the challenge is wrong");
@@ -239,7 +239,8 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 	if (r < 0)
 		return r;
 	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */
-	return r == 0 ? refuse(err) : prove(hub, key, "skerry-session", text, uid, signature, err);
+	return r == 0 ? enrol_refuse(err)
+		      : prove(hub, key, "skerry-session", text, uid, signature, err);
 }
 
 static int do_session(struct sk_call *call, struct sk_err *err)
@@ -249,7 +250,7 @@ static int do_session(struct sk_call *call, struct sk_err *err)
 	int r = sk_session_start(call->hub, call->db, proved->uid, &t, err);
 
 	if (r <= 0)
-		return r < 0 ? r : refuse(err);
+		return r < 0 ? r : enrol_refuse(err);
 	call->drop_device = t.device; /* a poll of the session before ends with it */
 	call->answer =
 		json_pack("{s:s, s:I}", "token", t.secret, "expires_in_s", (json_int_t)t.valid_s);

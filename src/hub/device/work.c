@@ -171,7 +171,7 @@ static int report(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, NULL, do_report, err);
 }
 
-static int do_inventory(struct sk_call *call, struct sk_err *err)
+static int work_do_inventory(struct sk_call *call, struct sk_err *err)
 {
 	_cleanup_free_ char *text = json_dumps(call->body, JSON_COMPACT);
 
@@ -179,9 +179,9 @@ static int do_inventory(struct sk_call *call, struct sk_err *err)
 		    : sk_err_oom(err);
 }
 
-static int inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int work_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, NULL, do_inventory, err);
+	return sk_call_change(req, arg, NULL, work_do_inventory, err);
 }
 
 static int finish_logs_job(struct sk_call *call, const char *id, struct sk_err *err)
@@ -195,7 +195,7 @@ static int finish_logs_job(struct sk_call *call, const char *id, struct sk_err *
 	return r < 0 ? r : apply_report(call, &j, &rep, err);
 }
 
-static int do_logs(struct sk_call *call, struct sk_err *err)
+static int work_do_logs(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "capsule", "job", "text", NULL };
 	const char *capsule, *job = NULL, *text = NULL;
@@ -218,9 +218,9 @@ static int do_logs(struct sk_call *call, struct sk_err *err)
 	return r;
 }
 
-static int logs(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int work_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return sk_call_change(req, arg, NULL, do_logs, err);
+	return sk_call_change(req, arg, NULL, work_do_logs, err);
 }
 
 const struct sk_http_route sk_device_work_routes[] = {
@@ -228,7 +228,7 @@ const struct sk_http_route sk_device_work_routes[] = {
 	{ "GET", "/device/v1/releases/{release}", release, 0, NULL, SK_HUB_DEVICE },
 	{ "GET", "/device/v1/images/{digest}", image, 0, NULL, SK_HUB_DEVICE },
 	{ "POST", "/device/v1/jobs/{job}/report", report, SK_HUB_BODY_MAX, NULL, SK_HUB_DEVICE },
-	{ "PUT", "/device/v1/inventory", inventory, INVENTORY_MAX, NULL, SK_HUB_DEVICE },
-	{ "POST", "/device/v1/logs", logs, LOG_BODY_MAX, NULL, SK_HUB_DEVICE },
+	{ "PUT", "/device/v1/inventory", work_inventory, INVENTORY_MAX, NULL, SK_HUB_DEVICE },
+	{ "POST", "/device/v1/logs", work_logs, LOG_BODY_MAX, NULL, SK_HUB_DEVICE },
 	{ 0 },
 };

@@ -84,7 +84,7 @@ int sk_challenge_new(struct sk_challenges *c, uint64_t now_ms, char ret[static S
 	return 0;
 }
 
-static int refuse(struct sk_err *err)
+static int challenge_refuse(struct sk_err *err)
 {
 	return sk_err_set(err, -EACCES, "unauthorized",
 			  "the challenge is not (or no longer) valid: ask for a new one");
@@ -99,14 +99,14 @@ int sk_challenge_check(struct sk_challenges *c, const char *challenge, uint64_t 
 
 	if (!dot || (size_t)(dot - challenge) >= sizeof(text) || dot - challenge < NONCE_HEX + 2 ||
 	    strlen(dot + 1) != NONCE_HEX || challenge[NONCE_HEX] != '.')
-		return refuse(err);
+		return challenge_refuse(err);
 	(void)snprintf(text, sizeof(text), "%.*s", (int)(dot - challenge), challenge);
 	if (mac(c, text, sum) < 0)
 		return sk_err_oom(err);
 	if (CRYPTO_memcmp(sum, dot + 1, NONCE_HEX) != 0)
-		return refuse(err);
+		return challenge_refuse(err);
 	expires = strtoull(text + NONCE_HEX + 1, &end, 16);
-	return *end || expires <= now_ms ? refuse(err) : 0;
+	return *end || expires <= now_ms ? challenge_refuse(err) : 0;
 }
 
 /* Without memory for a new list the old ones just stay: longer than needed, never shorter. */
@@ -148,6 +148,6 @@ int sk_challenge_use(struct sk_challenges *c, const char *challenge, uint64_t no
 	if (r == -EAGAIN)
 		return sk_err_set(err, r, "too-many", "too many sessions at once: try again later");
 	if (r == -EEXIST)
-		return refuse(err);
+		return challenge_refuse(err);
 	return r < 0 ? sk_err_oom(err) : 0;
 }

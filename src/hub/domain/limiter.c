@@ -41,7 +41,7 @@ void sk_limiter_free(struct sk_limiter *l)
 	free(l);
 }
 
-static bool over(const struct sk_limiter *l, const struct entry *e, uint64_t now_ms)
+static bool limiter_over(const struct sk_limiter *l, const struct entry *e, uint64_t now_ms)
 {
 	return now_ms - e->since_ms >= l->window_ms;
 }
@@ -53,7 +53,7 @@ static void make_room(struct sk_limiter *l, uint64_t now_ms)
 	struct entry *e;
 
 	SK_MAP_FOREACH (l->entries, key, e) {
-		if (over(l, e, now_ms))
+		if (limiter_over(l, e, now_ms))
 			sk_map_del(l->entries, key);
 		else if (!oldest)
 			oldest = key;
@@ -62,11 +62,11 @@ static void make_room(struct sk_limiter *l, uint64_t now_ms)
 		sk_map_del(l->entries, oldest);
 }
 
-static struct entry *find(struct sk_limiter *l, const char *key, uint64_t now_ms)
+static struct entry *limiter_find(struct sk_limiter *l, const char *key, uint64_t now_ms)
 {
 	struct entry *e = sk_map_get(l->entries, key);
 
-	if (e && over(l, e, now_ms)) {
+	if (e && limiter_over(l, e, now_ms)) {
 		sk_map_del(l->entries, key);
 		return NULL;
 	}
@@ -79,13 +79,13 @@ unsigned sk_limiter_count(struct sk_limiter *l, const char *key, uint64_t now_ms
 	unsigned n;
 
 	(void)pthread_mutex_lock(&l->lock);
-	e = find(l, key, now_ms);
+	e = limiter_find(l, key, now_ms);
 	n = e ? e->count : 0;
 	(void)pthread_mutex_unlock(&l->lock);
 	return n;
 }
 
-static struct entry *add(struct sk_limiter *l, const char *key, uint64_t now_ms)
+static struct entry *limiter_add(struct sk_limiter *l, const char *key, uint64_t now_ms)
 {
 	struct entry *e;
 
@@ -107,9 +107,9 @@ unsigned sk_limiter_hit(struct sk_limiter *l, const char *key, uint64_t now_ms)
 	unsigned n = UINT32_MAX; /* without memory to count: refuse */
 
 	(void)pthread_mutex_lock(&l->lock);
-	e = find(l, key, now_ms);
+	e = limiter_find(l, key, now_ms);
 	if (!e)
-		e = add(l, key, now_ms);
+		e = limiter_add(l, key, now_ms);
 	if (e)
 		n = ++e->count;
 	(void)pthread_mutex_unlock(&l->lock);
@@ -128,7 +128,7 @@ void sk_limiter_forgive(struct sk_limiter *l, const char *key, uint64_t now_ms)
 	struct entry *e;
 
 	(void)pthread_mutex_lock(&l->lock);
-	e = find(l, key, now_ms);
+	e = limiter_find(l, key, now_ms);
 	if (e && e->count > 0)
 		e->count--;
 	(void)pthread_mutex_unlock(&l->lock);

@@ -22,8 +22,8 @@ static void md_ctx_free(EVP_MD_CTX **at)
 	EVP_MD_CTX_free(*at);
 }
 
-static int read_key(const char *base64, EVP_PKEY **ret, struct sk_digest *ret_id,
-		    struct sk_err *err)
+static int proof_read_key(const char *base64, EVP_PKEY **ret, struct sk_digest *ret_id,
+			  struct sk_err *err)
 {
 	unsigned char der[DER_MAX];
 	const unsigned char *at = der;
@@ -48,7 +48,7 @@ int sk_proof_key(const char *base64, struct sk_digest *ret_id, struct sk_err *er
 {
 	_cleanup_(pkey_free) EVP_PKEY *key = NULL;
 
-	return read_key(base64, &key, ret_id, err);
+	return proof_read_key(base64, &key, ret_id, err);
 }
 
 int sk_proof_verify(const char *public_key, const char *purpose, const char *challenge,
@@ -60,7 +60,7 @@ int sk_proof_verify(const char *public_key, const char *purpose, const char *cha
 	char text[256];
 	size_t len = 0;
 	int n = snprintf(text, sizeof(text), "%s\n%s\n%s", purpose, challenge, device_id);
-	int r = read_key(public_key, &key, NULL, err);
+	int r = proof_read_key(public_key, &key, NULL, err);
 
 	if (r < 0)
 		return r;

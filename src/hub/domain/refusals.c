@@ -88,14 +88,14 @@ static char *key_of(const struct sk_audit *a)
 			   a->object ? a->object : "", a->peer ? a->peer : "", a->outcome);
 }
 
-static struct entry *find(const struct sk_refusals *r, const struct sk_audit *a)
+static struct entry *refusals_find(const struct sk_refusals *r, const struct sk_audit *a)
 {
 	_cleanup_free_ char *key = key_of(a);
 
 	return key ? sk_map_get(r->entries, key) : NULL;
 }
 
-static struct entry *add(struct sk_refusals *r, const struct sk_audit *a, uint64_t now_ms)
+static struct entry *refusals_add(struct sk_refusals *r, const struct sk_audit *a, uint64_t now_ms)
 {
 	_cleanup_(entry_freep) struct entry *e = entry_new(a, now_ms);
 	_cleanup_free_ char *key = key_of(a);
@@ -121,21 +121,21 @@ static bool too_many(struct sk_refusals *r, const struct sk_audit *a, uint64_t n
 
 static bool hit(struct sk_refusals *r, struct sk_audit *what, uint64_t now_ms)
 {
-	struct entry *e = find(r, what);
+	struct entry *e = refusals_find(r, what);
 
 	if (!e) {
 		bool full = sk_map_len(r->entries) >= r->keys_max;
 
 		if (full || too_many(r, what, now_ms)) {
 			*what = rest_of(what, full);
-			e = find(r, what);
+			e = refusals_find(r, what);
 		}
 	}
 	if (e)
 		e->times++;
 	else
-		(void)add(r, what,
-			  now_ms); /* without memory it is not counted, but still written */
+		(void)refusals_add(
+			r, what, now_ms); /* without memory it is not counted, but still written */
 	return !e;
 }
 
@@ -154,13 +154,13 @@ void sk_refusals_missed(struct sk_refusals *r, const struct sk_audit *what)
 	struct entry *e;
 
 	(void)pthread_mutex_lock(&r->lock);
-	e = find(r, what);
+	e = refusals_find(r, what);
 	if (e)
 		e->times++;
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-static bool over(const struct entry *e, uint64_t now_ms)
+static bool refusals_over(const struct entry *e, uint64_t now_ms)
 {
 	return now_ms == UINT64_MAX ||
 	       (now_ms >= e->since_ms && now_ms - e->since_ms >= SK_REFUSALS_WINDOW_MS);
@@ -174,7 +174,7 @@ static int write_counts(struct sk_refusals *r, struct sk_conn *c, uint64_t now_m
 	int ret = 0;
 
 	SK_MAP_FOREACH (r->entries, key, e) {
-		if (ret == 0 && e->times > 0 && over(e, now_ms)) {
+		if (ret == 0 && e->times > 0 && refusals_over(e, now_ms)) {
 			e->line.times = e->times;
 			ret = c->audit->add(c, &e->line, err);
 		}
@@ -201,7 +201,7 @@ static bool forget(struct sk_refusals *r, uint64_t now_ms, bool written)
 	bool left = false;
 
 	SK_MAP_FOREACH (r->entries, key, e) {
-		if (!over(e, now_ms))
+		if (!refusals_over(e, now_ms))
 			continue;
 		if (written || e->times == 0)
 			sk_map_del(r->entries, key);

@@ -95,7 +95,7 @@ static struct sk_audit line_of(const struct sk_call *call, const char *outcome)
 	};
 }
 
-static int audit(struct sk_call *call, struct sk_err *err)
+static int call_audit(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_audit a = line_of(call, "ok");
 
@@ -113,7 +113,7 @@ static void audit_failure(struct sk_call *call, const struct sk_err *err)
 		sk_hub_refused(call->hub, &a);
 }
 
-static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
+static int call_change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 {
 	int r = sk_db_begin(call->hub->db, &call->db, err);
 
@@ -124,7 +124,7 @@ static int change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 	if (r == 0)
 		r = fn(call, err);
 	if (r >= 0)
-		r = audit(call, err);
+		r = call_audit(call, err);
 	return sk_db_end(call->db, r, err);
 }
 
@@ -148,7 +148,7 @@ static void afterwards(struct sk_call *call)
 		sk_warning("cleaning up after %s: %s", call->action, err.text);
 }
 
-static int prepare(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
+static int call_prepare(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 {
 	int r;
 
@@ -171,9 +171,9 @@ int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_
 	call.action = steps->action;
 	call.data = steps->data;
 	if (r == 0)
-		r = prepare(&call, steps->prepare, err);
+		r = call_prepare(&call, steps->prepare, err);
 	if (r >= 0)
-		r = change(&call, steps->run, err);
+		r = call_change(&call, steps->run, err);
 	if (r < 0) {
 		audit_failure(&call, err);
 		return r;

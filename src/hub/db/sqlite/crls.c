@@ -28,7 +28,7 @@ static int present(struct sk_conn *c, int64_t org, const struct sk_crl_info *inf
 	return r;
 }
 
-static int check_room(struct sk_conn *c, int64_t org, struct sk_err *err)
+static int crl_check_room(struct sk_conn *c, int64_t org, struct sk_err *err)
 {
 	int64_t n = 0;
 	int r = sk_sql_int(c, &n, err, "SELECT count(*) FROM crls WHERE org_id = ?",
@@ -73,7 +73,7 @@ static int crl_put(struct sk_conn *c, int64_t org, const struct sk_crl_info *inf
 	r = present(c, org, info, &number, &same, err);
 
 	if (r == 0)
-		r = check_room(c, org, err);
+		r = crl_check_room(c, org, err);
 	else if (r > 0 && same)
 		return 0;
 	else if (r > 0 && info->number <= number)

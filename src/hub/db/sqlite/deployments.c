@@ -22,7 +22,7 @@ static int deployment_add(struct sk_conn *c, int64_t org, int64_t project, const
 	return r;
 }
 
-static int fill(struct sk_query *q, struct sk_deployment *ret, struct sk_err *err)
+static int deployment_fill(struct sk_query *q, struct sk_deployment *ret, struct sk_err *err)
 {
 	int r = sk_query_step(q, err);
 
@@ -50,7 +50,7 @@ static int deployment_find(struct sk_conn *c, int64_t org, const char *project, 
 			    " AND d.name = ?",
 			    SK_BIND(SK_INT(org), SK_TEXT(project), SK_TEXT(name)));
 
-	return fill(&q, ret, err);
+	return deployment_fill(&q, ret, err);
 }
 
 static int deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_deployment *ret,
@@ -60,7 +60,7 @@ static int deployment_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_
 		sk_query_of(c, "SELECT " ROW " FROM deployments d WHERE d.org_id = ? AND d.id = ?",
 			    SK_BIND(SK_INT(org), SK_INT(id)));
 
-	return fill(&q, ret, err);
+	return deployment_fill(&q, ret, err);
 }
 
 #define SHOW                                                                        \

@@ -23,7 +23,7 @@ static int device_add(struct sk_conn *c, const struct sk_device_new *n, int64_t 
 				     SK_INT(sk_wall_s())));
 }
 
-static int fill(struct sk_query *q, struct sk_device *ret, struct sk_err *err)
+static int device_fill(struct sk_query *q, struct sk_device *ret, struct sk_err *err)
 {
 	int r = sk_query_step(q, err);
 
@@ -49,7 +49,7 @@ static int device_find_any(struct sk_conn *c, const char *uid, struct sk_device 
 	_cleanup_query_ struct sk_query q =
 		sk_query_of(c, "SELECT " ROW " WHERE uid = ?", SK_BIND(SK_TEXT(uid)));
 
-	return fill(&q, ret, err);
+	return device_fill(&q, ret, err);
 }
 
 static int device_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_device *ret,
@@ -59,7 +59,7 @@ static int device_find(struct sk_conn *c, int64_t org, const char *uid, struct s
 		sk_query_of(c, "SELECT " ROW " WHERE org_id = ? AND uid = ?",
 			    SK_BIND(SK_INT(org), SK_TEXT(uid)));
 
-	return fill(&q, ret, err);
+	return device_fill(&q, ret, err);
 }
 
 static int device_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_device *ret,
@@ -68,7 +68,7 @@ static int device_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_devi
 	_cleanup_query_ struct sk_query q = sk_query_of(
 		c, "SELECT " ROW " WHERE org_id = ? AND id = ?", SK_BIND(SK_INT(org), SK_INT(id)));
 
-	return fill(&q, ret, err);
+	return device_fill(&q, ret, err);
 }
 
 static int device_public_key(struct sk_conn *c, int64_t id, char ret[static SK_PUBLIC_KEY_MAX],

@@ -138,7 +138,7 @@ static int job_next(struct sk_conn *c, int64_t device, const char *except, json_
 	return r <= 0 ? r : job_for_device(&q, ret, err);
 }
 
-static int fill(struct sk_query *q, struct sk_job *ret, struct sk_err *err)
+static int job_fill(struct sk_query *q, struct sk_job *ret, struct sk_err *err)
 {
 	int r = sk_query_step(q, err);
 
@@ -171,7 +171,7 @@ static int job_find(struct sk_conn *c, int64_t org, const char *uid, struct sk_j
 		sk_query_of(c, "SELECT " ROW " WHERE org_id = ? AND uid = ?",
 			    SK_BIND(SK_INT(org), SK_TEXT(uid)));
 
-	return fill(&q, ret, err);
+	return job_fill(&q, ret, err);
 }
 
 static int job_of_device(struct sk_conn *c, int64_t device, const char *uid, struct sk_job *ret,
@@ -181,7 +181,7 @@ static int job_of_device(struct sk_conn *c, int64_t device, const char *uid, str
 		sk_query_of(c, "SELECT " ROW " WHERE device_id = ? AND uid = ?",
 			    SK_BIND(SK_INT(device), SK_TEXT(uid)));
 
-	return fill(&q, ret, err);
+	return job_fill(&q, ret, err);
 }
 
 static int job_save(struct sk_conn *c, const struct sk_job *j, const char *reason, bool event,

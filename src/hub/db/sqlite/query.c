@@ -55,7 +55,7 @@ static size_t slot_of(const struct sk_sqlite_conn *c, const char *sql)
 	return SK_SQL_STATEMENTS;
 }
 
-static bool prepare(struct sk_query *q, const char *sql)
+static bool query_prepare(struct sk_query *q, const char *sql)
 {
 	struct sk_sqlite_conn *c = q->conn;
 	size_t slot = slot_of(c, sql);
@@ -109,7 +109,7 @@ struct sk_query sk_query_of(struct sk_conn *c, const char *sql, struct sk_binds 
 {
 	struct sk_query q = { .conn = sk_sqlite_of(c) };
 
-	q.failed = !prepare(&q, sql) || !bind_all(q.stmt, binds);
+	q.failed = !query_prepare(&q, sql) || !bind_all(q.stmt, binds);
 	return q;
 }
 

@@ -40,7 +40,7 @@ static int release_add_image(struct sk_conn *c, int64_t release, int64_t image, 
 
 #define ROW "r.id, r.project_id, r.digest, r.version, r.file_digest, r.file_size"
 
-static int fill(struct sk_query *q, struct sk_release_row *ret, struct sk_err *err)
+static int release_fill(struct sk_query *q, struct sk_release_row *ret, struct sk_err *err)
 {
 	int r = sk_query_step(q, err);
 
@@ -67,7 +67,7 @@ static int release_find(struct sk_conn *c, int64_t org, const char *project, con
 			    " WHERE r.org_id = ? AND p.name = ? AND r.digest = ?",
 			    SK_BIND(SK_INT(org), SK_TEXT(project), SK_TEXT(digest)));
 
-	return fill(&q, ret, err);
+	return release_fill(&q, ret, err);
 }
 
 static int release_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_release_row *ret,
@@ -77,7 +77,7 @@ static int release_get(struct sk_conn *c, int64_t org, int64_t id, struct sk_rel
 		sk_query_of(c, "SELECT " ROW " FROM releases r WHERE r.org_id = ? AND r.id = ?",
 			    SK_BIND(SK_INT(org), SK_INT(id)));
 
-	return fill(&q, ret, err);
+	return release_fill(&q, ret, err);
 }
 
 static int release_of_project(struct sk_conn *c, int64_t org, int64_t project, const char *digest,
@@ -89,7 +89,7 @@ static int release_of_project(struct sk_conn *c, int64_t org, int64_t project, c
 			    " AND r.project_id = ? AND r.digest = ?",
 			    SK_BIND(SK_INT(org), SK_INT(project), SK_TEXT(digest)));
 
-	return fill(&q, ret, err);
+	return release_fill(&q, ret, err);
 }
 
 /* What a device may fetch: releases of its jobs, but not of those taken back before it had them. */
@@ -106,7 +106,7 @@ static int release_of_device(struct sk_conn *c, int64_t device, const char *dige
 			    ") AND r.digest = ?2 LIMIT 1",
 			    SK_BIND(SK_INT(device), SK_TEXT(digest)));
 
-	return fill(&q, ret, err);
+	return release_fill(&q, ret, err);
 }
 
 static int release_image_of_device(struct sk_conn *c, int64_t device, const char *digest,
