@@ -92,14 +92,18 @@ int sk_admin_org_add(const struct sk_hub_config *config, const char *org, const 
 	int64_t id = 0;
 	int r = check_name("organisation", org, err);
 
-	if (r == 0)
-		r = check_name("user", owner, err);
-	if (r == 0)
-		r = choose(password_file, &password, err);
-	if (r == 0)
-		r = sk_hub_open_db(config, &db, err);
-	if (r == 0)
-		r = sk_db_begin(db, &c, err);
+	if (r < 0)
+		return r;
+	r = check_name("user", owner, err);
+	if (r < 0)
+		return r;
+	r = choose(password_file, &password, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open_db(config, &db, err);
+	if (r < 0)
+		return r;
+	r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
 	r = c->orgs->add(c, org, &id, err);
@@ -129,10 +133,12 @@ int sk_admin_password(const struct sk_hub_config *config, const char *org, const
 	int64_t id = 0;
 	int r = choose(password_file, &password, err);
 
-	if (r == 0)
-		r = sk_hub_open_db(config, &db, err);
-	if (r == 0)
-		r = sk_db_begin(db, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open_db(config, &db, err);
+	if (r < 0)
+		return r;
+	r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
 	r = need_org(c, org, &id, err);
@@ -161,8 +167,9 @@ int sk_admin_org_quota(const struct sk_hub_config *config, const char *org, cons
 		return sk_err_set(err, -EINVAL, "bad-value", "\"%s\" is no size: 500M, 20G, 0",
 				  size);
 	r = sk_hub_open_db(config, &db, err);
-	if (r == 0)
-		r = sk_db_begin(db, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_db_begin(db, &c, err);
 	if (r < 0)
 		return r;
 	r = need_org(c, org, &id, err);
@@ -200,7 +207,8 @@ int sk_admin_backup(const struct sk_hub_config *config, const char *file, struct
 	struct sk_conn *c;
 	int r = sk_hub_open_db(config, &db, err);
 
-	if (r == 0)
-		r = sk_db_read(db, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_db_read(db, &c, err);
 	return r < 0 ? r : sk_db_backup(c, file, err);
 }

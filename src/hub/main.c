@@ -251,8 +251,9 @@ static int run(struct sk_hub *hub, const struct sk_hub_tls *tls, const sigset_t 
 	uint16_t port = 0;
 	int got, r = sk_hub_start(hub, err);
 
-	if (r == 0)
-		r = start_server(hub, tls, &http, &port, err);
+	if (r < 0)
+		return r;
+	r = start_server(hub, tls, &http, &port, err);
 	if (r < 0)
 		return r;
 	announce(hub, tls, port);
@@ -278,10 +279,12 @@ static int serve(struct options *o, struct sk_err *err)
 		return sk_err_set(err, r, "io", "cannot make %s: %s", c->data, strerror(-r));
 	raise_file_limit(c->connections_max);
 	r = lock_data(c->data, &lock, err);
-	if (r == 0)
-		r = sk_hub_tls_load(c->data, c->tls_cert, c->tls_key, c->names, &tls, err);
-	if (r == 0)
-		r = sk_hub_new(c, &hub, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_tls_load(c->data, c->tls_cert, c->tls_key, c->names, &tls, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_new(c, &hub, err);
 	return r < 0 ? r : run(hub, &tls, &signals, err);
 }
 

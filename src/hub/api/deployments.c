@@ -31,12 +31,12 @@ static int deployments_do_list(struct sk_call *call, struct sk_err *err)
 	int64_t id = 0;
 	int r = project ? call->db->projects->find(call->db, call->who->org, project, &id, err) : 1;
 
-	if (r == 0)
-		return sk_call_none("project", project, err);
-	if (r > 0)
-		r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
-	if (r == 0)
-		r = call->db->deployments->list(call->db, call->who->org, id, &p, &list, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("project", project, err);
+	r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
+	if (r < 0)
+		return r;
+	r = call->db->deployments->list(call->db, call->who->org, id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "deployments", list, &p, err);
 }
 
@@ -53,22 +53,23 @@ static int deployments_do_create(struct sk_call *call, struct sk_err *err)
 	int64_t id = 0;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", &name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", &name, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s/%s", project, name);
 	r = call->db->projects->find(call->db, call->who->org, project, &id, err);
-	if (r == 0)
-		return sk_call_none("project", project, err);
-	if (r > 0)
-		r = call->db->deployments->add(call->db, call->who->org, id, name, err);
-	if (r == 0)
-		r = call->db->deployments->find(call->db, call->who->org, project, name, &d, err);
-	if (r > 0)
-		r = call->db->deployments->show(call->db, call->who->org, d.id, &call->answer, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("project", project, err);
+	r = call->db->deployments->add(call->db, call->who->org, id, name, err);
+	if (r < 0)
+		return r;
+	r = call->db->deployments->find(call->db, call->who->org, project, name, &d, err);
+	if (r < 0)
+		return r;
 	call->status = 201;
-	return r;
+	return call->db->deployments->show(call->db, call->who->org, d.id, &call->answer, err);
 }
 
 static int deployments_create(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -104,36 +105,47 @@ static int deployments_remove(struct sk_http_req *req, void *arg, struct sk_err 
 	return sk_call_change(req, arg, "deployment.delete", deployments_do_delete, err);
 }
 
+static int show_with_jobs(struct sk_call *call, const struct sk_deployment *d, int jobs,
+			  struct sk_err *err)
+{
+	int r = call->db->deployments->show(call->db, d->org, d->id, &call->answer, err);
+
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(call->answer, "jobs", json_integer(jobs));
+	return 0;
+}
+
 static int do_attach(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "release", "again", NULL };
+	const char *project = sk_http_param(call->req, "project"), *id;
 	struct sk_release_row rel;
 	struct sk_deployment d;
-	const char *id;
 	bool again = false;
 	int jobs, r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(call->body, "release", SK_DIGEST_HEX, &id, err);
-	if (r == 0)
-		r = sk_json_get_bool(call->body, "again", &again, err);
-	if (r == 0)
-		r = sk_call_deployment(call, &d, err);
-	if (r == 0)
-		r = call->db->releases->find(call->db, d.org, sk_http_param(call->req, "project"),
-					     id, &rel, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "release", SK_DIGEST_HEX, &id, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_bool(call->body, "again", &again, err);
+	if (r < 0)
+		return r;
+	r = sk_call_deployment(call, &d, err);
+	if (r < 0)
+		return r;
+	r = call->db->releases->find(call->db, d.org, project, id, &rel, err);
 	if (r <= 0)
 		return r < 0 ? r : sk_call_none("release", id, err);
-	sk_call_object(call, "%s/%s: %s", sk_http_param(call->req, "project"),
-		       sk_http_param(call->req, "deployment"), rel.version);
+	sk_call_object(call, "%s/%s: %s", project, sk_http_param(call->req, "deployment"),
+		       rel.version);
 	jobs = sk_rollout_attach(call->db, &d, &rel, again, call->by, err);
 	if (jobs < 0)
 		return jobs;
 	call->wake_deployment = d.id;
-	r = call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
-	if (r == 0)
-		(void)json_object_set_new(call->answer, "jobs", json_integer(jobs));
-	return r;
+	return show_with_jobs(call, &d, jobs, err);
 }
 
 static int attach(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -144,15 +156,12 @@ static int attach(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int deployments_do_abort(struct sk_call *call, struct sk_err *err)
 {
 	struct sk_deployment d;
-	int jobs = 0, r = sk_call_deployment(call, &d, err);
+	int jobs, r = sk_call_deployment(call, &d, err);
 
-	if (r == 0)
-		r = jobs = sk_rollout_detach(call->db, &d, call->by, err);
-	if (r >= 0)
-		r = call->db->deployments->show(call->db, d.org, d.id, &call->answer, err);
-	if (r == 0)
-		(void)json_object_set_new(call->answer, "jobs", json_integer(jobs));
-	return r;
+	if (r < 0)
+		return r;
+	jobs = sk_rollout_detach(call->db, &d, call->by, err);
+	return jobs < 0 ? jobs : show_with_jobs(call, &d, jobs, err);
 }
 
 static int abort_rollout(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -81,10 +81,12 @@ static int devices_do_list(struct sk_call *call, struct sk_err *err)
 	size_t i;
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = read_place(call, &f, err);
-	if (r == 0)
-		r = call->db->devices->list(call->db, call->who->org, &f, &p, &list, err);
+	if (r < 0)
+		return r;
+	r = read_place(call, &f, err);
+	if (r < 0)
+		return r;
+	r = call->db->devices->list(call->db, call->who->org, &f, &p, &list, err);
 	if (r < 0)
 		return r;
 	json_array_foreach (list, i, device) {
@@ -118,10 +120,12 @@ static int need_place(struct sk_call *call, struct sk_deployment *ret, struct sk
 	const char *project, *name;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(call->body, "project", SK_NAME_MAX, &project, err);
-	if (r == 0)
-		r = sk_json_need_str(call->body, "deployment", SK_NAME_MAX, &name, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "project", SK_NAME_MAX, &project, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "deployment", SK_NAME_MAX, &name, err);
 	if (r < 0)
 		return r;
 	r = call->db->deployments->find(call->db, call->who->org, project, name, ret, err);
@@ -155,10 +159,11 @@ static int do_accept(struct sk_call *call, struct sk_err *err)
 	struct sk_device dev;
 	int r = sk_call_device(call, &dev, err);
 
-	if (r == 0 && sk_streq(dev.status, "accepted"))
+	if (r < 0)
+		return r;
+	if (sk_streq(dev.status, "accepted"))
 		return sk_err_set(err, -EBUSY, "bad-state", "the device is accepted already");
-	if (r == 0)
-		r = need_place(call, &d, err);
+	r = need_place(call, &d, err);
 	return r < 0 ? r : place(call, &dev, &d, err);
 }
 
@@ -173,11 +178,12 @@ static int do_move(struct sk_call *call, struct sk_err *err)
 	struct sk_device dev;
 	int r = sk_call_device(call, &dev, err);
 
-	if (r == 0 && !sk_streq(dev.status, "accepted"))
+	if (r < 0)
+		return r;
+	if (!sk_streq(dev.status, "accepted"))
 		return sk_err_set(err, -EBUSY, "bad-state", "the device is %s: accept it instead",
 				  dev.status);
-	if (r == 0)
-		r = need_place(call, &d, err);
+	r = need_place(call, &d, err);
 	return r < 0 ? r : place(call, &dev, &d, err);
 }
 
@@ -195,8 +201,9 @@ static int shut_out(struct sk_call *call, const char *status, struct sk_err *err
 	if (r < 0)
 		return r;
 	r = call->db->devices->set_status(call->db, &dev, status, dev.deployment, err);
-	if (r == 0)
-		r = call->db->jobs->abort_device(call->db, dev.id, "the device was shut out", err);
+	if (r < 0)
+		return r;
+	r = call->db->jobs->abort_device(call->db, dev.id, "the device was shut out", err);
 	if (r < 0)
 		return r;
 	call->drop_device = dev.id;
@@ -209,7 +216,9 @@ static int do_reject(struct sk_call *call, struct sk_err *err)
 	struct sk_device dev;
 	int r = sk_call_device(call, &dev, err);
 
-	if (r == 0 && !sk_streq(dev.status, "pending"))
+	if (r < 0)
+		return r;
+	if (!sk_streq(dev.status, "pending"))
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "the device is %s: only a pending one is rejected (block it, or "
 				  "delete it)",
@@ -239,12 +248,15 @@ static int do_rename(struct sk_call *call, struct sk_err *err)
 	const char *name;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", &name, err);
-	if (r == 0)
-		r = sk_call_device(call, &dev, err);
-	if (r == 0)
-		r = call->db->devices->set_name(call->db, &dev, name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", &name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_device(call, &dev, err);
+	if (r < 0)
+		return r;
+	r = call->db->devices->set_name(call->db, &dev, name, err);
 	return r < 0 ? r : show_device(call, &dev, err);
 }
 
@@ -258,8 +270,9 @@ static int devices_do_delete(struct sk_call *call, struct sk_err *err)
 	struct sk_device dev;
 	int r = sk_call_device(call, &dev, err);
 
-	if (r == 0)
-		r = call->db->devices->remove(call->db, &dev, err);
+	if (r < 0)
+		return r;
+	r = call->db->devices->remove(call->db, &dev, err);
 	if (r < 0)
 		return r;
 	call->drop_device = dev.id;
@@ -302,14 +315,17 @@ static int do_upgrade(struct sk_call *call, struct sk_err *err)
 	int64_t job = 0;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_device(call, &dev, err);
-	if (r == 0 && !sk_streq(dev.status, "accepted"))
+	if (r < 0)
+		return r;
+	r = sk_call_device(call, &dev, err);
+	if (r < 0)
+		return r;
+	if (!sk_streq(dev.status, "accepted"))
 		return sk_err_set(err, -EBUSY, "bad-state", "the device is %s", dev.status);
-	if (r == 0)
-		r = choose_release(call, &dev, &rel, err);
-	if (r == 0)
-		r = sk_rollout_one(call->db, &dev, &rel, call->by, &job, err);
+	r = choose_release(call, &dev, &rel, err);
+	if (r < 0)
+		return r;
+	r = sk_rollout_one(call->db, &dev, &rel, call->by, &job, err);
 	if (r < 0)
 		return r;
 	call->wake_device = dev.id;

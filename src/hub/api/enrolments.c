@@ -20,10 +20,12 @@ static int enrolments_do_list(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = sk_call_deployment(call, &d, err);
-	if (r == 0)
-		r = call->db->enrolments->list(call->db, d.org, d.id, &p, &list, err);
+	if (r < 0)
+		return r;
+	r = sk_call_deployment(call, &d, err);
+	if (r < 0)
+		return r;
+	r = call->db->enrolments->list(call->db, d.org, d.id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "enrolment_tokens", list, &p, err);
 }
 
@@ -38,15 +40,20 @@ static int read_new(const struct sk_call *call, const char **name, int64_t *expi
 	static const char *const known[] = { "name", "expires_in_s", "uses_max", NULL };
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", name, err);
-	if (r == 0)
-		r = sk_call_expiry(call, DEFAULT_S, MOST_S, expires_s, err);
-	if (r == 0)
-		r = sk_json_get_u64(call->body, "uses_max", uses_max, err);
-	if (r == 0 && *uses_max > USES_MAX)
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_expiry(call, DEFAULT_S, MOST_S, expires_s, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(call->body, "uses_max", uses_max, err);
+	if (r < 0)
+		return r;
+	if (*uses_max > USES_MAX)
 		return sk_err_set(err, -EINVAL, "bad-value", "uses_max: at most %u", USES_MAX);
-	return r;
+	return 0;
 }
 
 static int enrolments_do_create(struct sk_call *call, struct sk_err *err)
@@ -59,19 +66,24 @@ static int enrolments_do_create(struct sk_call *call, struct sk_err *err)
 	uint64_t uses_max = 0;
 	int r = read_new(call, &name, &expires_s, &uses_max, err);
 
-	if (r == 0)
-		r = sk_call_deployment(call, &d, err);
-	if (r == 0)
-		r = sk_secret_new("ske_", secret, &hash, err);
-	if (r == 0)
-		r = call->db->enrolments->add(call->db, d.org, d.id, name, &hash, expires_s,
-					      (int64_t)uses_max, &id, err);
-	if (r == 0)
-		r = call->db->enrolments->show(call->db, d.org, id, &call->answer, err);
-	if (r == 0)
-		(void)json_object_set_new(call->answer, "token", json_string(secret));
+	if (r < 0)
+		return r;
+	r = sk_call_deployment(call, &d, err);
+	if (r < 0)
+		return r;
+	r = sk_secret_new("ske_", secret, &hash, err);
+	if (r < 0)
+		return r;
+	r = call->db->enrolments->add(call->db, d.org, d.id, name, &hash, expires_s,
+				      (int64_t)uses_max, &id, err);
+	if (r < 0)
+		return r;
+	r = call->db->enrolments->show(call->db, d.org, id, &call->answer, err);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(call->answer, "token", json_string(secret));
 	call->status = 201;
-	return r;
+	return 0;
 }
 
 static int enrolments_create(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -13,15 +13,13 @@ static int images_find(struct sk_call *call, struct sk_blob_key *key, struct sk_
 		       struct sk_err *err)
 {
 	const char *hex = sk_http_param(call->req, "digest");
-	int r = sk_digest_parse(hex, &key->digest);
+	int r = 0;
 
 	key->org = call->who->org;
 	sk_call_object(call, "%s", hex);
-	if (r == 0)
+	if (sk_digest_parse(hex, &key->digest) == 0)
 		r = call->db->images->find(call->db, key->org, SK_DIGEST_STR(&key->digest), row,
 					   err);
-	else
-		r = 0;
 	if (r == 0)
 		return sk_err_set(err, -ENOENT, "not-found",
 				  "no release names an image %s: upload the release first", hex);
@@ -36,8 +34,9 @@ static int images_do_show(struct sk_call *call, struct sk_err *err)
 	bool have = false;
 	int r = images_find(call, &key, &row, err);
 
-	if (r == 0)
-		r = sk_blob_stat(call->hub->images, &key, &have, &offset, err);
+	if (r < 0)
+		return r;
+	r = sk_blob_stat(call->hub->images, &key, &have, &offset, err);
 	if (r < 0)
 		return r;
 	call->answer = json_pack("{s:s, s:I, s:b, s:I}", "digest", SK_DIGEST_STR(&key.digest),
@@ -76,10 +75,12 @@ static int transfer_begin(struct sk_http_req *req, struct sk_hub *hub, struct tr
 	uint64_t offset = 0;
 	int r = sk_db_read(hub->db, &call.db, err);
 
-	if (r == 0)
-		r = images_find(&call, &key, &row, err);
-	if (r == 0)
-		r = sk_call_query_u64(&call, "offset", &offset, err);
+	if (r < 0)
+		return r;
+	r = images_find(&call, &key, &row, err);
+	if (r < 0)
+		return r;
+	r = sk_call_query_u64(&call, "offset", &offset, err);
 	if (r < 0)
 		return r;
 	if (row.complete)
@@ -145,11 +146,13 @@ static int check_there(struct sk_call *call, const struct sk_blob_key *key, stru
 	bool have = false;
 	int r = sk_blob_stat(call->hub->images, key, &have, &offset, err);
 
-	if (r == 0 && !have)
+	if (r < 0)
+		return r;
+	if (!have)
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "image %s was removed meanwhile: send it again",
 				  SK_DIGEST_STR(&key->digest));
-	return r;
+	return 0;
 }
 
 static int do_put(struct sk_call *call, struct sk_err *err)

@@ -91,16 +91,17 @@ static int logout(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 static int do_me(struct sk_call *call, struct sk_err *err)
 {
-	json_t *org = NULL;
+	_cleanup_json_ json_t *org = NULL;
 	int r = call->db->users->show(call->db, call->who->org, call->who->name, &call->answer,
 				      err);
 
-	if (r == 0)
-		r = call->db->orgs->show(call->db, call->who->org, &org, err);
-	if (r == 0)
-		(void)json_object_set(call->answer, "organisation", json_object_get(org, "name"));
-	json_decref(org);
-	return r;
+	if (r < 0)
+		return r;
+	r = call->db->orgs->show(call->db, call->who->org, &org, err);
+	if (r < 0)
+		return r;
+	(void)json_object_set(call->answer, "organisation", json_object_get(org, "name"));
+	return 0;
 }
 
 static int me(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -121,12 +122,15 @@ static int prepare_password(struct sk_call *call, struct sk_err *err)
 	const char *old, *new;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(call->body, "old", SK_PASSWORD_MAX, &old, err);
-	if (r == 0)
-		r = sk_json_need_str(call->body, "new", SK_PASSWORD_MAX, &new, err);
-	if (r == 0)
-		r = call->db->users->find(call->db, call->who->org, call->who->name, &n->user, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "old", SK_PASSWORD_MAX, &old, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "new", SK_PASSWORD_MAX, &new, err);
+	if (r < 0)
+		return r;
+	r = call->db->users->find(call->db, call->who->org, call->who->name, &n->user, err);
 	if (r <= 0)
 		return r < 0 ? r : sk_call_none("user", call->who->name, err);
 	r = sk_login_limit_change(call->hub, call->who->user, err);
@@ -171,8 +175,9 @@ static int health(struct sk_http_req *req, void *arg, struct sk_err *err)
 	int64_t devices;
 	int r = sk_db_read(hub->db, &c, err);
 
-	if (r == 0)
-		r = c->orgs->only(c, &devices, err);
+	if (r < 0)
+		return r;
+	r = c->orgs->only(c, &devices, err);
 	return r < 0 ? r
 		     : sk_http_reply_json(
 			       req, 200,

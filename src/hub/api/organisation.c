@@ -26,10 +26,12 @@ static int do_set_ca(struct sk_call *call, struct sk_err *err)
 	const char *pem;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(call->body, "pem", SK_HUB_BODY_MAX, &pem, err);
-	if (r == 0)
-		r = sk_upload_check_ca(pem, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(call->body, "pem", SK_HUB_BODY_MAX, &pem, err);
+	if (r < 0)
+		return r;
+	r = sk_upload_check_ca(pem, err);
 	return r < 0 ? r : call->db->orgs->set_ca(call->db, call->who->org, pem, err);
 }
 
@@ -54,8 +56,9 @@ static int do_audit(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = call->db->audit->list(call->db, call->who->org, &p, &list, err);
+	if (r < 0)
+		return r;
+	r = call->db->audit->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "audit", list, &p, err);
 }
 

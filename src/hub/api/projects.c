@@ -14,8 +14,9 @@ static int projects_do_list(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = call->db->projects->list(call->db, call->who->org, &p, &list, err);
+	if (r < 0)
+		return r;
+	r = call->db->projects->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "projects", list, &p, err);
 }
 
@@ -30,8 +31,9 @@ static int projects_do_create(struct sk_call *call, struct sk_err *err)
 	const char *name;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", &name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", &name, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);

@@ -34,12 +34,12 @@ static int releases_do_list(struct sk_call *call, struct sk_err *err)
 	int64_t id = 0;
 	int r = call->db->projects->find(call->db, call->who->org, project, &id, err);
 
-	if (r == 0)
-		return sk_call_none("project", project, err);
-	if (r > 0)
-		r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
-	if (r == 0)
-		r = call->db->releases->list(call->db, call->who->org, id, &p, &list, err);
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("project", project, err);
+	r = sk_call_page_before(call, SK_PAGE_MAX, &p, err);
+	if (r < 0)
+		return r;
+	r = call->db->releases->list(call->db, call->who->org, id, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "releases", list, &p, err);
 }
 
@@ -112,12 +112,15 @@ static int releases_file(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_release_row row;
 	int fd = -1, r = sk_db_read(call.hub->db, &call.db, err);
 
-	if (r == 0)
-		r = releases_find(&call, &row, err);
-	if (r == 0)
-		r = sk_digest_parse(row.file_digest, &key.digest);
-	if (r == 0)
-		r = sk_blob_open(call.hub->files, &key, &fd, err);
+	if (r < 0)
+		return r;
+	r = releases_find(&call, &row, err);
+	if (r < 0)
+		return r;
+	r = sk_digest_parse(row.file_digest, &key.digest);
+	if (r < 0)
+		return r;
+	r = sk_blob_open(call.hub->files, &key, &fd, err);
 	if (r < 0)
 		return r;
 	r = sk_http_reply_fd(req, fd, "application/pkcs7-mime", row.file_digest);
@@ -204,12 +207,15 @@ static int store_file(struct sk_call *call, const struct incoming *in, struct sk
 
 	if (r < 0 || have)
 		return r;
-	if (offset > 0) /* a crash cut the last attempt; it is small */
+	if (offset > 0) { /* a crash cut the last attempt; it is small */
 		r = sk_blob_remove(call->hub->files, &key, err);
-	if (r == 0)
-		r = sk_upload_begin(call->hub->files, &key, in->len, 0, &u, err);
-	if (r == 0)
-		r = sk_upload_write(u, in->bytes, in->len, err);
+		if (r < 0)
+			return r;
+	}
+	r = sk_upload_begin(call->hub->files, &key, in->len, 0, &u, err);
+	if (r < 0)
+		return r;
+	r = sk_upload_write(u, in->bytes, in->len, err);
 	return r < 0 ? r : sk_upload_end(u, &have, &offset, err);
 }
 
@@ -258,12 +264,18 @@ static int releases_prepare_upload(struct sk_call *call, struct sk_err *err)
 	int64_t id;
 	int r = need_project(call, &id, err);
 
-	if (r == 0)
-		r = call->db->orgs->ca(call->db, call->who->org, &ca, err);
-	if (r == 0 && ca)
+	if (r < 0)
+		return r;
+	r = call->db->orgs->ca(call->db, call->who->org, &ca, err);
+	if (r < 0)
+		return r;
+	if (ca) {
 		r = call->db->crls->pems(call->db, call->who->org, &crls, err);
+		if (r < 0)
+			return r;
+	}
 	in->bytes = sk_http_body(call->req, &in->len);
-	return r < 0 ? r : sk_release_file_read(in->bytes, in->len, ca, crls, &in->file, err);
+	return sk_release_file_read(in->bytes, in->len, ca, crls, &in->file, err);
 }
 
 static int releases_do_upload(struct sk_call *call, struct sk_err *err)
@@ -294,12 +306,13 @@ static int releases_do_delete(struct sk_call *call, struct sk_err *err)
 	struct sk_release_row row;
 	int r = releases_find(call, &row, err);
 
-	if (r == 0)
-		r = call->db->releases->remove(call->db, call->who->org, row.id, err);
-	if (r == 0)
-		(void)snprintf(call->removed_file, sizeof(call->removed_file), "%s",
-			       row.file_digest);
-	return r;
+	if (r < 0)
+		return r;
+	r = call->db->releases->remove(call->db, call->who->org, row.id, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(call->removed_file, sizeof(call->removed_file), "%s", row.file_digest);
+	return 0;
 }
 
 static int releases_remove(struct sk_http_req *req, void *arg, struct sk_err *err)

@@ -18,12 +18,15 @@ static int reports_do_inventory(struct sk_call *call, struct sk_err *err)
 	struct sk_device d;
 	int r = sk_call_device(call, &d, err);
 
-	if (r == 0)
-		r = call->db->reports->inventory(call->db, d.id, &call->answer, err);
-	if (r == 0 && !call->answer)
+	if (r < 0)
+		return r;
+	r = call->db->reports->inventory(call->db, d.id, &call->answer, err);
+	if (r < 0)
+		return r;
+	if (!call->answer)
 		return sk_err_set(err, -ENOENT, "not-found",
 				  "the device has sent no inventory yet");
-	return r;
+	return 0;
 }
 
 static int reports_inventory(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -38,12 +41,13 @@ static int reports_do_logs(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_before(call, LOGS_PAGE, &p, err);
 
-	if (r == 0)
-		r = sk_call_device(call, &d, err);
-	if (r == 0)
-		r = call->db->reports->list_logs(call->db, d.id,
-						 sk_http_query(call->req, "capsule"),
-						 sk_http_query(call->req, "job"), &p, &list, err);
+	if (r < 0)
+		return r;
+	r = sk_call_device(call, &d, err);
+	if (r < 0)
+		return r;
+	r = call->db->reports->list_logs(call->db, d.id, sk_http_query(call->req, "capsule"),
+					 sk_http_query(call->req, "job"), &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "logs", list, &p, err);
 }
 
@@ -58,21 +62,23 @@ static int ask(struct sk_call *call, const char *kind, const char *params, struc
 	int64_t open = 0, job = 0;
 	int r = sk_call_device(call, &d, err);
 
-	if (r == 0 && !sk_streq(d.status, "accepted"))
+	if (r < 0)
+		return r;
+	if (!sk_streq(d.status, "accepted"))
 		return sk_err_set(err, -EBUSY, "bad-state", "the device is %s", d.status);
-	if (r == 0)
-		r = call->db->jobs->count_open(call->db, d.id, &open, err);
-	if (r == 0 && open >= OPEN_JOBS_MAX)
+	r = call->db->jobs->count_open(call->db, d.id, &open, err);
+	if (r < 0)
+		return r;
+	if (open >= OPEN_JOBS_MAX)
 		return sk_err_set(err, -EAGAIN, "too-many", "%d jobs wait for this device already",
 				  (int)open);
-	if (r == 0)
-		r = call->db->jobs->add(call->db,
-					&(struct sk_job_new){ .org = d.org,
-							      .device = d.id,
-							      .kind = kind,
-							      .params = params,
-							      .by = call->by },
-					&job, err);
+	r = call->db->jobs->add(call->db,
+				&(struct sk_job_new){ .org = d.org,
+						      .device = d.id,
+						      .kind = kind,
+						      .params = params,
+						      .by = call->by },
+				&job, err);
 	if (r < 0)
 		return r;
 	call->wake_device = d.id;
@@ -102,10 +108,12 @@ static int do_ask_logs(struct sk_call *call, struct sk_err *err)
 	uint64_t tail = 200;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "capsule", &capsule, err);
-	if (r == 0)
-		r = sk_json_get_u64(call->body, "tail", &tail, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "capsule", &capsule, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(call->body, "tail", &tail, err);
 	if (r < 0)
 		return r;
 	if (tail < 1 || tail > TAIL_MAX)

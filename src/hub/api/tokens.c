@@ -25,8 +25,9 @@ static int tokens_do_list(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = call->db->tokens->list(call->db, call->who->org, whose(call), &p, &list, err);
+	if (r < 0)
+		return r;
+	r = call->db->tokens->list(call->db, call->who->org, whose(call), &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "tokens", list, &p, err);
 }
 
@@ -40,10 +41,12 @@ static int tokens_check_room(struct sk_call *call, struct sk_err *err)
 	int64_t n = 0;
 	int r = call->db->tokens->count(call->db, call->who->user, &n, err);
 
-	if (r == 0 && n >= TOKENS_MAX)
+	if (r < 0)
+		return r;
+	if (n >= TOKENS_MAX)
 		return sk_err_set(err, -EAGAIN, "too-many", "you have %d tokens: revoke one first",
 				  TOKENS_MAX);
-	return r;
+	return 0;
 }
 
 static int tokens_do_create(struct sk_call *call, struct sk_err *err)
@@ -55,25 +58,31 @@ static int tokens_do_create(struct sk_call *call, struct sk_err *err)
 	int64_t expires_s, id = 0;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", &name, err);
-	if (r == 0)
-		r = sk_call_expiry(call, DEFAULT_S, MOST_S, &expires_s, err);
-	if (r == 0)
-		r = sk_secret_new("sku_", secret, &hash, err);
-	if (r == 0)
-		r = tokens_check_room(call, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", &name, err);
+	if (r < 0)
+		return r;
+	r = sk_call_expiry(call, DEFAULT_S, MOST_S, &expires_s, err);
+	if (r < 0)
+		return r;
+	r = sk_secret_new("sku_", secret, &hash, err);
+	if (r < 0)
+		return r;
+	r = tokens_check_room(call, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", name);
 	r = call->db->tokens->add(call->db, call->who->org, call->who->user, name, "api", &hash,
 				  expires_s, &id, err);
-	if (r == 0)
-		r = call->db->tokens->show(call->db, call->who->org, id, &call->answer, err);
-	if (r == 0)
-		(void)json_object_set_new(call->answer, "token", json_string(secret));
+	if (r < 0)
+		return r;
+	r = call->db->tokens->show(call->db, call->who->org, id, &call->answer, err);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(call->answer, "token", json_string(secret));
 	call->status = 201;
-	return r;
+	return 0;
 }
 
 static int tokens_create(struct sk_http_req *req, void *arg, struct sk_err *err)

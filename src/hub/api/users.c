@@ -16,8 +16,9 @@ static int users_do_list(struct sk_call *call, struct sk_err *err)
 	struct sk_page p;
 	int r = sk_call_page_after(call, SK_PAGE_MAX, &p, err);
 
-	if (r == 0)
-		r = call->db->users->list(call->db, call->who->org, &p, &list, err);
+	if (r < 0)
+		return r;
+	r = call->db->users->list(call->db, call->who->org, &p, &list, err);
 	return r < 0 ? r : sk_call_list(call, "users", list, &p, err);
 }
 
@@ -43,9 +44,11 @@ static int read_role(const struct sk_call *call, const char **ret, struct sk_err
 {
 	int r = sk_json_need_str(call->body, "role", 16, ret, err);
 
-	if (r == 0 && !sk_streq(*ret, "owner") && !sk_streq(*ret, "user"))
+	if (r < 0)
+		return r;
+	if (!sk_streq(*ret, "owner") && !sk_streq(*ret, "user"))
 		return sk_err_set(err, -EINVAL, "bad-value", "role is owner or user");
-	return r;
+	return 0;
 }
 
 /** What a request makes of a user, read and hashed before the transaction. */
@@ -62,12 +65,14 @@ static int choose_password(const struct sk_call *call, struct wanted *w, struct 
 	const char *given = NULL;
 	int r = sk_json_get_str(call->body, "password", &given, err);
 
-	if (r == 0 && !given)
+	if (r < 0)
+		return r;
+	if (!given)
 		r = sk_secret_password(w->made, err);
 	return r < 0 ? r : sk_password_hash(given ? given : w->made, w->hash, err);
 }
 
-static void tell_password(struct sk_call *call, const struct wanted *w)
+static void answer_password(struct sk_call *call, const struct wanted *w)
 {
 	if (w->made[0])
 		(void)json_object_set_new(call->answer, "password", json_string(w->made));
@@ -79,10 +84,12 @@ static int prepare_create(struct sk_call *call, struct sk_err *err)
 	struct wanted *w = call->data;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "name", &w->name, err);
-	if (r == 0)
-		r = read_role(call, &w->role, err);
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "name", &w->name, err);
+	if (r < 0)
+		return r;
+	r = read_role(call, &w->role, err);
 	if (r < 0)
 		return r;
 	sk_call_object(call, "%s", w->name);
@@ -95,12 +102,14 @@ static int users_do_create(struct sk_call *call, struct sk_err *err)
 	int r = call->db->users->add(call->db, call->who->org, w->name, w->role, w->hash,
 				     w->made[0] != '\0', err);
 
-	if (r == 0)
-		r = call->db->users->show(call->db, call->who->org, w->name, &call->answer, err);
-	if (r == 0)
-		tell_password(call, w);
+	if (r < 0)
+		return r;
+	r = call->db->users->show(call->db, call->who->org, w->name, &call->answer, err);
+	if (r < 0)
+		return r;
+	answer_password(call, w);
 	call->status = 201;
-	return r;
+	return 0;
 }
 
 static int users_create(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -120,17 +129,24 @@ static int prepare_change(struct sk_call *call, struct sk_err *err)
 	static const char *const known[] = { "role", "password", "reset_password", NULL };
 	struct wanted *w = call->data;
 	bool reset = false;
-	int r = sk_json_only(call->body, known, err);
+	int r;
 
 	w->name = sk_http_param(call->req, "user");
 	sk_call_object(call, "%s", w->name);
-	if (r == 0)
-		r = sk_json_get_bool(call->body, "reset_password", &reset, err);
-	if (r == 0 && json_object_get(call->body, "role"))
+	r = sk_json_only(call->body, known, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_bool(call->body, "reset_password", &reset, err);
+	if (r < 0)
+		return r;
+	if (json_object_get(call->body, "role")) {
 		r = read_role(call, &w->role, err);
-	if (r == 0 && (reset || json_object_get(call->body, "password")))
-		r = choose_password(call, w, err);
-	return r;
+		if (r < 0)
+			return r;
+	}
+	if (!reset && !json_object_get(call->body, "password"))
+		return 0;
+	return choose_password(call, w, err);
 }
 
 static int do_change(struct sk_call *call, struct sk_err *err)
@@ -140,18 +156,24 @@ static int do_change(struct sk_call *call, struct sk_err *err)
 	struct sk_user user;
 	int r = call->db->users->find(call->db, org, w->name, &user, err);
 
-	if (r == 0)
-		return sk_call_none("user", w->name, err);
-	if (r > 0 && w->role)
+	if (r <= 0)
+		return r < 0 ? r : sk_call_none("user", w->name, err);
+	if (w->role) {
 		r = call->db->users->set_role(call->db, org, w->name, w->role, err);
-	if (r >= 0 && w->hash[0])
+		if (r < 0)
+			return r;
+	}
+	if (w->hash[0]) {
 		r = call->db->users->set_password(call->db, org, w->name, w->hash, true, 0, err);
+		if (r < 0)
+			return r;
+	}
 	call->rights_ended = true;
-	if (r >= 0)
-		r = call->db->users->show(call->db, org, w->name, &call->answer, err);
-	if (r == 0)
-		tell_password(call, w);
-	return r;
+	r = call->db->users->show(call->db, org, w->name, &call->answer, err);
+	if (r < 0)
+		return r;
+	answer_password(call, w);
+	return 0;
 }
 
 static int users_change(struct sk_http_req *req, void *arg, struct sk_err *err)

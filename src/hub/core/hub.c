@@ -111,8 +111,9 @@ int sk_hub_collect(struct sk_hub *hub, int64_t org, const char *file, struct sk_
 	struct sk_conn *c;
 	int r = prune_rows(hub, org, &rows, err);
 
-	if (r == 0)
-		r = sk_db_begin(hub->db, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_db_begin(hub->db, &c, err);
 	if (r < 0)
 		return r;
 	r = remove_unnamed(hub, c, org, rows, file, err);
@@ -224,11 +225,12 @@ static int open_stores(struct sk_hub *hub, struct sk_err *err)
 	if (!images || !files)
 		return sk_err_oom(err);
 	r = sk_hub_open_db(&hub->config, &hub->db, err);
-	if (r == 0)
-		r = sk_blobs_dir_new(images, &hub->images, err);
-	if (r == 0)
-		r = sk_blobs_dir_new(files, &hub->files, err);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_blobs_dir_new(images, &hub->images, err);
+	if (r < 0)
+		return r;
+	return sk_blobs_dir_new(files, &hub->files, err);
 }
 
 int sk_hub_new(const struct sk_hub_config *config, struct sk_hub **ret, struct sk_err *err)
@@ -249,8 +251,9 @@ int sk_hub_new(const struct sk_hub_config *config, struct sk_hub **ret, struct s
 	if (!hub->waiters || !hub->seen || !hub->logins || !hub->refusals || !hub->challenges)
 		return sk_err_oom(err);
 	r = open_stores(hub, err);
-	if (r == 0)
-		r = settle(hub, err);
+	if (r < 0)
+		return r;
+	r = settle(hub, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(hub);

@@ -16,11 +16,13 @@ int sk_db_begin_read(struct sk_db *db, struct sk_conn **ret, struct sk_err *err)
 	struct sk_conn *c;
 	int r = db->ops->read(db, &c, err);
 
-	if (r == 0)
-		r = db->ops->begin_read(c, err);
-	if (r == 0)
-		*ret = c;
-	return r;
+	if (r < 0)
+		return r;
+	r = db->ops->begin_read(c, err);
+	if (r < 0)
+		return r;
+	*ret = c;
+	return 0;
 }
 
 void sk_db_end_read(struct sk_conn *c)

@@ -65,19 +65,24 @@ int sk_asking_read(const json_t *body, struct sk_asking *a, struct sk_err *err)
 	struct sk_digest id;
 	int r = sk_json_only(body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(body, "public_key", SK_PUBLIC_KEY_MAX - 1, &a->public_key,
-				     err);
-	if (r == 0)
-		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &a->challenge, err);
-	if (r == 0)
-		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &a->signature, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "token", &a->token, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "organisation", &a->organisation, err);
-	if (r == 0)
-		r = sk_proof_key(a->public_key, &id, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "public_key", SK_PUBLIC_KEY_MAX - 1, &a->public_key, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &a->challenge, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &a->signature, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(body, "token", &a->token, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(body, "organisation", &a->organisation, err);
+	if (r < 0)
+		return r;
+	r = sk_proof_key(a->public_key, &id, err);
 	if (r < 0)
 		return r;
 	(void)sk_digest_hex(&id, a->uid);
@@ -91,14 +96,18 @@ int sk_report_read(const json_t *body, struct sk_report *ret, struct sk_err *err
 	const char *step;
 	int r = sk_json_only(body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(body, "step", 32, &step, err);
-	if (r == 0)
-		r = sk_json_get_u64(body, "bytes_done", &ret->done, err);
-	if (r == 0)
-		r = sk_json_get_u64(body, "bytes_total", &ret->total, err);
-	if (r == 0)
-		r = sk_json_get_str(body, "reason", &ret->reason, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "step", 32, &step, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(body, "bytes_done", &ret->done, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(body, "bytes_total", &ret->total, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(body, "reason", &ret->reason, err);
 	if (r < 0)
 		return r;
 	if (sk_job_state_parse(step, &ret->step) < 0 || !sk_job_reportable(ret->step))
@@ -118,21 +127,28 @@ static int read_crl(const json_t *j, struct sk_crl_report *ret, struct sk_err *e
 	uint64_t number = 0;
 	int r = sk_json_only(j, known, err);
 
-	if (r == 0)
-		r = sk_json_need_digest(j, "issuer_id", &id, err);
-	if (r == 0)
-		r = sk_json_need_str(j, "issuer_id", SK_DIGEST_HEX, &ret->issuer_id, err);
-	if (r == 0)
-		r = sk_json_need_str(j, "issuer", ISSUER_MAX, &ret->issuer, err);
-	if (r == 0)
-		r = sk_json_get_u64(j, "number", &number, err);
-	if (r == 0)
-		r = sk_json_get_str(j, "refused", &ret->refused, err);
-	if (r == 0 && ret->refused && strlen(ret->refused) > REASON_MAX)
+	if (r < 0)
+		return r;
+	r = sk_json_need_digest(j, "issuer_id", &id, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(j, "issuer_id", SK_DIGEST_HEX, &ret->issuer_id, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(j, "issuer", ISSUER_MAX, &ret->issuer, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(j, "number", &number, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(j, "refused", &ret->refused, err);
+	if (r < 0)
+		return r;
+	if (ret->refused && strlen(ret->refused) > REASON_MAX)
 		return sk_err_set(err, -EINVAL, "bad-value", "refused: at most %d bytes",
 				  REASON_MAX);
 	ret->number = (int64_t)number;
-	return r;
+	return 0;
 }
 
 int sk_crl_reports_read(const json_t *body, struct sk_crl_report ret[static SK_CRLS_MAX],
@@ -143,15 +159,19 @@ int sk_crl_reports_read(const json_t *body, struct sk_crl_report ret[static SK_C
 	size_t i;
 	int r = sk_json_only(body, known, err);
 
-	if (r == 0)
-		r = sk_json_get_u64(body, "version", ret_version, err);
-	if (r == 0 && (!json_is_array(list) || json_array_size(list) > SK_CRLS_MAX))
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(body, "version", ret_version, err);
+	if (r < 0)
+		return r;
+	if (!json_is_array(list) || json_array_size(list) > SK_CRLS_MAX)
 		return sk_err_set(err, -EINVAL, "bad-value", "crls: a list, at most %d",
 				  SK_CRLS_MAX);
 	json_array_foreach (list, i, j) {
-		if (r == 0)
-			r = read_crl(j, &ret[i], err);
+		r = read_crl(j, &ret[i], err);
+		if (r < 0)
+			return r;
 	}
 	*ret_n = json_array_size(list);
-	return r;
+	return 0;
 }

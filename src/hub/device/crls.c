@@ -27,8 +27,9 @@ static int have_crls_file(struct sk_http_req *req, void *arg, struct sk_err *err
 	struct sk_conn *c;
 	int r = sk_db_read(hub->db, &c, err);
 
-	if (r == 0)
-		r = c->crls->show(c, p->org, id, &row, err);
+	if (r < 0)
+		return r;
+	r = c->crls->show(c, p->org, id, &row, err);
 	if (r < 0)
 		return r;
 	pem = json_string_value(json_object_get(row, "pem"));

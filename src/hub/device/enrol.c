@@ -35,8 +35,9 @@ static int prove(struct sk_hub *hub, const char *key, const char *purpose, const
 	uint64_t now = sk_mono_ms();
 	int r = sk_challenge_check(hub->challenges, challenge, now, err);
 
-	if (r == 0)
-		r = sk_proof_verify(key, purpose, challenge, uid, signature, err);
+	if (r < 0)
+		return r;
+	r = sk_proof_verify(key, purpose, challenge, uid, signature, err);
 	return r < 0 ? r : sk_challenge_use(hub->challenges, challenge, now, err);
 }
 
@@ -79,11 +80,13 @@ static int enrol_check_room(struct sk_call *call, int64_t org, struct sk_err *er
 	int r = call->db->devices->count_pending(call->db, org, sk_http_peer(call->req), &in_org,
 						 &from_peer, err);
 
-	if (r == 0 && (in_org >= c->pending_max || from_peer >= c->pending_per_ip_max))
+	if (r < 0)
+		return r;
+	if ((in_org >= c->pending_max || from_peer >= c->pending_per_ip_max))
 		return sk_err_set(err, -EAGAIN, "too-many",
 				  "too many devices wait to be accepted: try again later, or use "
 				  "an enrolment token");
-	return r;
+	return 0;
 }
 
 static int join(struct sk_call *call, const struct sk_device *dev, int64_t deployment,
@@ -101,20 +104,20 @@ static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t o
 	struct sk_device dev = { .org = org };
 	int r = deployment ? 0 : enrol_check_room(call, org, err);
 
-	if (r == 0)
-		r = call->db->devices->add(
-			call->db,
-			&(struct sk_device_new){ .org = org,
-						 .deployment = deployment,
-						 .uid = a->uid,
-						 .name = a->name,
-						 .public_key = a->public_key,
-						 .compatible = a->compatible,
-						 .peer = sk_http_peer(call->req) },
-			&dev.id, err);
-	if (r == 0 && deployment)
-		r = join(call, &dev, deployment, err);
-	return SK_MIN(r, 0);
+	if (r < 0)
+		return r;
+	r = call->db->devices->add(call->db,
+				   &(struct sk_device_new){ .org = org,
+							    .deployment = deployment,
+							    .uid = a->uid,
+							    .name = a->name,
+							    .public_key = a->public_key,
+							    .compatible = a->compatible,
+							    .peer = sk_http_peer(call->req) },
+				   &dev.id, err);
+	if (r < 0 || !deployment)
+		return r;
+	return SK_MIN(join(call, &dev, deployment, err), 0);
 }
 
 /*
@@ -188,10 +191,12 @@ static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
 	_cleanup_json_ json_t *body = NULL;
 	int r = sk_http_body_json(req, &body, err);
 
-	if (r == 0)
-		r = sk_asking_read(body, &a, err);
-	if (r == 0)
-		r = prove(arg, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature, err);
+	if (r < 0)
+		return r;
+	r = sk_asking_read(body, &a, err);
+	if (r < 0)
+		return r;
+	r = prove(arg, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature, err);
 	return r < 0 ? r
 		     : sk_call_change_prepared(req, arg,
 					       &(struct sk_call_steps){ .action = "device.enrol",
@@ -227,12 +232,15 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 	char key[SK_PUBLIC_KEY_MAX];
 	int r = sk_json_only(body, known, err);
 
-	if (r == 0)
-		r = sk_json_need_str(body, "device_id", SK_DIGEST_HEX, &uid, err);
-	if (r == 0)
-		r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
-	if (r == 0)
-		r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &signature, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "device_id", SK_DIGEST_HEX, &uid, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "challenge", SK_CHALLENGE_MAX - 1, &text, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(body, "signature", SIGNATURE_MAX, &signature, err);
 	if (r < 0)
 		return r;
 	r = find_key(hub, uid, dev, key, err);
@@ -263,8 +271,9 @@ static int session(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_device dev;
 	int r = sk_http_body_json(req, &body, err);
 
-	if (r == 0)
-		r = check_session(arg, body, &dev, err);
+	if (r < 0)
+		return r;
+	r = check_session(arg, body, &dev, err);
 	return r < 0 ? r
 		     : sk_call_change_prepared(
 			       req, arg, &(struct sk_call_steps){ .run = do_session, .data = &dev },

@@ -30,6 +30,29 @@ static int read_wait(struct sk_call *call, uint64_t *ret_until_ms, struct sk_err
 	return r;
 }
 
+static int next_job(struct sk_call *call, json_t **ret, struct sk_err *err)
+{
+	int r = sk_db_read(call->hub->db, &call->db, err);
+
+	if (r < 0)
+		return r;
+	return call->db->jobs->next(call->db, call->who->device, sk_http_query(call->req, "except"),
+				    ret, err);
+}
+
+/* 0 it waits; 1 the database changed since the device was authenticated; or a failure. */
+static int wait_for_work(struct sk_call *call, uint64_t until_ms, struct sk_err *err)
+{
+	const struct sk_principal *p = call->who;
+
+	return sk_waiters_add(call->hub->waiters,
+			      &(struct sk_poll){ .ops = &sk_device_poll,
+						 .poll = call->req,
+						 .who = { p->org, p->deployment, p->device },
+						 .until_ms = until_ms },
+			      p->epoch, err);
+}
+
 /*
  * The path that thousands of devices walk all the time: one look-up, nothing written. When the
  * database changed since the device was authenticated, the poll ends: the next one sees it all.
@@ -40,30 +63,24 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_call call = { .hub = hub, .req = req, .who = sk_http_user(req) };
 	json_t *job = NULL;
 	uint64_t until_ms = 0;
-	int r = sk_db_read(hub->db, &call.db, err);
+	int r = read_wait(&call, &until_ms, err);
 
-	if (r == 0)
-		r = read_wait(&call, &until_ms, err);
-	if (r == 0 && call.who->crls_due) /* before any job: it may decide who is believed */
-		return sk_http_reply_json(req, 200, sk_device_poll_crls());
-	if (r == 0 && call.who->has_work)
-		r = call.db->jobs->next(call.db, call.who->device, sk_http_query(req, "except"),
-					&job, err);
 	if (r < 0)
 		return r;
+	if (call.who->crls_due) /* before any job: it may decide who is believed */
+		return sk_http_reply_json(req, 200, sk_device_poll_crls());
+	if (call.who->has_work) {
+		r = next_job(&call, &job, err);
+		if (r < 0)
+			return r;
+	}
 	if (job)
 		return sk_http_reply_json(req, 200, json_pack("{s:o}", "job", job));
-	if (until_ms > 0)
-		r = sk_waiters_add(hub->waiters,
-				   &(struct sk_poll){ .ops = &sk_device_poll,
-						      .poll = req,
-						      .who = { .org = call.who->org,
-							       .deployment = call.who->deployment,
-							       .device = call.who->device },
-						      .until_ms = until_ms },
-				   call.who->epoch, err);
-	if (r < 0 || (r == 0 && until_ms > 0))
-		return r;
+	if (until_ms > 0) {
+		r = wait_for_work(&call, until_ms, err);
+		if (r <= 0)
+			return r;
+	}
 	return sk_http_reply_empty(req, 204);
 }
 
@@ -144,7 +161,9 @@ static int apply_report(struct sk_call *call, struct sk_job *j, const struct sk_
 	j->bytes_total = rep->total ? rep->total : j->bytes_total;
 	j->bytes_done = SK_MAX(j->bytes_done, rep->done);
 	r = call->db->jobs->save(call->db, j, rep->reason, change == SK_JOB_MOVE, err);
-	if (r == 0 && rep->step == SK_JOB_DONE && sk_streq(j->kind, "release"))
+	if (r < 0)
+		return r;
+	if (rep->step == SK_JOB_DONE && sk_streq(j->kind, "release"))
 		r = call->db->devices->set_release(call->db, j->device, j->release, j->version,
 						   err);
 	return r;
@@ -201,21 +220,25 @@ static int work_do_logs(struct sk_call *call, struct sk_err *err)
 	const char *capsule, *job = NULL, *text = NULL;
 	int r = sk_json_only(call->body, known, err);
 
-	if (r == 0)
-		r = sk_call_name(call, "capsule", &capsule, err);
-	if (r == 0)
-		r = sk_json_get_str(call->body, "job", &job, err);
-	if (r == 0)
-		r = sk_json_get_str(call->body, "text", &text, err);
-	if (r == 0 && (!text || strlen(text) > LOG_TEXT_MAX))
+	if (r < 0)
+		return r;
+	r = sk_call_name(call, "capsule", &capsule, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(call->body, "job", &job, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(call->body, "text", &text, err);
+	if (r < 0)
+		return r;
+	if ((!text || strlen(text) > LOG_TEXT_MAX))
 		return sk_err_set(err, -EINVAL, "bad-value", "text: needed, at most %d bytes",
 				  LOG_TEXT_MAX);
-	if (r == 0 && job)
+	if (job)
 		r = finish_logs_job(call, job, err);
-	if (r == 0)
-		r = call->db->reports->add_logs(call->db, call->who->device, job, capsule, text,
-						err);
-	return r;
+	if (r < 0)
+		return r;
+	return call->db->reports->add_logs(call->db, call->who->device, job, capsule, text, err);
 }
 
 static int work_logs(struct sk_http_req *req, void *arg, struct sk_err *err)

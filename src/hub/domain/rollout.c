@@ -12,11 +12,13 @@ static int check_complete(struct sk_conn *c, const struct sk_release_row *rel, s
 	int64_t missing = 0;
 	int r = c->releases->missing(c, rel->id, &missing, err);
 
-	if (r == 0 && missing > 0)
+	if (r < 0)
+		return r;
+	if (missing > 0)
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "release %s lacks %d images: upload them first", rel->version,
 				  (int)missing);
-	return r;
+	return 0;
 }
 
 int sk_rollout_attach(struct sk_conn *c, struct sk_deployment *d, const struct sk_release_row *rel,
@@ -27,8 +29,9 @@ int sk_rollout_attach(struct sk_conn *c, struct sk_deployment *d, const struct s
 	if (rel->project != d->project)
 		return sk_err_set(err, -EINVAL, "bad-value", "the release is of another project");
 	r = check_complete(c, rel, err);
-	if (r == 0)
-		r = c->deployments->attach(c, d, rel->id, err);
+	if (r < 0)
+		return r;
+	r = c->deployments->attach(c, d, rel->id, err);
 	if (r < 0)
 		return r;
 	return c->jobs->rollout(c,

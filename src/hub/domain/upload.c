@@ -65,10 +65,12 @@ int sk_release_file_read(const void *skr, size_t len, const char *ca_pem, char *
 	size_t tree_len = 0;
 	int r = open_envelope(skr, len, ca_pem, crls, &tree, &tree_len, err);
 
-	if (r == 0)
-		r = sk_manifest_parse(tree, tree_len, &f.manifest, NULL, err);
-	if (r == 0)
-		r = sk_manifest_pinned(f.manifest, err);
+	if (r < 0)
+		return r;
+	r = sk_manifest_parse(tree, tree_len, &f.manifest, NULL, err);
+	if (r < 0)
+		return r;
+	r = sk_manifest_pinned(f.manifest, err);
 	if (r < 0)
 		return r;
 	if (sk_digest_of(tree, tree_len, &f.id) < 0 || sk_digest_of(skr, len, &f.file) < 0)

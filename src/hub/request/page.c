@@ -41,10 +41,11 @@ static int page_read(struct sk_call *call, const char *cursor, int limit_max, st
 	uint64_t limit, from;
 	int r = sk_call_query_u64(call, "limit", &limit, err);
 
-	if (r == 0 && limit == 0 && sk_http_query(call->req, "limit"))
+	if (r < 0)
+		return r;
+	if (limit == 0 && sk_http_query(call->req, "limit"))
 		return sk_err_set(err, -EINVAL, "bad-request", "limit: 1 to %d", limit_max);
-	if (r == 0)
-		r = sk_call_query_u64(call, cursor, &from, err);
+	r = sk_call_query_u64(call, cursor, &from, err);
 	if (r < 0)
 		return r;
 	limit = limit > 0 ? SK_MIN(limit, (uint64_t)limit_max) : (uint64_t)limit_max;

@@ -12,12 +12,14 @@ int sk_call_name(const struct sk_call *call, const char *key, const char **ret, 
 {
 	int r = sk_json_need_str(call->body, key, SK_NAME_MAX, ret, err);
 
-	if (r == 0 && !sk_name_ok(*ret))
+	if (r < 0)
+		return r;
+	if (!sk_name_ok(*ret))
 		return sk_err_set(err, -EINVAL, "bad-name",
 				  "%s: first a letter or digit, then letters, digits, '.', '_', "
 				  "'-'",
 				  key);
-	return r;
+	return 0;
 }
 
 int sk_call_query_u64(struct sk_call *call, const char *key, uint64_t *ret, struct sk_err *err)

@@ -34,15 +34,15 @@ static int report_add_logs(struct sk_conn *c, int64_t device, const char *job, c
 			      SK_BIND(SK_INT(device), SK_TEXT(job), SK_TEXT(capsule),
 				      SK_INT(sk_wall_s()), SK_TEXT(text)));
 
-	if (r == 0)
-		r = sk_sql_run(
-			c, err,
-			"DELETE FROM logs WHERE device_id = ?1 AND id IN (SELECT id FROM"
-			" (SELECT id, row_number() OVER newest AS n,"
-			" sum(length(CAST(text AS BLOB))) OVER newest AS bytes FROM logs"
-			" WHERE device_id = ?1 WINDOW newest AS (ORDER BY id DESC))"
-			" WHERE n > ?2 OR bytes > ?3)",
-			SK_BIND(SK_INT(device), SK_INT(SK_LOGS_KEPT), SK_INT(SK_LOGS_KEPT_BYTES)));
+	if (r < 0)
+		return r;
+	r = sk_sql_run(c, err,
+		       "DELETE FROM logs WHERE device_id = ?1 AND id IN (SELECT id FROM"
+		       " (SELECT id, row_number() OVER newest AS n,"
+		       " sum(length(CAST(text AS BLOB))) OVER newest AS bytes FROM logs"
+		       " WHERE device_id = ?1 WINDOW newest AS (ORDER BY id DESC))"
+		       " WHERE n > ?2 OR bytes > ?3)",
+		       SK_BIND(SK_INT(device), SK_INT(SK_LOGS_KEPT), SK_INT(SK_LOGS_KEPT_BYTES)));
 	return r < 0 ? r : 0;
 }
 

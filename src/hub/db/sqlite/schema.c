@@ -268,14 +268,18 @@ int sk_schema_migrate_to(struct sk_conn *c, int version, struct sk_err *err)
 	int64_t at = 0;
 	int r = check_ours(c, err);
 
-	if (r == 0)
-		r = exec(c,
-			 "CREATE TABLE IF NOT EXISTS schema_version"
-			 " (version INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
-			 err);
-	if (r == 0)
-		r = current(c, &at, err);
-	if (r == 0 && at > (int64_t)ARRAY_SIZE(versions))
+	if (r < 0)
+		return r;
+	r = exec(c,
+		 "CREATE TABLE IF NOT EXISTS schema_version"
+		 " (version INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
+		 err);
+	if (r < 0)
+		return r;
+	r = current(c, &at, err);
+	if (r < 0)
+		return r;
+	if (at > (int64_t)ARRAY_SIZE(versions))
 		return sk_err_set(err, -EPROTO, "not-supported",
 				  "a newer skerry-hub made this database (schema %d, this one "
 				  "knows %d): install that version",
