@@ -74,7 +74,7 @@ static int check_name(const char *what, const char *name, struct sk_err *err)
 			  what, name);
 }
 
-static void tell(const char *org, const char *user, const struct chosen *p)
+static void print_user(const char *org, const char *user, const struct chosen *p)
 {
 	if (p->temporary)
 		(void)printf("organisation %s, user %s, password for the first login: %s\n", org,
@@ -111,7 +111,7 @@ int sk_admin_org_add(const struct sk_hub_config *config, const char *org, const 
 		r = c->users->add(c, id, owner, "owner", password.hash, password.temporary, err);
 	r = finish(c, r, id, "organisation.create", owner, err);
 	if (r == 0)
-		tell(org, owner, &password);
+		print_user(org, owner, &password);
 	return r;
 }
 
@@ -150,7 +150,7 @@ int sk_admin_password(const struct sk_hub_config *config, const char *org, const
 		r = sk_err_set(err, -ENOENT, "not-found", "there is no user \"%s\"", user);
 	r = finish(c, r, id, "user.password", user, err);
 	if (r == 0)
-		tell(org, user, &password);
+		print_user(org, user, &password);
 	return r;
 }
 

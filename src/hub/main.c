@@ -141,7 +141,7 @@ static int apply_option(struct options *o, int option, const char *value, struct
 	}
 }
 
-/* The file first, whatever the order: options stand over it. */
+/* The file is read first, wherever its option stands: the command line overrides it. */
 static int read_config(struct options *o, int argc, char **argv, struct sk_err *err)
 {
 	const char *file = NULL;
@@ -157,7 +157,7 @@ static int read_config(struct options *o, int argc, char **argv, struct sk_err *
 	return sk_conf_read(file ? file : CONFIG_FILE, sk_hub_config_set, &o->config, err);
 }
 
-/* 1: it was answered already. */
+/* Return: 0, 1 when --help or --version was answered, or a failure */
 static int parse(struct options *o, int argc, char **argv, struct sk_err *err)
 {
 	int option, r = read_config(o, argc, argv, err);
@@ -321,7 +321,7 @@ static int org(struct options *o, struct sk_err *err)
 			  "org add ORG --owner USER, org list, or org quota ORG SIZE");
 }
 
-/* What the test of the API's description compares it with. */
+/* For the test that compares the API's description with the routes. */
 static int print_routes(void)
 {
 	for (size_t i = 0; i < sk_hub_n_routes; i++)

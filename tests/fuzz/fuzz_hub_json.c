@@ -16,19 +16,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void read_body(const json_t *body)
 {
 	struct sk_err err = SK_ERR_INIT;
-	struct sk_asking a = { 0 };
+	struct sk_enrol_request a = { 0 };
 	struct sk_crl_report crls[SK_CRLS_MAX];
 	uint64_t version = 0;
 	size_t n = 0;
 	struct sk_report rep = { 0 };
 
-	if (sk_asking_read(body, &a, &err) == 0 &&
+	if (sk_enrol_request_read(body, &a, &err) == 0 &&
 	    (strlen(a.uid) != SK_DIGEST_HEX || !sk_name_ok(a.name)))
 		abort();
 	if (a.public_key && a.challenge && a.signature)
 		(void)sk_proof_verify(a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature,
 				      &err);
-	sk_asking_done(&a);
+	sk_enrol_request_done(&a);
 	(void)sk_crl_reports_read(body, crls, &n, &version, &err);
 	if (n > SK_CRLS_MAX && err.code == 0)
 		abort();

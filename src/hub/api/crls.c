@@ -4,7 +4,7 @@
 #include "hub/api/routes.h"
 #include "hub/db/crls.h"
 #include "hub/db/orgs.h"
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 #include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
@@ -51,7 +51,7 @@ static void name(struct sk_call *call, const struct sk_crl_info *i)
 	sk_call_object(call, "%s %lld", i->issuer, (long long)i->number);
 }
 
-/* All of them or none; what is there already is no mistake: number of those that are new. */
+/* All of them or none; a list that is there already is no failure. Return: number of new ones. */
 static int put_all(struct sk_call *call, const struct upload *u, struct sk_err *err)
 {
 	int changed = 0;
@@ -79,7 +79,7 @@ static int crls_prepare_upload(struct sk_call *call, struct sk_err *err)
 		r = call->db->orgs->ca(call->db, call->who->org, &ca, err);
 	for (size_t i = 0; r == 0 && ca && i < u->n; i++) {
 		name(call, &u->v[i]);
-		r = sk_upload_check_crl(ca, u->v[i].pem, err);
+		r = sk_roots_check_crl(ca, u->v[i].pem, err);
 	}
 	return r;
 }

@@ -24,7 +24,7 @@ int sk_call_device(struct sk_call *call, struct sk_device *ret, struct sk_err *e
 	return r == 0 ? sk_call_none("device", id, err) : SK_MIN(r, 0);
 }
 
-/* What memory knows better than the database: when it was seen, whether it waits now. */
+/* What is newer in memory than in the database: when it was seen, and whether it waits now. */
 static void add_presence(struct sk_hub *hub, json_t *device)
 {
 	int64_t row = json_integer_value(json_object_get(device, "row"));
@@ -147,7 +147,7 @@ static int place(struct sk_call *call, const struct sk_device *dev, const struct
 		r = sk_rollout_join(call->db, dev, d, call->by, err);
 	if (r < 0)
 		return r;
-	/* Its poll knows the old deployment: it ends, and the next one knows better. */
+	/* Its poll is registered for the old deployment: end it, the next one is for the new. */
 	call->wake_device = dev->id;
 	call->end_poll = true;
 	return show_device(call, dev, err);
@@ -192,7 +192,7 @@ static int move(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "device.move", do_move, err);
 }
 
-/* Its jobs end, its session ends, at once. */
+/* The jobs, the session and the poll of the device end at once. */
 static int shut_out(struct sk_call *call, const char *status, struct sk_err *err)
 {
 	struct sk_device dev;

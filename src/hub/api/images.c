@@ -170,7 +170,7 @@ static int do_put(struct sk_call *call, struct sk_err *err)
 			r = call->db->images->set_complete(call->db, key.org,
 							   SK_DIGEST_STR(&key.digest), true, err);
 	} else {
-		call->action = NULL; /* a part is no event */
+		call->action = NULL; /* only a whole image is worth a line */
 	}
 	call->answer = json_pack("{s:I, s:b}", "offset", (json_int_t)t->offset, "complete",
 				 (int)t->complete);

@@ -5,7 +5,7 @@
 #include "hub/api/routes.h"
 #include "hub/db/audit.h"
 #include "hub/db/orgs.h"
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 #include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
@@ -31,7 +31,7 @@ static int do_set_ca(struct sk_call *call, struct sk_err *err)
 	r = sk_json_need_str(call->body, "pem", SK_HUB_BODY_MAX, &pem, err);
 	if (r < 0)
 		return r;
-	r = sk_upload_check_ca(pem, err);
+	r = sk_roots_check(pem, err);
 	return r < 0 ? r : call->db->orgs->set_ca(call->db, call->who->org, pem, err);
 }
 

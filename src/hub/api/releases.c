@@ -9,7 +9,7 @@
 #include "hub/db/orgs.h"
 #include "hub/db/projects.h"
 #include "hub/db/releases.h"
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 #include "hub/request/call.h"
 #include "hub/request/page.h"
 #include "io/json.h"
@@ -207,7 +207,7 @@ static int store_file(struct sk_call *call, const struct incoming *in, struct sk
 
 	if (r < 0 || have)
 		return r;
-	if (offset > 0) { /* a crash cut the last attempt; it is small */
+	if (offset > 0) { /* left by a crash; it is small, so it is sent anew */
 		r = sk_blob_remove(call->hub->files, &key, err);
 		if (r < 0)
 			return r;
@@ -235,7 +235,7 @@ static int add_release(struct sk_call *call, const struct incoming *in, int64_t 
 				  m->project, project);
 	r = call->db->releases->find(call->db, call->who->org, project, SK_DIGEST_STR(&in->file.id),
 				     &row, err);
-	if (r > 0) /* sent again after a cut: say once more what is missing */
+	if (r > 0) /* sent again after a cut: answer which images are missing */
 		return show_row(call, row.id, err);
 	if (r == 0)
 		r = check_limits(call, m, err);
@@ -255,7 +255,7 @@ static int need_project(struct sk_call *call, int64_t *ret_id, struct sk_err *er
 	return r == 0 ? sk_call_none("project", project, err) : SK_MIN(r, 0);
 }
 
-/* A manifest of some megabytes and its signature take their time. */
+/* Before the transaction: a manifest may have megabytes, and its signature is checked. */
 static int releases_prepare_upload(struct sk_call *call, struct sk_err *err)
 {
 	_cleanup_strv_ char **crls = NULL;

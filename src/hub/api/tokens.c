@@ -11,7 +11,7 @@
 
 #define DEFAULT_S  (90 * 86400u)
 #define MOST_S	   (730 * 86400u)
-#define TOKENS_MAX 100 /* of one user, who may be one that only looks */
+#define TOKENS_MAX 100 /* of one user, whatever his role */
 
 /* Owners see and end everybody's tokens, users their own. */
 static int64_t whose(const struct sk_call *call)
@@ -105,7 +105,7 @@ static int tokens_revoke(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_call_change(req, arg, "token.revoke", tokens_do_revoke, err);
 }
 
-/* A user may make tokens too: they can do what the user can, which is to look. */
+/* Any user may make tokens: each can do what its user can. */
 const struct sk_http_route sk_api_token_routes[] = {
 	{ "GET", "/api/v1/tokens", tokens_list, 0, NULL, 0 },
 	{ "POST", "/api/v1/tokens", tokens_create, SK_HUB_BODY_MAX, NULL, 0 },

@@ -52,7 +52,7 @@ static int read_role(const struct sk_call *call, const char **ret, struct sk_err
 }
 
 /** What a request makes of a user, read and hashed before the transaction. */
-struct wanted {
+struct user_change {
 	const char *name;
 	const char *role;		 /* NULL: as it is */
 	char made[32];			 /* a password for the first login, "" when one was given */
@@ -60,7 +60,7 @@ struct wanted {
 };
 
 /* The given password, or a new one for the first login. */
-static int choose_password(const struct sk_call *call, struct wanted *w, struct sk_err *err)
+static int choose_password(const struct sk_call *call, struct user_change *w, struct sk_err *err)
 {
 	const char *given = NULL;
 	int r = sk_json_get_str(call->body, "password", &given, err);
@@ -72,7 +72,7 @@ static int choose_password(const struct sk_call *call, struct wanted *w, struct 
 	return r < 0 ? r : sk_password_hash(given ? given : w->made, w->hash, err);
 }
 
-static void answer_password(struct sk_call *call, const struct wanted *w)
+static void answer_password(struct sk_call *call, const struct user_change *w)
 {
 	if (w->made[0])
 		(void)json_object_set_new(call->answer, "password", json_string(w->made));
@@ -81,7 +81,7 @@ static void answer_password(struct sk_call *call, const struct wanted *w)
 static int prepare_create(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "name", "role", "password", NULL };
-	struct wanted *w = call->data;
+	struct user_change *w = call->data;
 	int r = sk_json_only(call->body, known, err);
 
 	if (r < 0)
@@ -98,7 +98,7 @@ static int prepare_create(struct sk_call *call, struct sk_err *err)
 
 static int users_do_create(struct sk_call *call, struct sk_err *err)
 {
-	const struct wanted *w = call->data;
+	const struct user_change *w = call->data;
 	int r = call->db->users->add(call->db, call->who->org, w->name, w->role, w->hash,
 				     w->made[0] != '\0', err);
 
@@ -114,7 +114,7 @@ static int users_do_create(struct sk_call *call, struct sk_err *err)
 
 static int users_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	struct wanted w = { 0 };
+	struct user_change w = { 0 };
 
 	return sk_call_change_prepared(req, arg,
 				       &(struct sk_call_steps){ .action = "user.create",
@@ -127,7 +127,7 @@ static int users_create(struct sk_http_req *req, void *arg, struct sk_err *err)
 static int prepare_change(struct sk_call *call, struct sk_err *err)
 {
 	static const char *const known[] = { "role", "password", "reset_password", NULL };
-	struct wanted *w = call->data;
+	struct user_change *w = call->data;
 	bool reset = false;
 	int r;
 
@@ -151,7 +151,7 @@ static int prepare_change(struct sk_call *call, struct sk_err *err)
 
 static int do_change(struct sk_call *call, struct sk_err *err)
 {
-	const struct wanted *w = call->data;
+	const struct user_change *w = call->data;
 	int64_t org = call->who->org;
 	struct sk_user user;
 	int r = call->db->users->find(call->db, org, w->name, &user, err);
@@ -178,7 +178,7 @@ static int do_change(struct sk_call *call, struct sk_err *err)
 
 static int users_change(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	struct wanted w = { 0 };
+	struct user_change w = { 0 };
 
 	return sk_call_change_prepared(req, arg,
 				       &(struct sk_call_steps){ .action = "user.change",

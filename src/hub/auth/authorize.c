@@ -126,7 +126,7 @@ bool sk_hub_go_on(struct sk_http_req *req, void *arg)
 	return true;
 }
 
-/* Known, but not allowed: the route itself, which would have told the action, is never reached. */
+/* A user without the right: the handler, which knows the action, is not reached, so the line names the path. */
 static void audit_refused(struct sk_http_req *req, struct sk_hub *hub, const struct sk_principal *p,
 			  const struct sk_err *err)
 {

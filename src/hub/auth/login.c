@@ -54,7 +54,7 @@ static int login_count(struct sk_hub *hub, const struct login_keys *k, struct sk
 	uint64_t now = sk_mono_ms();
 	bool over = sk_limiter_hit(hub->logins, k->peer, now) > FAILED_PEER_MAX;
 
-	/* Who is over it adds no further keys: made-up names would push out the counts of others. */
+	/* An address over its limit adds no further keys: made-up names would push out the counts of others. */
 	if (!over)
 		over = sk_limiter_hit(hub->logins, k->pair, now) > FAILED_PAIR_MAX;
 	if (!over)

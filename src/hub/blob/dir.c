@@ -234,7 +234,7 @@ static int check_digest(struct upload_dir *u, const char *part, struct sk_err *e
 
 /*
  * After a failed fsync() the kernel may take what it could not write for written, and the next one
- * succeeds: nothing of this file can be gone on with.
+ * succeeds: the upload starts again from nothing.
  */
 static int not_synced(struct upload_dir *u, const char *part, int code, struct sk_err *err)
 {
@@ -314,7 +314,7 @@ static int resume(struct upload_dir *u, uint64_t offset, struct sk_err *err)
 	r = lock_part(u, part, &st, err);
 	if (r < 0)
 		return r;
-	if ((uint64_t)st.st_size > u->size) /* left by something else; never a prefix of ours */
+	if ((uint64_t)st.st_size > u->size) /* longer than the blob: not the beginning of it */
 		st.st_size = ftruncate(u->fd, 0) < 0 ? st.st_size : 0;
 	if (offset != (uint64_t)st.st_size)
 		return sk_err_set(err, -EINVAL, "bad-state",

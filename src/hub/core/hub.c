@@ -121,9 +121,9 @@ int sk_hub_collect(struct sk_hub *hub, int64_t org, const char *file, struct sk_
 	return r;
 }
 
-/* An image whose file was finished but whose row does not say so, or the other way round. */
-static int settle_image(struct sk_hub *hub, struct sk_conn *c, const json_t *row,
-			struct sk_err *err)
+/* The row of an image says whether its file is whole; after a crash it may be wrong either way. */
+static int reconcile_image(struct sk_hub *hub, struct sk_conn *c, const json_t *row,
+			   struct sk_err *err)
 {
 	const char *digest = json_string_value(json_object_get(row, "digest"));
 	bool listed = json_is_true(json_object_get(row, "complete")), have = false;
@@ -162,7 +162,7 @@ static int remove_orphan(const struct sk_blob_entry *e, void *arg)
 	return sk_blob_remove(o->blobs, &e->key, &err);
 }
 
-static int one_is_enough(const struct sk_blob_entry *e, void *arg)
+static int stop_at_first(const struct sk_blob_entry *e, void *arg)
 {
 	*(bool *)arg = true;
 	return -ECANCELED;
@@ -179,8 +179,8 @@ static int check_not_lost(struct sk_hub *hub, struct sk_conn *c, struct sk_err *
 
 	if (r != 0)
 		return SK_MIN(r, 0);
-	(void)sk_blob_each(hub->images, one_is_enough, &files, NULL);
-	(void)sk_blob_each(hub->files, one_is_enough, &files, NULL);
+	(void)sk_blob_each(hub->images, stop_at_first, &files, NULL);
+	(void)sk_blob_each(hub->files, stop_at_first, &files, NULL);
 	if (files)
 		return sk_err_set(err, -EBADMSG, "damaged",
 				  "%s/hub.db has no organisation, but images and releases are "
@@ -189,7 +189,7 @@ static int check_not_lost(struct sk_hub *hub, struct sk_conn *c, struct sk_err *
 	return 0;
 }
 
-static int settle(struct sk_hub *hub, struct sk_err *err)
+static int reconcile(struct sk_hub *hub, struct sk_err *err)
 {
 	_cleanup_json_ json_t *rows = NULL;
 	struct sk_conn *c;
@@ -204,7 +204,7 @@ static int settle(struct sk_hub *hub, struct sk_err *err)
 		r = c->images->list_all(c, &rows, err);
 	json_array_foreach (rows, i, row) {
 		if (r >= 0)
-			r = settle_image(hub, c, row, err);
+			r = reconcile_image(hub, c, row, err);
 	}
 	if (r >= 0)
 		r = sk_blob_each(hub->images, remove_orphan,
@@ -253,7 +253,7 @@ int sk_hub_new(const struct sk_hub_config *config, struct sk_hub **ret, struct s
 	r = open_stores(hub, err);
 	if (r < 0)
 		return r;
-	r = settle(hub, err);
+	r = reconcile(hub, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(hub);

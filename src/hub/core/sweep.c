@@ -56,7 +56,7 @@ void sk_sweep_step(struct sk_sweep *s, const struct sk_hub_config *config, struc
 	struct sk_err err = SK_ERR_INIT;
 	int n;
 
-	/* A clock that was set back must not stop it for long. */
+	/* After the clock was set back, next_s may be far ahead: do not wait longer than a round. */
 	if (now_s < s->next_s && s->next_s - now_s <= ROUND_EVERY_S)
 		return;
 	n = remove_some(s, config, db, now_s, &err);

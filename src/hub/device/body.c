@@ -15,12 +15,12 @@
 #define REASON_MAX	    1024
 #define ISSUER_MAX	    256
 
-void sk_asking_done(struct sk_asking *a)
+void sk_enrol_request_done(struct sk_enrol_request *a)
 {
 	free(a->compatible);
 }
 
-static int read_compatible(const json_t *body, struct sk_asking *a, struct sk_err *err)
+static int read_compatible(const json_t *body, struct sk_enrol_request *a, struct sk_err *err)
 {
 	_cleanup_strv_ char **v = NULL;
 	_cleanup_json_ json_t *j = NULL;
@@ -40,7 +40,7 @@ static int read_compatible(const json_t *body, struct sk_asking *a, struct sk_er
 	return a->compatible ? 0 : sk_err_oom(err);
 }
 
-static int read_name(const json_t *body, struct sk_asking *a, struct sk_err *err)
+static int read_name(const json_t *body, struct sk_enrol_request *a, struct sk_err *err)
 {
 	const char *name = NULL;
 	int r = sk_json_get_str(body, "name", &name, err);
@@ -57,7 +57,7 @@ static int read_name(const json_t *body, struct sk_asking *a, struct sk_err *err
 	return 0;
 }
 
-int sk_asking_read(const json_t *body, struct sk_asking *a, struct sk_err *err)
+int sk_enrol_request_read(const json_t *body, struct sk_enrol_request *a, struct sk_err *err)
 {
 	static const char *const known[] = { "public_key",   "challenge", "signature",
 					     "compatible",   "name",	  "token",

@@ -12,16 +12,16 @@
 /* Bodies that devices, or strangers who say that they are one, send: read and checked here. */
 
 /** What a device says when it asks to be let in; strings borrowed from the body. */
-struct sk_asking {
+struct sk_enrol_request {
 	const char *public_key, *challenge, *signature, *token, *organisation;
 	char uid[SK_DIGEST_HEX + 1];
 	char name[SK_DEVICE_NAME_MAX + 1];
 	char *compatible; /* JSON text, owned */
 };
 
-void sk_asking_done(struct sk_asking *a);
-/** sk_asking_read() - "bad-request", "bad-value", "bad-name". The signature is not checked here. */
-int sk_asking_read(const json_t *body, struct sk_asking *ret, struct sk_err *err);
+void sk_enrol_request_done(struct sk_enrol_request *a);
+/** sk_enrol_request_read() - "bad-request", "bad-value", "bad-name". The signature is not checked here. */
+int sk_enrol_request_read(const json_t *body, struct sk_enrol_request *ret, struct sk_err *err);
 
 /** What a device reports of a job. */
 struct sk_report {

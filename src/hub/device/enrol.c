@@ -41,8 +41,8 @@ static int prove(struct sk_hub *hub, const char *key, const char *purpose, const
 	return r < 0 ? r : sk_challenge_use(hub->challenges, challenge, now, err);
 }
 
-/* Where it wants to: by token into its deployment, else into an organisation's waiting room. */
-static int find_place(struct sk_call *call, const struct sk_asking *a, int64_t *org,
+/* With a token: its deployment. Without: pending, in the named or the only organisation. */
+static int find_place(struct sk_call *call, const struct sk_enrol_request *a, int64_t *org,
 		      int64_t *deployment, struct sk_err *err)
 {
 	struct sk_enrolment e;
@@ -98,7 +98,7 @@ static int join(struct sk_call *call, const struct sk_device *dev, int64_t deplo
 	return r <= 0 ? r : sk_rollout_join(call->db, dev, &d, "enrolment", err);
 }
 
-static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t org,
+static int add_device(struct sk_call *call, const struct sk_enrol_request *a, int64_t org,
 		      int64_t deployment, struct sk_err *err)
 {
 	struct sk_device dev = { .org = org };
@@ -124,7 +124,7 @@ static int add_device(struct sk_call *call, const struct sk_asking *a, int64_t o
  * A device that the hub knows. What its organisation decided stands; but one that was never
  * accepted is free to go to another organisation, or to come in by a token.
  */
-static int known_device(struct sk_call *call, const struct sk_asking *a,
+static int known_device(struct sk_call *call, const struct sk_enrol_request *a,
 			const struct sk_device *dev, struct sk_err *err)
 {
 	bool undecided = sk_streq(dev->status, "pending") || sk_streq(dev->status, "rejected");
@@ -145,7 +145,7 @@ static int known_device(struct sk_call *call, const struct sk_asking *a,
 	return call->db->devices->update_enrolment(call->db, dev->id, a->name, a->compatible, err);
 }
 
-static int answer_status(struct sk_call *call, const struct sk_asking *a, struct sk_err *err)
+static int answer_status(struct sk_call *call, const struct sk_enrol_request *a, struct sk_err *err)
 {
 	struct sk_device dev;
 	int r = call->db->devices->find_any(call->db, a->uid, &dev, err);
@@ -167,7 +167,7 @@ static int answer_status(struct sk_call *call, const struct sk_asking *a, struct
 
 static int do_enrol(struct sk_call *call, struct sk_err *err)
 {
-	const struct sk_asking *a = call->data;
+	const struct sk_enrol_request *a = call->data;
 	struct sk_device dev;
 	int64_t org = 0, deployment = 0;
 	int r = call->db->devices->find_any(call->db, a->uid, &dev, err);
@@ -187,13 +187,13 @@ static int do_enrol(struct sk_call *call, struct sk_err *err)
 /* Proved before the transaction: strangers must not hold the lock of all who write. */
 static int enrol(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	_cleanup_(sk_asking_done) struct sk_asking a = { 0 };
+	_cleanup_(sk_enrol_request_done) struct sk_enrol_request a = { 0 };
 	_cleanup_json_ json_t *body = NULL;
 	int r = sk_http_body_json(req, &body, err);
 
 	if (r < 0)
 		return r;
-	r = sk_asking_read(body, &a, err);
+	r = sk_enrol_request_read(body, &a, err);
 	if (r < 0)
 		return r;
 	r = prove(arg, a.public_key, "skerry-enrol", a.challenge, a.uid, a.signature, err);
@@ -246,7 +246,7 @@ static int check_session(struct sk_hub *hub, const json_t *body, struct sk_devic
 	r = find_key(hub, uid, dev, key, err);
 	if (r < 0)
 		return r;
-	/* The same answer for an unknown device and for a wrong key: nobody learns who is here. */
+	/* The same answer for an unknown device and a wrong key: strangers do not learn which devices there are. */
 	return r == 0 ? enrol_refuse(err)
 		      : prove(hub, key, "skerry-session", text, uid, signature, err);
 }

@@ -67,7 +67,7 @@ static int work(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (r < 0)
 		return r;
-	if (call.who->crls_due) /* before any job: it may decide who is believed */
+	if (call.who->crls_due) /* before any job: a list may revoke who signed its release */
 		return sk_http_reply_json(req, 200, sk_device_poll_crls());
 	if (call.who->has_work) {
 		r = next_job(&call, &job, err);
@@ -98,9 +98,9 @@ static int reply_blob(struct sk_http_req *req, struct sk_blobs *blobs, int64_t o
 	return sk_http_reply_fd(req, fd, type, hex) < 0 ? sk_err_oom(err) : 0;
 }
 
-/* A device that goes on with a job which was taken back is told so: its owner reads what it says. */
-static int none(struct sk_conn *c, int64_t device, const char *what, const char *id,
-		struct sk_err *err)
+/* For a job that was taken back the answer says why: the device shows it to its owner. */
+static int not_for_device(struct sk_conn *c, int64_t device, const char *what, const char *id,
+			  struct sk_err *err)
 {
 	_cleanup_free_ char *reason = NULL;
 	int r = c->jobs->revoked_reason(c, device, id, &reason, err);
@@ -123,7 +123,7 @@ static int release(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = c->releases->of_device(c, p->device, id, &row, err);
 	if (r <= 0)
-		return r < 0 ? r : none(c, p->device, "release", id, err);
+		return r < 0 ? r : not_for_device(c, p->device, "release", id, err);
 	return reply_blob(req, hub->files, p->org, row.file_digest, "application/pkcs7-mime", err);
 }
 
@@ -138,7 +138,7 @@ static int image(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (r == 0)
 		r = c->releases->image_of_device(c, p->device, hex, err);
 	if (r <= 0)
-		return r < 0 ? r : none(c, p->device, "image", hex, err);
+		return r < 0 ? r : not_for_device(c, p->device, "image", hex, err);
 	return reply_blob(req, hub->images, p->org, hex, "application/octet-stream", err);
 }
 

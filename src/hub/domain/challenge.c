@@ -109,7 +109,7 @@ int sk_challenge_check(struct sk_challenges *c, const char *challenge, uint64_t 
 	return *end || expires <= now_ms ? challenge_refuse(err) : 0;
 }
 
-/* Without memory for a new list the old ones just stay: longer than needed, never shorter. */
+/* Without memory for a new list both stay: challenges are remembered longer than needed. */
 static void turn(struct sk_challenges *c, uint64_t now_ms)
 {
 	struct sk_map *fresh;

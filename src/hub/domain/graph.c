@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
 #include "base/str.h"
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 #include "io/json.h"
 #include "model/manifest.h"
 
@@ -31,7 +31,7 @@ static json_t *server_json(const struct sk_msg_server *s)
 	return json_pack("{s:s, s:o}", "name", s->name, "protocols", rules);
 }
 
-/* Lists multiply: a hostile manifest could name 256 x 256 pairs many times over. */
+/* Bounded: a hostile manifest could name 256 x 256 pairs for each protocol. */
 #define EDGES_MAX 4096
 
 /* One edge for each pair that may talk: who connects, to whom who publishes. */

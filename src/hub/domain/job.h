@@ -24,7 +24,7 @@ enum sk_job_state {
 
 /** What a report does to a job. */
 enum sk_job_change {
-	SK_JOB_IGNORE,	 /* old news */
+	SK_JOB_IGNORE,	 /* out of date: the job is further already */
 	SK_JOB_PROGRESS, /* the same step, more bytes perhaps */
 	SK_JOB_MOVE,	 /* another state */
 	SK_JOB_NOTE,	 /* the same state; worth a line in the history */

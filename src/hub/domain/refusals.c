@@ -103,7 +103,7 @@ static struct entry *refusals_add(struct sk_refusals *r, const struct sk_audit *
 	return e && key && sk_map_add(r->entries, key, e) == 0 ? TAKE_PTR(e) : NULL;
 }
 
-/* The line that stands for what gets none of its own: of the actor, or of the organisation. */
+/* The line for all that has none of its own: of the actor, or when @full of the organisation. */
 static struct sk_audit rest_of(const struct sk_audit *a, bool full)
 {
 	return (struct sk_audit){ .org = a->org,

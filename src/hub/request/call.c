@@ -19,12 +19,12 @@ void sk_call_object(struct sk_call *call, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(call->object, sizeof(call->object), fmt, ap);
 	va_end(ap);
-	/* Cut in the middle of a character it could never be shown again. */
+	/* A text cut within a character is not UTF-8, and could not be shown. */
 	sk_text_clean(call->object, "");
 }
 
-static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw,
-		 struct sk_err *err)
+static int call_start(struct sk_call *call, struct sk_http_req *req, void *arg, bool raw,
+		      struct sk_err *err)
 {
 	size_t len = 0;
 
@@ -48,13 +48,13 @@ static int start(struct sk_call *call, struct sk_http_req *req, void *arg, bool 
 	return 0;
 }
 
-static void done(struct sk_call *call)
+static void call_done(struct sk_call *call)
 {
 	json_decref(call->body);
 	json_decref(call->answer);
 }
 
-static int answer(struct sk_call *call, struct sk_err *err)
+static int call_answer(struct sk_call *call, struct sk_err *err)
 {
 	int r;
 
@@ -68,8 +68,8 @@ static int answer(struct sk_call *call, struct sk_err *err)
 
 int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_err *err)
 {
-	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, false, err);
+	_cleanup_(call_done) struct sk_call call = { 0 };
+	int r = call_start(&call, req, arg, false, err);
 
 	if (r < 0)
 		return r;
@@ -78,10 +78,10 @@ int sk_call_read(struct sk_http_req *req, void *arg, sk_call_fn fn, struct sk_er
 		return r;
 	r = fn(&call, err);
 	sk_db_end_read(call.db);
-	return r < 0 ? r : answer(&call, err);
+	return r < 0 ? r : call_answer(&call, err);
 }
 
-static struct sk_audit line_of(const struct sk_call *call, const char *outcome)
+static struct sk_audit call_line(const struct sk_call *call, const char *outcome)
 {
 	return (struct sk_audit){
 		.org = call->audit_org ? call->audit_org
@@ -97,17 +97,16 @@ static struct sk_audit line_of(const struct sk_call *call, const char *outcome)
 
 static int call_audit(struct sk_call *call, struct sk_err *err)
 {
-	struct sk_audit a = line_of(call, "ok");
+	struct sk_audit a = call_line(call, "ok");
 
 	if (!call->action || a.org == 0)
 		return 0;
 	return call->db->audit->add(call->db, &a, err);
 }
 
-/* What was refused is worth a line too. */
-static void audit_failure(struct sk_call *call, const struct sk_err *err)
+static void call_audit_failure(struct sk_call *call, const struct sk_err *err)
 {
-	struct sk_audit a = line_of(call, err->slug);
+	struct sk_audit a = call_line(call, err->slug);
 
 	if (call->action && a.org != 0)
 		sk_hub_refused(call->hub, &a);
@@ -128,8 +127,8 @@ static int call_change(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 	return sk_db_end(call->db, r, err);
 }
 
-/* The change is on disk; none of this may fail it any more. */
-static void afterwards(struct sk_call *call)
+/* What follows once the change is on disk; a failure here does not fail the request. */
+static void call_finish(struct sk_call *call)
 {
 	struct sk_err err = SK_ERR_INIT;
 
@@ -165,8 +164,8 @@ static int call_prepare(struct sk_call *call, sk_call_fn fn, struct sk_err *err)
 int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_call_steps *steps,
 			    struct sk_err *err)
 {
-	_cleanup_(done) struct sk_call call = { 0 };
-	int r = start(&call, req, arg, steps->raw, err);
+	_cleanup_(call_done) struct sk_call call = { 0 };
+	int r = call_start(&call, req, arg, steps->raw, err);
 
 	call.action = steps->action;
 	call.data = steps->data;
@@ -175,11 +174,11 @@ int sk_call_change_prepared(struct sk_http_req *req, void *arg, const struct sk_
 	if (r >= 0)
 		r = call_change(&call, steps->run, err);
 	if (r < 0) {
-		audit_failure(&call, err);
+		call_audit_failure(&call, err);
 		return r;
 	}
-	afterwards(&call);
-	return answer(&call, err);
+	call_finish(&call);
+	return call_answer(&call, err);
 }
 
 int sk_call_change(struct sk_http_req *req, void *arg, const char *action, sk_call_fn fn,

@@ -26,7 +26,7 @@ struct sk_call {
 	char object[192];
 	char by[SK_NAME_MAX + 8];
 	int64_t audit_org;  /* where there is no @who */
-	const char *action; /* may be changed, e.g. to tell two outcomes apart */
+	const char *action; /* may be changed, e.g. where there are two outcomes */
 	int64_t wake_deployment, wake_device;
 	bool wake_crls; /* every device of the organisation is to look at its revocation lists */
 	bool end_poll;	/* of wake_device, even if it got nothing to do */

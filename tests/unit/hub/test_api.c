@@ -14,7 +14,7 @@
 #include "hub/db/users.h"
 #include "hub/domain/password.h"
 #include "hub/domain/secret.h"
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 #include "hub/request/call.h"
 #include "hub/routes.h"
 #include "io/crypto/crl_info.h"

@@ -27,7 +27,7 @@ static const struct rule rules[SK_EXPIRIES] = {
 				" status = 'pending' AND enrolled_s < ?1 ORDER BY enrolled_s"
 				" LIMIT ?2)",
 				100 },
-	/* A text may have half a megabyte. */
+	/* Few at once: a text may have half a megabyte. */
 	[SK_EXPIRY_LOGS] = { "DELETE FROM logs WHERE id IN (SELECT id FROM logs"
 			     " WHERE at_s < ?1 ORDER BY at_s LIMIT ?2)",
 			     16 },
@@ -88,7 +88,7 @@ static int end_of_slice(struct sk_conn *c, int64_t before_s, const struct sk_exp
 	return r < 0 ? r : n;
 }
 
-/* Some of the oldest stay, so the walk goes on behind them. */
+/* Jobs that are still needed stay, so each slice starts behind the last one. */
 static int remove_jobs(struct sk_conn *c, int64_t before_s, struct sk_expiry_place *place,
 		       struct sk_err *err)
 {

@@ -104,16 +104,16 @@ static int job_count_open(struct sk_conn *c, int64_t device, int64_t *ret, struc
 static int job_for_device(const struct sk_query *q, json_t **ret, struct sk_err *err)
 {
 	const char *kind = sk_query_text(q, 1), *params = sk_query_text(q, 4);
-	json_t *extra = params ? json_loads(params, 0, NULL) : NULL;
+	json_t *options = params ? json_loads(params, 0, NULL) : NULL;
 	json_t *job = json_pack("{s:s, s:s}", "id", sk_query_text(q, 0), "kind", kind);
 	int r = job ? 0 : -1;
 
 	if (r == 0 && sk_streq(kind, "release"))
 		r = json_object_set_new(job, "release", json_string(sk_query_text(q, 2))) ||
 		    json_object_set_new(job, "size_bytes", json_integer(sk_query_int(q, 3)));
-	if (r == 0 && extra)
-		r = json_object_update(job, extra);
-	json_decref(extra);
+	if (r == 0 && options)
+		r = json_object_update(job, options);
+	json_decref(options);
 	if (r != 0) {
 		json_decref(job);
 		return sk_err_oom(err);

@@ -24,7 +24,7 @@ int sk_sql_fail(struct sk_conn *c, struct sk_err *err)
 	default:
 		break;
 	}
-	/* Its own words are for who runs the hub: a client is not told of tables and statements. */
+	/* SQLite's text goes to the log: clients are not shown names of tables and statements. */
 	switch (code & 0xff) {
 	case SQLITE_NOMEM:
 		return sk_err_oom(err);
@@ -62,7 +62,7 @@ static bool query_prepare(struct sk_query *q, const char *sql)
 	unsigned flags = 0;
 
 	if (slot < SK_SQL_STATEMENTS && c->cache[slot].busy)
-		slot = SK_SQL_STATEMENTS; /* in use further up the stack: a second one for this call */
+		slot = SK_SQL_STATEMENTS; /* a caller is stepping through it: prepare another */
 	q->slot = slot;
 	if (slot < SK_SQL_STATEMENTS) {
 		flags = SQLITE_PREPARE_PERSISTENT;
@@ -149,7 +149,7 @@ const char *sk_query_text(const struct sk_query *q, int col)
 	return (const char *)sqlite3_column_text(q->stmt, col);
 }
 
-/* What is in the database is shown, whatever it is: one row must not make a list unreadable. */
+/* Text that is not UTF-8 is repaired: one such row must not fail the whole list. */
 static json_t *text_value(const char *text)
 {
 	json_t *j = json_string(text);

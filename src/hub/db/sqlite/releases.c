@@ -92,7 +92,7 @@ static int release_of_project(struct sk_conn *c, int64_t org, int64_t project, c
 	return release_fill(&q, ret, err);
 }
 
-/* What a device may fetch: releases of its jobs, but not of those taken back before it had them. */
+/* What a device may fetch: the releases of its jobs, except of aborted ones. */
 #define DEVICE_RELEASES                                                               \
 	"SELECT release_id FROM jobs WHERE device_id = ?1 AND release_id IS NOT NULL" \
 	" AND state <> 'aborted'"

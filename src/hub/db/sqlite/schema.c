@@ -248,7 +248,7 @@ static int step(struct sk_conn *c, int target, int64_t *at, struct sk_err *err)
 	return r;
 }
 
-/* Someone else's database is not added to. */
+/* A database that has tables but is not the hub's is left as it is. */
 static int check_ours(struct sk_conn *c, struct sk_err *err)
 {
 	int64_t foreign = 0;

@@ -235,7 +235,7 @@ static int sqlite_backup(struct sk_conn *c, const char *path, struct sk_err *err
 		r = sk_err_set(err, -EIO, (r & 0xff) == SQLITE_FULL ? "no-space" : "io",
 			       "cannot write %s: %s", path, sqlite3_errstr(r));
 	(void)sqlite3_close(to);
-	/* Half a copy is none. */
+	/* An incomplete copy must not be taken for a backup. */
 	if (r < 0)
 		(void)unlink(path);
 	return r;

@@ -30,11 +30,11 @@ void sk_release_file_done(struct sk_release_file *f);
 int sk_release_file_read(const void *skr, size_t len, const char *ca_pem, char *const *crls,
 			 struct sk_release_file *ret, struct sk_err *err);
 
-/** sk_upload_check_crl() - did one of the roots sign the list? "untrusted" */
-int sk_upload_check_crl(const char *ca_pem, const char *crl_pem, struct sk_err *err);
+/** sk_roots_check_crl() - did one of the roots sign the list? "untrusted" */
+int sk_roots_check_crl(const char *ca_pem, const char *crl_pem, struct sk_err *err);
 
-/** sk_upload_check_ca() - PEM certificates that can be roots. "bad-value" */
-int sk_upload_check_ca(const char *pem, struct sk_err *err);
+/** sk_roots_check() - PEM certificates that can be roots. "bad-value" */
+int sk_roots_check(const char *pem, struct sk_err *err);
 
 /** sk_manifest_graph() - what runs, and who talks to whom; new reference, NULL without memory. */
 json_t *sk_manifest_graph(const struct sk_manifest *m);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hub/domain/upload.h"
+#include "hub/domain/release_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@ void sk_release_file_done(struct sk_release_file *f)
 	*f = (struct sk_release_file){ 0 };
 }
 
-int sk_upload_check_ca(const char *pem, struct sk_err *err)
+int sk_roots_check(const char *pem, struct sk_err *err)
 {
 	_cleanup_(sk_trust_freep) struct sk_trust *trust = NULL;
 	struct sk_err why = SK_ERR_INIT;
@@ -30,7 +30,7 @@ int sk_upload_check_ca(const char *pem, struct sk_err *err)
 	return 0;
 }
 
-int sk_upload_check_crl(const char *ca_pem, const char *crl_pem, struct sk_err *err)
+int sk_roots_check_crl(const char *ca_pem, const char *crl_pem, struct sk_err *err)
 {
 	_cleanup_(sk_trust_freep) struct sk_trust *trust = NULL;
 	int r = sk_trust_of(ca_pem, &trust, err);
@@ -80,6 +80,6 @@ int sk_release_file_read(const void *skr, size_t len, const char *ca_pem, char *
 	if (!f.graph || !f.compatible)
 		return sk_err_oom(err);
 	*ret = f;
-	memset(&f, 0, sizeof(f)); /* handed on */
+	memset(&f, 0, sizeof(f)); /* the caller owns it */
 	return 0;
 }
