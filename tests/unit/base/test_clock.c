@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -41,12 +42,32 @@ static void runs_forward(void **state)
 	assert_true(sk_wall_s() > 1577836800);
 }
 
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void counts_in_the_unit_of_its_name(void **state)
+{
+	for (int i = 0; i < 100; i++) {
+		uint64_t before = monotonic_ns(), us = sk_mono_us(), ms = sk_mono_ms(),
+			 after = monotonic_ns();
+
+		assert_true(before / 1000 <= us && us <= after / 1000);
+		assert_true(before / 1000000 <= ms && ms <= after / 1000000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats_and_parses),
 		cmocka_unit_test(refuses_what_is_no_time),
 		cmocka_unit_test(runs_forward),
+		cmocka_unit_test(counts_in_the_unit_of_its_name),
 	};
 
 	return cmocka_run_group_tests_name("base/clock", tests, NULL, NULL);

@@ -297,6 +297,16 @@ static void making_folders(void **state)
 	assert_int_equal(sk_file_write(dir, "file", "x", 1, 0600), 0);
 	assert_int_equal(sk_mkdir_p(dir, "file", 0700), -ENOTDIR);
 	assert_int_equal(sk_mkdir_p(dir, "file/x", 0700), -ENOTDIR);
+	assert_int_equal(sk_mkdir_p(dir, "file/x/y", 0700), -ENOTDIR);
+}
+
+static void a_full_disk_is_told(void **state)
+{
+	_cleanup_close_ int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	assert_true(full >= 0);
+	assert_int_equal(sk_fd_write(full, "x", 1), -ENOSPC);
+	assert_int_equal(sk_fd_write(-1, "x", 1), -EBADF);
 }
 
 static void copying_is_bounded_and_hashed(void **state)
@@ -361,6 +371,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_regular_files_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(removing_never_follows_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(making_folders, setup, teardown),
+		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test_setup_teardown(copying_is_bounded_and_hashed, setup, teardown),
 		cmocka_unit_test(safe_paths),
 		cmocka_unit_test(closed_descriptors_are_taken),

@@ -51,7 +51,11 @@ static void sizes(void **state)
 	assert_int_equal(sk_parse_size("17179869184T", &v), -ERANGE);
 	assert_int_equal(sk_parse_size("M", &v), -EINVAL);
 	assert_int_equal(sk_parse_size("1 M", &v), -EINVAL);
+	assert_string_equal(sk_format_size(buf, 1023), "1023 B");
+	assert_string_equal(sk_format_size(buf, 1024), "1.0 KiB");
 	assert_string_equal(sk_format_size(buf, 1536), "1.5 KiB");
+	assert_string_equal(sk_format_size(buf, 1000ull << 30), "1000.0 GiB");
+	assert_string_equal(sk_format_size(buf, 3000ull << 40), "3000.0 TiB");
 }
 
 static void durations(void **state)

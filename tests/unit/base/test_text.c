@@ -41,6 +41,11 @@ static void all_of_it(void **state)
 {
 	assert_true(sk_utf8_ok("", 0));
 	assert_true(sk_utf8_ok("na\xc3\xafve", 6));
+	/* the first and the last of each length, and beside the surrogates */
+	assert_true(sk_utf8_ok("\xc2\x80\xdf\xbf", 4));
+	assert_true(sk_utf8_ok("\xe0\xa0\x80\xef\xbf\xbf", 6));
+	assert_true(sk_utf8_ok("\xed\x9f\xbf\xee\x80\x80", 6));
+	assert_true(sk_utf8_ok("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", 8));
 	assert_false(sk_utf8_ok("na\xc3\xafve", 3)); /* ends within a character */
 	assert_false(sk_utf8_ok("a\xff", 2));
 }
@@ -62,8 +67,10 @@ static void nothing_commands_a_terminal(void **state)
 		"", "a  2Jb"); /* CSI in one character */
 	cleaned("a\x7f\r\n\tb", "", "a    b");
 	cleaned("a\n\tb\r", "\n\t", "a\n\tb ");
-	cleaned("a\xe2\x80\xaetxt.exe", "", "a   txt.exe"); /* right to left */
-	cleaned("a\xe2\x80\xa8z", "", "a   z");		    /* a line separator */
+	cleaned("a\xe2\x80\xaetxt.exe", "", "a   txt.exe");  /* right to left */
+	cleaned("a\xe2\x80\xa8z", "", "a   z");		     /* a line separator */
+	cleaned("\xe2\x81\xa6z\xe2\x81\xa9", "", "   z   "); /* the first and last isolate */
+	cleaned("\xe2\x80\x8e\xe2\x80\x8f\xd8\x9c", "", "        ");
 	cleaned("\xc3\xa9\xc2\xa0", "", "\xc3\xa9\xc2\xa0");
 }
 
