@@ -48,6 +48,25 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return errno ? -1 : 0;
 }
 
+/* What was asked to reach the disk, and whether it can. */
+static struct {
+	int code; /* errno, 0 for success */
+	unsigned calls;
+	mode_t mode; /* of the file, then */
+} synced;
+
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	synced.calls++;
+	synced.mode = st.st_mode;
+	errno = synced.code;
+	return synced.code ? -1 : 0;
+}
+
 static struct sk_fs *must_mount(const char *path)
 {
 	struct sk_fs *fs = NULL;
@@ -85,6 +104,26 @@ static void seals(void **state)
 	assert_int_equal(fs->ops->stat(fs, SK_FS_STAGING, "a", &st), 0);
 	assert_true(st.sealed && st.regular);
 	assert_int_equal(st.size_bytes, 4);
+}
+
+/* The bytes and the mode are on the disk before anybody hears that the image is sealed. */
+static void a_seal_is_on_the_disk(void **state)
+{
+	_cleanup_(sk_fs_freep) struct sk_fs *fs = must_mount(*state);
+
+	memset(&synced, 0, sizeof(synced));
+	assert_int_equal(seal_with(fs, 0), 0);
+	assert_int_equal(synced.calls, 1);
+	assert_int_equal(synced.mode & 07777, 0444);
+	assert_int_equal(fs->ops->unlink(fs, SK_FS_STAGING, "a"), 0);
+	synced.code = EIO;
+	assert_int_equal(seal_with(fs, 0), -EIO);
+	assert_int_equal(verity.calls, 0);
+	assert_int_equal(fs->ops->sync_dir(fs, SK_FS_STAGING), -EIO);
+	synced.code = 0;
+	assert_int_equal(fs->ops->sync_dir(fs, SK_FS_STAGING), 0);
+	assert_true(S_ISDIR(synced.mode));
+	assert_int_equal(fs->ops->unlink(fs, SK_FS_STAGING, "a"), 0);
 }
 
 /* Many file systems and kernels have none of it: that is no failure. Others are. */
@@ -222,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(seals),
+		STORE_TEST(a_seal_is_on_the_disk),
 		STORE_TEST(verity_absent_or_failing),
 		STORE_TEST(verity_waits_for_writers),
 		STORE_TEST(a_child_seals),
