@@ -424,11 +424,23 @@ def test_token_troubles(token):
     def uri(more):
         return f"pkcs11:token=release;object=nothing?module-path={SOFTHSM}{more}"
 
-    token.refused("not-found", "key", "request", "x", "--key", uri("&pin-value=1234"))
-    token.refused("not-found", "key", "request", "x", "--key", uri("&pin-value=9999"))
-    token.refused("not-found", "key", "request", "x", "--key", uri(""))
-    done = token.run("key", "request", "x", "--key", "pkcs11:token=x?module-path=/nonexistent.so", "--json")
-    assert done.returncode != 0 and json.loads(done.stdout)["message"]
+    def said(*more, slug="not-found"):
+        return token.refused(slug, "key", "request", "x", "--key", *more)
+
+    subprocess.run(["pkcs11-tool", "--module", SOFTHSM, "--token-label", "release", "--login", "--pin", "1234",
+                    "--keypairgen", "--key-type", "EC:prime256v1", "--id", "01", "--label", "signer"],
+                   check=True, env=token.env, capture_output=True)
+    assert "answers to this URI" in said(uri("&pin-value=1234"))
+    assert "PIN" in said(uri(""))
+    for wrong in ("9999", "1"):
+        assert "refuses the PIN" in said(uri(f"&pin-value={wrong}"))
+        assert "refuses the PIN" in said(uri(f"&pin-value={wrong}").replace("nothing", "signer"))
+    (token.path / "wrong").write_text("9999\n")
+    assert "refuses the PIN" in said(uri(""), "--passphrase-file", "wrong")
+    assert "answers to this URI" in said(uri("&pin-value=1234").replace("release", "lost"))
+    assert "/nonexistent.so" in said("pkcs11:token=x?module-path=/nonexistent.so")
+    token.env.update(OPENSSL_MODULES=str(token.path), OPENSSL_ENGINES=str(token.path))
+    assert "pkcs11-provider" in said(uri("&pin-value=1234"), slug="not-supported")
     assert not (token.path / "x.csr").exists()
 
 

@@ -20,7 +20,7 @@ void sk_key_free(struct sk_key *k)
 	if (!k)
 		return;
 	EVP_PKEY_free(k->pkey);
-	sk_pkcs11_close(k->engine);
+	sk_pkcs11_free(k->token);
 	free(k);
 }
 

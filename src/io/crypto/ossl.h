@@ -90,7 +90,7 @@ int sk_cert_signs_releases(X509 *cert, struct sk_err *err);
 
 struct sk_key {
 	EVP_PKEY *pkey;
-	void *engine; /* of a token's key, NULL else: see pkcs11.h */
+	struct sk_pkcs11 *token; /* that the key is in; NULL: in none */
 };
 
 struct sk_signer {

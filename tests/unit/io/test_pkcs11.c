@@ -47,37 +47,51 @@ static void long_values(void **state)
 	assert_string_equal(buf, "AB");
 }
 
-static void plain_is(const char *uri, const char *want)
+static void without_is(const char *uri, const char *name, const char *want)
 {
-	_cleanup_free_ char *got = sk_pkcs11_without_module(uri);
+	_cleanup_free_ char *got = sk_pkcs11_without(uri, name);
 
 	assert_string_equal(got, want);
 }
 
-static void without_module(void **state)
+static void without(void **state)
 {
-	plain_is("pkcs11:object=a?module-path=/x.so", "pkcs11:object=a");
-	plain_is("pkcs11:object=a?module-path=/x.so&pin-value=1", "pkcs11:object=a?pin-value=1");
-	plain_is("pkcs11:module-path=/x.so;object=a", "pkcs11:object=a");
-	plain_is("pkcs11:object=a", "pkcs11:object=a");
-	plain_is("pkcs11:object=my-module-path=/x", "pkcs11:object=my-module-path=/x");
-	plain_is("pkcs11:object=a;my-module-path=/x?module-path=/y",
-		 "pkcs11:object=a;my-module-path=/x");
-	plain_is("", "");
+	without_is("pkcs11:object=a?module-path=/x.so", "module-path", "pkcs11:object=a");
+	without_is("pkcs11:object=a?module-path=/x.so&pin-value=1", "module-path",
+		   "pkcs11:object=a?pin-value=1");
+	without_is("pkcs11:object=a?module-path=/x.so&pin-value=1", "pin-value",
+		   "pkcs11:object=a?module-path=/x.so");
+	without_is("pkcs11:module-path=/x.so;object=a", "module-path", "pkcs11:object=a");
+	without_is("pkcs11:object=a;pin-value=1?module-path=/x.so", "pin-value",
+		   "pkcs11:object=a?module-path=/x.so");
+	without_is("pkcs11:pin-value=1?module-path=/x.so", "pin-value",
+		   "pkcs11:?module-path=/x.so");
+	without_is("pkcs11:object=a", "module-path", "pkcs11:object=a");
+	without_is("pkcs11:object=my-module-path=/x", "module-path",
+		   "pkcs11:object=my-module-path=/x");
+	without_is("pkcs11:object=a;my-module-path=/x?module-path=/y", "module-path",
+		   "pkcs11:object=a;my-module-path=/x");
+	without_is("", "module-path", "");
 }
 
-/* No such module, no token: an error with a name, and nothing left behind. */
-static void no_token(void **state)
+static void fails(const char *uri)
 {
 	struct sk_key key = { 0 };
 	struct sk_err err = SK_ERR_INIT;
 
-	assert_true(sk_pkcs11_load("pkcs11:object=a?module-path=/nonexistent.so", NULL, &key,
-				   &err) < 0);
+	assert_true(sk_pkcs11_load(uri, NULL, &key, &err) < 0);
 	assert_null(key.pkey);
 	assert_true(err.slug[0] && err.text[0]);
-	sk_pkcs11_close(key.engine);
-	sk_pkcs11_close(NULL);
+	assert_null(key.token);
+}
+
+/* No such module, or none that is one: an error with a name, and nothing left behind. */
+static void no_token(void **state)
+{
+	fails("pkcs11:object=a?module-path=/nonexistent.so");
+	fails("pkcs11:object=a?module-path=/etc/passwd");
+	fails("pkcs11:object=a?module-path=/etc/passwd&pin-value=1234");
+	sk_pkcs11_free(NULL);
 }
 
 int main(void)
@@ -85,7 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(long_values),
-		cmocka_unit_test(without_module),
+		cmocka_unit_test(without),
 		cmocka_unit_test(no_token),
 	};
 
