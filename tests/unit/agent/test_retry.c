@@ -21,7 +21,7 @@ static void never_less_than_half(void **state)
 	assert_int_equal(sk_retry_next(&r, 0), 50);
 	assert_int_equal(sk_retry_next(&r, 0), 100);
 	for (uint32_t n = 0; n < 1000; n++)
-		assert_in_range(sk_retry_next(&r, n * 4294967u), 100, 1000);
+		assert_uint_in_range(sk_retry_next(&r, n * 4294967u), 100, 1000);
 }
 
 static void huge_bounds_do_not_overflow(void **state)
@@ -29,7 +29,7 @@ static void huge_bounds_do_not_overflow(void **state)
 	struct sk_retry r = { UINT64_C(7) * 86400000, UINT64_C(7) * 86400000, 0 };
 
 	for (int i = 0; i < 100; i++)
-		assert_in_range(sk_retry_next(&r, UINT32_MAX), r.min_ms / 2, r.max_ms);
+		assert_uint_in_range(sk_retry_next(&r, UINT32_MAX), r.min_ms / 2, r.max_ms);
 }
 
 int main(void)

@@ -264,7 +264,7 @@ static void start(struct world *w)
 	assert_int_equal(login(w, "alice"), 200);
 }
 
-static void stop(struct world *w)
+static void stop_world(struct world *w)
 {
 	watch.other = NULL;
 	watch.meanwhile = NULL;
@@ -275,7 +275,7 @@ static void stop(struct world *w)
 	assert_int_equal(sqlite3_close(w->other), SQLITE_OK);
 	temp_done(&w->temp);
 }
-#define _cleanup_world_ _cleanup_(stop)
+#define _cleanup_world_ _cleanup_(stop_world)
 
 static void start_watching(struct world *w)
 {
@@ -548,7 +548,7 @@ static void no_change_is_half_done(struct world *w, long status, const char *slu
 static void all_goes_on(struct world *w)
 {
 	for (unsigned i = 0; i < CHANGES; i++)
-		assert_in_range(change(w, i), 200, 204);
+		assert_uint_in_range(change(w, i), 200, 204);
 }
 
 static void with_writer(struct world *w, void (*fn)(sqlite3 *handle))

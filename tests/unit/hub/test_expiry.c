@@ -77,12 +77,12 @@ static void start(struct world *w)
 	    0, 0);
 }
 
-static void stop(struct world *w)
+static void stop_world(struct world *w)
 {
 	sk_db_close(w->db);
 	temp_done(&w->temp);
 }
-#define _cleanup_world_ _cleanup_(stop)
+#define _cleanup_world_ _cleanup_(stop_world)
 
 /* One whole round; the number of steps that it took. */
 static unsigned sweep(struct world *w)
@@ -255,11 +255,11 @@ static void in_small_slices(void **state)
 		n = c->expiry->remove_some(c, SK_EXPIRY_JOBS, w.now_s, &place, &err);
 		assert_int_equal(sk_db_commit(c, &err), 0);
 		after = count(&w, "SELECT count(*) FROM jobs");
-		assert_in_range(before - after, 0, 500);
+		assert_uint_in_range(before - after, 0, 500);
 		before = after;
 		if (n == 0)
 			break;
-		assert_in_range(n, 1, 500);
+		assert_uint_in_range(n, 1, 500);
 	}
 	assert_int_equal(slices, 6);
 	assert_int_equal(after, SK_JOBS_KEPT);

@@ -308,7 +308,7 @@ static void start(bool looping, unsigned request_timeout_s, unsigned connections
 		assert_int_equal(pthread_create(&t.loop, NULL, run_loop, NULL), 0);
 }
 
-static void stop(void)
+static void stop_server(void)
 {
 	if (t.looping) {
 		assert_int_equal(eventfd_write(t.stop_fd, 1), 0);
@@ -337,7 +337,7 @@ static int setup_threads(void **state)
 
 static int teardown(void **state)
 {
-	stop();
+	stop_server();
 	return 0;
 }
 
@@ -645,7 +645,7 @@ static void upload_held(void **state)
 	fd = dial();
 	put(fd, "PUT /slow HTTP/1.1\r\nContent-Length: 99999\r\n" CLOSE "\r\nabc");
 	(void)offered_after(0);
-	stop();
+	stop_server();
 	assert_int_equal(t.held_freed, 1);
 	close(fd);
 	start(t.looping, 30, 2000);
@@ -740,7 +740,7 @@ static void suspended_and_gone(void **state)
 	put(fd, "GET /later HTTP/1.1\r\n" HOST "\r\n");
 	while (!is_waiting())
 		usleep(1000);
-	stop();
+	stop_server();
 	assert_int_equal(t.gone, 2);
 	close(fd);
 	start(t.looping, 30, 2000);
@@ -824,7 +824,7 @@ static void few_of_a_kind(void **state)
 	bool looping = t.looping;
 	int fds[3], more;
 
-	stop();
+	stop_server();
 	t.few_peers = true;
 	start(looping, 30, 2000);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
@@ -853,7 +853,7 @@ static void few_of_a_kind(void **state)
 	}
 	close(fds[1]);
 	close(fds[2]);
-	stop();
+	stop_server();
 	t.few_peers = false;
 	start(looping, 30, 2000);
 }
@@ -863,7 +863,7 @@ static void drip(bool looping, const char *head)
 {
 	int fd;
 
-	stop();
+	stop_server();
 	start(looping, 1, 2000);
 	fd = dial();
 	put(fd, head);
@@ -877,7 +877,7 @@ static void drip(bool looping, const char *head)
 	}
 	(void)get(fd, NULL);
 	close(fd);
-	stop();
+	stop_server();
 	start(looping, 30, 2000);
 }
 

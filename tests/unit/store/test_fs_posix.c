@@ -227,7 +227,7 @@ static int collect(void *arg, const char *name)
 	return sk_strv_add(arg, name);
 }
 
-static int stop(void *arg, const char *name)
+static int stop_listing(void *arg, const char *name)
 {
 	return 5;
 }
@@ -243,7 +243,7 @@ static void lists_all_names(void **state)
 		assert_int_equal(sk_strv_len(names), round);
 		fs->ops->close(fs, fs->ops->open(fs, SK_FS_RECORDS, ".hidden", SK_FS_CREATE));
 	}
-	assert_int_equal(fs->ops->list(fs, SK_FS_RECORDS, stop, NULL), 5);
+	assert_int_equal(fs->ops->list(fs, SK_FS_RECORDS, stop_listing, NULL), 5);
 }
 
 static void locks(void **state)

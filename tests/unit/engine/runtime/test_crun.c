@@ -255,7 +255,7 @@ static void end_with(struct world *w, const char *line)
 static void lives_and_dies(void **state)
 {
 	struct world *w = *state;
-	char byte[2] = "xx";
+	char byte[2] = { 'x', 'x' };
 	int fd = make_pipe(w);
 
 	prepare(w);
