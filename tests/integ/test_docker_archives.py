@@ -53,7 +53,11 @@ def layer(*entries, form=tarfile.PAX_FORMAT):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode='w', format=form) as tar:
         for info, data in entries:
-            tar.addfile(info, io.BytesIO(data) if data else None)
+            if info.size != len(data):  # a claim; tarfile would want what is claimed
+                out.write(info.tobuf(form))
+                tar.offset = out.tell()
+            else:
+                tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
 
