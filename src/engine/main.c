@@ -56,7 +56,7 @@ static int lookup_accounts(struct sk_daemon *d, struct sk_err *err)
 	return 0;
 }
 
-static int make_dirs(struct sk_daemon *d, struct sk_err *err)
+static int make_daemon_dirs(struct sk_daemon *d, struct sk_err *err)
 {
 	/* The engine makes its own, not all of which are open to everybody. */
 	const char *const dirs[] = { d->config.state_dir, d->store_dir, d->config.run_dir };
@@ -78,7 +78,7 @@ static int make_paths(struct sk_daemon *d, struct sk_err *err)
 	d->volume_dir = sk_asprintf("%s/volumes", d->config.state_dir);
 	if (!d->store_dir || !d->capsule_dir || !d->volume_dir)
 		return sk_err_oom(err);
-	return make_dirs(d, err);
+	return make_daemon_dirs(d, err);
 }
 
 static int make_store(struct sk_daemon *d, struct sk_err *err)
@@ -290,7 +290,7 @@ static void daemon_done(struct sk_daemon *d)
 	sk_daemon_config_done(&d->config);
 }
 
-static int run(struct sk_daemon *d)
+static int daemon_run(struct sk_daemon *d)
 {
 	const char *running = sk_update_running_name(d->update);
 	int r;
@@ -305,7 +305,7 @@ static int run(struct sk_daemon *d)
 	return r < 0 ? 1 : 0;
 }
 
-static int usage(FILE *to)
+static int daemon_usage(FILE *to)
 {
 	fputs("usage: skerryd [--config FILE] [--debug | --halt]\n"
 	      "\n"
@@ -337,7 +337,7 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		if (opt == 'h')
-			return usage(stdout);
+			return daemon_usage(stdout);
 		if (opt == 'v')
 			return puts("skerryd " SK_VERSION) < 0;
 		if (opt == 'c')
@@ -347,10 +347,10 @@ int main(int argc, char **argv)
 		else if (opt == 'H')
 			halt = true;
 		else
-			return usage(stderr);
+			return daemon_usage(stderr);
 	}
 	if (optind < argc)
-		return usage(stderr);
+		return daemon_usage(stderr);
 	sk_log_open("skerryd", level);
 	r = sk_daemon_config_init(&d.config);
 	if (r == 0)
@@ -361,7 +361,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		sk_error("%s", err.text);
 	else if (!halt)
-		r = run(&d);
+		r = daemon_run(&d);
 	daemon_done(&d);
 	return r < 0 ? sk_err_exit_code(err.slug) : r;
 }

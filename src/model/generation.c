@@ -64,7 +64,7 @@ static const struct transition {
 	/* clang-format on */
 };
 
-static const struct transition *find(enum sk_gen_state from, enum sk_gen_event ev)
+static const struct transition *transition_find(enum sk_gen_state from, enum sk_gen_event ev)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].from == from && table[i].event == ev)
@@ -74,7 +74,7 @@ static const struct transition *find(enum sk_gen_state from, enum sk_gen_event e
 
 bool sk_gen_allowed(enum sk_gen_state s, enum sk_gen_event ev)
 {
-	return find(s, ev) != NULL;
+	return transition_find(s, ev) != NULL;
 }
 
 /* One line: it goes to terminals, logs and JSON, and may quote what a failing program printed. */
@@ -98,7 +98,7 @@ static void make_move(struct sk_generation *g, const struct transition *t)
 int sk_gen_step(struct sk_generation *g, enum sk_gen_event ev, const char *reason, int64_t now_s,
 		unsigned *actions)
 {
-	const struct transition *t = find(g->state, ev);
+	const struct transition *t = transition_find(g->state, ev);
 
 	if (!t)
 		return -EINVAL;

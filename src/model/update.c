@@ -120,13 +120,13 @@ static bool is_well(const struct sk_gate_capsule *c)
 	return c->is == SK_GATE_UP || c->is == SK_GATE_FINISHED;
 }
 
-/* Nothing that waiting could mend. */
+/* It does not become well by itself. */
 static bool is_lost(const struct sk_gate_capsule *c)
 {
 	return c->is == SK_GATE_ENDED || c->is == SK_GATE_SICK || c->is == SK_GATE_MISSING;
 }
 
-static void explain(const struct sk_gate_capsule *c, bool late, char *buf, size_t size)
+static void gate_explain(const struct sk_gate_capsule *c, bool late, char *buf, size_t size)
 {
 	const char *cause = c->cause && c->cause[0] ? c->cause : NULL;
 	const char *sep = cause ? ": " : "";
@@ -146,8 +146,8 @@ static void explain(const struct sk_gate_capsule *c, bool late, char *buf, size_
 			       cause ?: "");
 }
 
-/* The capsule to blame when time is up: one that is not well, else the one that restarts most. */
-static const struct sk_gate_capsule *culprit(const struct sk_gate_capsule *caps, size_t n)
+/* The capsule that is named in the reason: one that is not well, else the one that restarts most. */
+static const struct sk_gate_capsule *gate_at_fault(const struct sk_gate_capsule *caps, size_t n)
 {
 	const struct sk_gate_capsule *worst = NULL;
 
@@ -189,7 +189,8 @@ static bool any_lost(const struct sk_gate_capsule *caps, size_t n)
 }
 
 /* Keeps well_since_ms: since when all were well in one piece, without a restart. */
-static void note(struct sk_gate *g, uint64_t now_ms, const struct sk_gate_capsule *caps, size_t n)
+static void gate_note(struct sk_gate *g, uint64_t now_ms, const struct sk_gate_capsule *caps,
+		      size_t n)
 {
 	uint64_t restarts = sum_restarts(caps, n);
 	bool restarted = g->looked && restarts != g->restarts_seen;
@@ -214,15 +215,15 @@ enum sk_gate_verdict sk_gate_look(struct sk_gate *g, uint64_t now_ms,
 	const struct sk_gate_capsule *who;
 	bool late;
 
-	note(g, now_ms, caps, n);
+	gate_note(g, now_ms, caps, n);
 	if (g->well && now_ms - g->well_since_ms >= g->settle_ms)
 		return SK_GATE_WELL;
 	late = now_ms >= end_ms;
 	if (late || any_lost(caps, n) ||
 	    g->restarts_seen - g->restarts_first > SK_GATE_RESTARTS_MAX) {
-		who = culprit(caps, n);
+		who = gate_at_fault(caps, n);
 		if (who)
-			explain(who, late, reason, reason_size);
+			gate_explain(who, late, reason, reason_size);
 		else
 			(void)snprintf(reason, reason_size, "not settled in time");
 		return SK_GATE_UNWELL;

@@ -180,7 +180,7 @@ enum sim_end sim_disk_ended_how(const struct sim_disk *d)
 	return d->end;
 }
 
-bool sim_disk_settled(const struct sim_disk *d, enum sk_fs_dir dir)
+bool sim_disk_names_synced(const struct sim_disk *d, enum sk_fs_dir dir)
 {
 	return d->dirs[dir].n_pending == 0;
 }

@@ -83,7 +83,7 @@ uint64_t sim_disk_room_of(struct sim_disk *d, enum sk_fs_dir dir, const char *na
 
 /** Is there a name in @dir that begins with @prefix, as the running system sees it? */
 bool sim_disk_has_prefix(const struct sim_disk *d, enum sk_fs_dir dir, const char *prefix);
-/** sim_disk_settled() - has every change of names in this folder arrived? */
-bool sim_disk_settled(const struct sim_disk *d, enum sk_fs_dir dir);
+/** sim_disk_names_synced() - has every change of names in this folder arrived? */
+bool sim_disk_names_synced(const struct sim_disk *d, enum sk_fs_dir dir);
 /** sim_disk_left() - bytes that are free now */
 uint64_t sim_disk_left(struct sim_disk *d);

@@ -184,7 +184,7 @@ static void host_collect(void *arg)
 }
 
 /* All is quiet: the parts are all of one release, or the machine knows that they are not. */
-static void host_settled(void *arg, bool repair)
+static void host_idle(void *arg, bool repair)
 {
 	struct sim_world *w = arg;
 	const struct sk_part_target to = target_of(w, sk_generations_running(w->gens));
@@ -194,7 +194,7 @@ static void host_settled(void *arg, bool repair)
 	w->repair_due = repair;
 	w->repairs = repair ? w->repairs + 1 : 0;
 	w->counts.repairs += repair;
-	SIM_CHECK(repair || sim_parts_run(w, &to), "settled, and the device does not run %llu",
+	SIM_CHECK(repair || sim_parts_run(w, &to), "idle, and the device does not run %llu",
 		  N(to.generation));
 	SIM_CHECK(w->repairs < REPAIRS_MAX, "the device never comes to run generation %llu",
 		  N(to.generation));
@@ -222,7 +222,7 @@ void sim_machine_start(struct sim_world *w)
 		.proved = host_proved,
 		.retarget = host_retarget,
 		.collect = host_collect,
-		.settled = host_settled,
+		.idle = host_idle,
 		.reboot = host_reboot,
 		.arg = w,
 	};

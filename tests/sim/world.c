@@ -286,7 +286,7 @@ void sim_collect(struct sim_world *w)
 	SIM_CHECK(good_number(w) == good, "generation %llu, to fall back to, was collected",
 		  (unsigned long long)good);
 	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
-	SIM_CHECK(r < 0 || w->glitchy || sim_disk_settled(w->disk, SK_FS_IMAGES),
+	SIM_CHECK(r < 0 || w->glitchy || sim_disk_names_synced(w->disk, SK_FS_IMAGES),
 		  "what was collected may come back");
 	if (r == 0)
 		sim_check_collected(w);
@@ -446,7 +446,8 @@ static void rot(struct sim_world *w)
 		SIM_CHECK(r != 0, "damage was not found");
 	} while (r == -EIO && !sim_disk_dead(w->disk));
 	w->glitchy = w->glitchy || sim_disk_glitched(w->disk);
-	SIM_CHECK(w->glitchy || sim_disk_dead(w->disk) || sim_disk_settled(w->disk, SK_FS_IMAGES),
+	SIM_CHECK(w->glitchy || sim_disk_dead(w->disk) ||
+			  sim_disk_names_synced(w->disk, SK_FS_IMAGES),
 		  "a damaged image may come back");
 	if (!sim_disk_dead(w->disk))
 		rot_release(w);

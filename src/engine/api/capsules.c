@@ -52,7 +52,7 @@ static json_t *capsule_json(const struct sk_capsule *c)
 		time_or_null(v.finished_s), "error", str_or_null(v.error), "log", v.log_path ?: "");
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int get_capsules(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	const struct sk_api *api = arg;
 	_cleanup_json_ json_t *out = json_array();
@@ -64,15 +64,15 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_http_reply_json(req, 200, TAKE_PTR(out));
 }
 
-static struct sk_capsule *find(struct sk_http_req *req, const struct sk_api *api,
-			       struct sk_err *err)
+static struct sk_capsule *capsule_of(struct sk_http_req *req, const struct sk_api *api,
+				     struct sk_err *err)
 {
 	return sk_engine_find(api->engine, sk_http_param(req, "name"), err);
 }
 
-static int show(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int get_capsule(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	const struct sk_capsule *c = find(req, arg, err);
+	const struct sk_capsule *c = capsule_of(req, arg, err);
 
 	return c ? sk_http_reply_json(req, 200, capsule_json(c)) : err->code;
 }
@@ -84,12 +84,12 @@ struct op {
 	char id[SK_DIGEST_HEX + 1]; /* "": it is about all of them */
 };
 
-static void op_gone(struct sk_http_req *req, void *arg)
+static void op_left(struct sk_http_req *req, void *arg)
 {
 	((struct op *)arg)->req = NULL;
 }
 
-static void op_done(void *arg, const struct sk_err *err)
+static void op_answer(void *arg, const struct sk_err *err)
 {
 	struct op *op = arg;
 	const struct sk_capsule *c =
@@ -117,7 +117,7 @@ static struct op *op_begin(struct sk_http_req *req, struct sk_api *api, const ch
 	op->api = api;
 	op->req = req;
 	memcpy(op->id, id, SK_MIN(strlen(id), sizeof(op->id) - 1));
-	if (sk_http_suspend(req, UINT64_MAX, op_gone, op) < 0) {
+	if (sk_http_suspend(req, UINT64_MAX, op_left, op) < 0) {
 		free(op);
 		(void)sk_err_set(err, -ESHUTDOWN, "bad-state", "the daemon is stopping");
 		return NULL;
@@ -129,7 +129,7 @@ typedef int (*op_fn)(struct sk_capsule *c, struct op *op, struct sk_err *err);
 
 static int run_op(struct sk_http_req *req, void *arg, op_fn fn, struct sk_err *err)
 {
-	struct sk_capsule *c = find(req, arg, err);
+	struct sk_capsule *c = capsule_of(req, arg, err);
 	struct sk_capsule_view v;
 	struct op *op;
 
@@ -140,51 +140,51 @@ static int run_op(struct sk_http_req *req, void *arg, op_fn fn, struct sk_err *e
 	if (!op)
 		return err->code;
 	if (fn(c, op, err) < 0)
-		op_done(op, err);
+		op_answer(op, err);
 	return 0;
 }
 
-static int do_start(struct sk_capsule *c, struct op *op, struct sk_err *err)
+static int op_start(struct sk_capsule *c, struct op *op, struct sk_err *err)
 {
-	return sk_capsule_start(c, op_done, op, err);
+	return sk_capsule_start(c, op_answer, op, err);
 }
 
-static int do_stop(struct sk_capsule *c, struct op *op, struct sk_err *err)
+static int op_stop(struct sk_capsule *c, struct op *op, struct sk_err *err)
 {
-	return sk_capsule_stop(c, UINT64_MAX, op_done, op, err);
+	return sk_capsule_stop(c, UINT64_MAX, op_answer, op, err);
 }
 
-static int do_restart(struct sk_capsule *c, struct op *op, struct sk_err *err)
+static int op_restart(struct sk_capsule *c, struct op *op, struct sk_err *err)
 {
-	return sk_capsule_restart(c, UINT64_MAX, op_done, op, err);
+	return sk_capsule_restart(c, UINT64_MAX, op_answer, op, err);
 }
 
-static int do_prepare(struct sk_capsule *c, struct op *op, struct sk_err *err)
+static int op_prepare(struct sk_capsule *c, struct op *op, struct sk_err *err)
 {
-	return sk_capsule_prepare(c, op_done, op, err);
+	return sk_capsule_prepare(c, op_answer, op, err);
 }
 
-static int start(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int post_start(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return run_op(req, arg, do_start, err);
+	return run_op(req, arg, op_start, err);
 }
 
-static int stop(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int post_stop(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return run_op(req, arg, do_stop, err);
+	return run_op(req, arg, op_stop, err);
 }
 
-static int restart(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int post_restart(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return run_op(req, arg, do_restart, err);
+	return run_op(req, arg, op_restart, err);
 }
 
-static int prepare(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int post_prepare(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	return run_op(req, arg, do_prepare, err);
+	return run_op(req, arg, op_prepare, err);
 }
 
-static int halt(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int post_halt(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	const struct sk_api *api = arg;
 	struct op *op = op_begin(req, arg, "", err);
@@ -192,18 +192,18 @@ static int halt(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (!op)
 		return err->code;
 	sk_update_halt(api->update);
-	if (sk_engine_halt(api->engine, op_done, op, err) < 0)
-		op_done(op, err);
+	if (sk_engine_halt(api->engine, op_answer, op, err) < 0)
+		op_answer(op, err);
 	return 0;
 }
 
 const struct sk_http_route sk_api_capsule_routes[] = {
-	{ "GET", "/skerry/v1/capsules", list, .flags = SK_API_ROUTE_AGENT },
-	{ "GET", "/skerry/v1/capsules/{name}", show, .flags = SK_API_ROUTE_AGENT },
-	{ "POST", "/skerry/v1/capsules/{name}/prepare", prepare, 64 },
-	{ "POST", "/skerry/v1/capsules/{name}/start", start, 64 },
-	{ "POST", "/skerry/v1/capsules/{name}/stop", stop, 64 },
-	{ "POST", "/skerry/v1/capsules/{name}/restart", restart, 64 },
-	{ "POST", "/skerry/v1/halt", halt, 64 },
+	{ "GET", "/skerry/v1/capsules", get_capsules, .flags = SK_API_ROUTE_AGENT },
+	{ "GET", "/skerry/v1/capsules/{name}", get_capsule, .flags = SK_API_ROUTE_AGENT },
+	{ "POST", "/skerry/v1/capsules/{name}/prepare", post_prepare, 64 },
+	{ "POST", "/skerry/v1/capsules/{name}/start", post_start, 64 },
+	{ "POST", "/skerry/v1/capsules/{name}/stop", post_stop, 64 },
+	{ "POST", "/skerry/v1/capsules/{name}/restart", post_restart, 64 },
+	{ "POST", "/skerry/v1/halt", post_halt, 64 },
 	{ NULL },
 };

@@ -128,7 +128,7 @@ struct listing {
 	json_t *list;
 };
 
-static void list_image(void *arg, const struct sk_digest *d, uint64_t size_bytes)
+static void missing_image(void *arg, const struct sk_digest *d, uint64_t size_bytes)
 {
 	const struct listing *l = arg;
 
@@ -139,12 +139,12 @@ json_t *sk_api_missing_images_json(const struct sk_api *api)
 {
 	struct listing l = { api, json_array() };
 
-	sk_missing_images(sk_update_missing(api->update), sk_update_target(api->update), list_image,
-			  &l);
+	sk_missing_images(sk_update_missing(api->update), sk_update_target(api->update),
+			  missing_image, &l);
 	return l.list;
 }
 
-static void list_release(void *arg, const struct sk_digest *id)
+static void missing_release(void *arg, const struct sk_digest *id)
 {
 	const struct listing *l = arg;
 
@@ -155,7 +155,7 @@ json_t *sk_api_missing_releases_json(const struct sk_api *api)
 {
 	struct listing l = { api, json_array() };
 
-	sk_missing_releases(sk_update_missing(api->update), list_release, &l);
+	sk_missing_releases(sk_update_missing(api->update), missing_release, &l);
 	return l.list;
 }
 

@@ -23,7 +23,7 @@ struct reading {
 	struct sk_buf text;
 };
 
-static int on_line(void *arg, const struct sk_log_line *line)
+static int reading_line(void *arg, const struct sk_log_line *line)
 {
 	struct reading *rd = arg;
 	struct sk_buf *b = &rd->text;
@@ -48,7 +48,7 @@ static void reading_free(struct reading *rd)
 	free(rd);
 }
 
-static void on_end(void *arg)
+static void reading_end(void *arg)
 {
 	struct reading *rd = arg;
 
@@ -58,7 +58,7 @@ static void on_end(void *arg)
 	reading_free(rd);
 }
 
-static void on_gone(struct sk_http_req *req, void *arg)
+static void reading_left(struct sk_http_req *req, void *arg)
 {
 	reading_free(arg);
 }
@@ -85,12 +85,12 @@ int sk_api_logs(struct sk_http_req *req, void *arg, struct sk_err *err)
 		return sk_err_oom(err);
 	rd->req = req;
 	rd->text = SK_BUF(TEXT_MAX);
-	r = sk_http_suspend(req, UINT64_MAX, on_gone, rd);
+	r = sk_http_suspend(req, UINT64_MAX, reading_left, rd);
 	if (r < 0) {
 		reading_free(rd);
 		return r;
 	}
-	r = sk_logs_open(c, &query, on_line, on_end, rd, &rd->logs, err);
+	r = sk_logs_open(c, &query, reading_line, reading_end, rd, &rd->logs, err);
 	if (r == 0)
 		return 0;
 	reading_free(rd);

@@ -28,7 +28,7 @@ static void waiter_free(struct sk_api_waiter *w)
 	free(w);
 }
 
-static void answer(struct sk_api_waiter *w)
+static void waiter_answer(struct sk_api_waiter *w)
 {
 	struct sk_http_req *req = w->req;
 	const struct sk_api *api = w->api;
@@ -43,7 +43,7 @@ void sk_api_progress_changed(void *arg)
 	struct sk_api *api = arg;
 
 	while (api->waiters)
-		answer(api->waiters);
+		waiter_answer(api->waiters);
 }
 
 void sk_api_progress_done(struct sk_api *api)
@@ -52,13 +52,13 @@ void sk_api_progress_done(struct sk_api *api)
 		waiter_free(api->waiters);
 }
 
-static int on_timeout(sd_event_source *s, uint64_t usec, void *arg)
+static int waiter_timeout(sd_event_source *s, uint64_t usec, void *arg)
 {
-	answer(arg);
+	waiter_answer(arg);
 	return 0;
 }
 
-static void on_left(struct sk_http_req *req, void *arg)
+static void waiter_left(struct sk_http_req *req, void *arg)
 {
 	waiter_free(arg);
 }
@@ -88,9 +88,9 @@ static int wait_for_step(struct sk_api *api, struct sk_http_req *req, uint64_t w
 	api->waiters = w;
 	(void)sd_event_now(api->event, CLOCK_BOOTTIME, &now);
 	r = sd_event_add_time(api->event, &w->timer, CLOCK_BOOTTIME, now + wait_s * 1000000, 0,
-			      on_timeout, w);
+			      waiter_timeout, w);
 	if (r >= 0)
-		r = sk_http_suspend(req, UINT64_MAX, on_left, w);
+		r = sk_http_suspend(req, UINT64_MAX, waiter_left, w);
 	if (r < 0) {
 		waiter_free(w);
 		return sk_err_oom(err);

@@ -55,24 +55,24 @@ static int get_generations(struct sk_http_req *req, void *arg, struct sk_err *er
 /* --- releases --- */
 
 /* The peer left while a child checks what it brought. */
-static void on_left(struct sk_http_req *req, void *arg)
+static void job_left(struct sk_http_req *req, void *arg)
 {
 	sk_intake_cancel(arg);
 }
 
 /* @job answers from the loop, unless the server stops. */
-static int wait_for_job(struct sk_http_req *req, struct sk_api *api, struct sk_intake_job *job)
+static int job_wait(struct sk_http_req *req, struct sk_api *api, struct sk_intake_job *job)
 {
 	int r;
 
 	sk_http_set_user(req, api, NULL);
-	r = sk_http_suspend(req, UINT64_MAX, on_left, job);
+	r = sk_http_suspend(req, UINT64_MAX, job_left, job);
 	if (r < 0)
 		sk_intake_cancel(job);
 	return r;
 }
 
-static void on_release(void *arg, const struct sk_intake_result *result, const struct sk_err *err)
+static void job_release(void *arg, const struct sk_intake_result *result, const struct sk_err *err)
 {
 	struct sk_http_req *req = arg;
 
@@ -89,9 +89,9 @@ static int post_release(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_intake_job *job;
 	size_t len;
 	const char *der = sk_http_body(req, &len);
-	int r = sk_intake_release(api->intake, der, len, on_release, req, &job, err);
+	int r = sk_intake_release(api->intake, der, len, job_release, req, &job, err);
 
-	return r < 0 ? r : wait_for_job(req, api, job);
+	return r < 0 ? r : job_wait(req, api, job);
 }
 
 static int get_release(struct sk_http_req *req, void *arg, struct sk_err *err)
@@ -215,7 +215,7 @@ static int get_trust(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_http_reply_json(req, 200, json_pack("{s:O}", "crls", list));
 }
 
-static void on_crl(void *arg, const struct sk_intake_result *result, const struct sk_err *err)
+static void job_crl(void *arg, const struct sk_intake_result *result, const struct sk_err *err)
 {
 	if (result)
 		(void)sk_http_reply_json(arg, 200, json_pack("{s:b}", "changed", result->changed));
@@ -229,9 +229,9 @@ static int put_crl(struct sk_http_req *req, void *arg, struct sk_err *err)
 	struct sk_intake_job *job;
 	size_t len;
 	const char *crl = sk_http_body(req, &len);
-	int r = sk_intake_crl(api->intake, crl, len, on_crl, req, &job, err);
+	int r = sk_intake_crl(api->intake, crl, len, job_crl, req, &job, err);
 
-	return r < 0 ? r : wait_for_job(req, api, job);
+	return r < 0 ? r : job_wait(req, api, job);
 }
 
 const struct sk_http_route sk_api_routes[] = {

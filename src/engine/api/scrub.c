@@ -40,7 +40,7 @@ static json_t *report_json(const struct sk_api *api, const struct sk_scrub_repor
 	return NULL;
 }
 
-static void on_scrubbed(void *arg, const struct sk_scrub_report *report, const struct sk_err *err)
+static void scrub_answer(void *arg, const struct sk_scrub_report *report, const struct sk_err *err)
 {
 	struct sk_api *api = arg;
 	struct sk_http_req *req = TAKE_PTR(api->scrub_req);
@@ -55,7 +55,7 @@ static void on_scrubbed(void *arg, const struct sk_scrub_report *report, const s
 		(void)sk_http_reply_err(req, err);
 }
 
-static void on_left(struct sk_http_req *req, void *arg)
+static void scrub_left(struct sk_http_req *req, void *arg)
 {
 	struct sk_api *api = arg;
 
@@ -69,11 +69,11 @@ int sk_api_scrub(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (api->scrub)
 		return sk_err_set(err, -EBUSY, "in-use", "the store is being checked already");
-	r = sk_scrub_start(api->event, api->store, on_scrubbed, api, &api->scrub, err);
+	r = sk_scrub_start(api->event, api->store, scrub_answer, api, &api->scrub, err);
 	if (r < 0)
 		return r;
 	/* A child ends in the loop, which is not running now: nothing is lost between. */
-	r = sk_http_suspend(req, UINT64_MAX, on_left, api);
+	r = sk_http_suspend(req, UINT64_MAX, scrub_left, api);
 	if (r == 0)
 		api->scrub_req = req;
 	return r;

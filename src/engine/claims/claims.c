@@ -174,7 +174,7 @@ static void free_in_child(struct sk_claims *c, struct sk_store_removed *removed)
 	}
 }
 
-static int mark_all(struct sk_claims *c, struct sk_marks *m, struct sk_err *err)
+static int claims_mark_all(struct sk_claims *c, struct sk_marks *m, struct sk_err *err)
 {
 	for (size_t i = 0; i < c->n_who; i++) {
 		int r = c->who[i].mark ? c->who[i].mark(c->who[i].arg, m, err) : 0;
@@ -185,8 +185,8 @@ static int mark_all(struct sk_claims *c, struct sk_marks *m, struct sk_err *err)
 	return 0;
 }
 
-static int collect_marked(struct sk_claims *c, struct sk_store_removed *removed,
-			  uint64_t *ret_freed, struct sk_err *err)
+static int claims_collect_marked(struct sk_claims *c, struct sk_store_removed *removed,
+				 uint64_t *ret_freed, struct sk_err *err)
 {
 	_cleanup_(sk_map_freep) struct sk_map *keep = sk_map_new(NULL);
 	struct sk_marks m = { .c = c, .keep = keep };
@@ -194,16 +194,16 @@ static int collect_marked(struct sk_claims *c, struct sk_store_removed *removed,
 
 	if (!keep)
 		return sk_err_oom(err);
-	r = mark_all(c, &m, err);
+	r = claims_mark_all(c, &m, err);
 	return r < 0 ? r : sk_store_collect(c->store, claims_keep, &m, removed, ret_freed, err);
 }
 
-static void collect(struct sk_claims *c, struct sk_store_removed *removed)
+static void claims_collect(struct sk_claims *c, struct sk_store_removed *removed)
 {
 	struct sk_err err = SK_ERR_INIT;
 	uint64_t freed = 0;
 	char size[32];
-	int r = collect_marked(c, removed, &freed, &err);
+	int r = claims_collect_marked(c, removed, &freed, &err);
 
 	for (size_t i = 0; i < c->n_who; i++)
 		if (c->who[i].collected)
@@ -218,13 +218,13 @@ void sk_claims_collect(struct sk_claims *c)
 {
 	struct sk_store_removed removed = { .n = 0 };
 
-	collect(c, &removed);
+	claims_collect(c, &removed);
 	free_in_child(c, &removed);
 }
 
 void sk_claims_make_room(struct sk_claims *c)
 {
-	collect(c, NULL);
+	claims_collect(c, NULL);
 }
 
 pid_t sk_claims_freeing(const struct sk_claims *c)

@@ -79,7 +79,8 @@ static int scrub_task(void *arg)
 /* --- in the daemon --- */
 
 /* The lines about @kind */
-static int read_lines(char *const *lines, const char *kind, uint64_t *ret_n, char ***ret_damaged)
+static int scrub_read_lines(char *const *lines, const char *kind, uint64_t *ret_n,
+			    char ***ret_damaged)
 {
 	size_t len = strlen(kind);
 
@@ -99,17 +100,18 @@ static int read_lines(char *const *lines, const char *kind, uint64_t *ret_n, cha
 	return 0;
 }
 
-static int read_report(const char *out, struct sk_scrub_report *ret)
+static int scrub_read_report(const char *out, struct sk_scrub_report *ret)
 {
 	_cleanup_strv_ char **lines = NULL;
 
 	if (sk_strv_split(out, '\n', &lines) < 0)
 		return -ENOMEM;
-	return read_lines(lines, "image", &ret->images, &ret->damaged_images)
-		       ?: read_lines(lines, "release", &ret->releases, &ret->damaged_releases);
+	return scrub_read_lines(lines, "image", &ret->images, &ret->damaged_images)
+		       ?: scrub_read_lines(lines, "release", &ret->releases,
+					   &ret->damaged_releases);
 }
 
-static void on_done(void *arg, int status, const char *out, const char *err_tail)
+static void scrub_done(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_scrub *s = arg;
 	struct sk_scrub_report report = { 0 };
@@ -117,7 +119,7 @@ static void on_done(void *arg, int status, const char *out, const char *err_tail
 	int r;
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		r = read_report(out, &report) < 0 ? sk_err_oom(&err) : 0;
+		r = scrub_read_report(out, &report) < 0 ? sk_err_oom(&err) : 0;
 	else
 		r = sk_err_set(&err, -EIO, "io", "the store could not be read: %s", err_tail);
 	s->done(s->arg, r == 0 ? &report : NULL, &err);
@@ -142,7 +144,7 @@ int sk_scrub_start(sd_event *event, struct sk_store *store, sk_scrub_done_fn don
 	if (!s)
 		return sk_err_oom(err);
 	*s = (struct sk_scrub){ .store = store, .done = done, .arg = arg };
-	r = sk_child_task(event, &task, on_done, s, &s->child, err);
+	r = sk_child_task(event, &task, scrub_done, s, &s->child, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);

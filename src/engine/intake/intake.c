@@ -78,8 +78,8 @@ static bool is_uploading(void *arg, const struct sk_digest *d)
 	return sk_uploads_has(in->uploads, d);
 }
 
-static int make_parts(struct sk_intake *in, const struct sk_intake_config *config,
-		      struct sk_err *err)
+static int intake_make_parts(struct sk_intake *in, const struct sk_intake_config *config,
+			     struct sk_err *err)
 {
 	const struct sk_claimant claimant = {
 		.name = "intake",
@@ -113,7 +113,7 @@ int sk_intake_new(const struct sk_intake_config *config, struct sk_intake **ret,
 	in->store_dir = strdup(config->store_dir);
 	if (!in->store_dir)
 		return sk_err_oom(err);
-	r = make_parts(in, config, err);
+	r = intake_make_parts(in, config, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(in);
@@ -221,8 +221,8 @@ static int read_restored(struct sk_intake *in, const void *der, size_t len, stru
 	return 0;
 }
 
-static int check(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret,
-		 bool *ret_verified, struct sk_err *err)
+static int intake_check(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret,
+			bool *ret_verified, struct sk_err *err)
 {
 	int r = sk_verifier_check(in->verifier, der, len, ret, err);
 
@@ -237,48 +237,48 @@ int sk_intake_check(struct sk_intake *in, const void *der, size_t len, struct sk
 {
 	bool verified;
 
-	return check(in, der, len, ret, &verified, err);
+	return intake_check(in, der, len, ret, &verified, err);
 }
 
 /* One that is not verified takes the place of a lost one only: a whole file keeps its signature. */
-static int put(struct sk_intake *in, const struct sk_digest *id, const void *der, size_t len,
-	       bool verified, struct sk_err *err)
+static int intake_put(struct sk_intake *in, const struct sk_digest *id, const void *der, size_t len,
+		      bool verified, struct sk_err *err)
 {
 	if (!verified && sk_store_verify_release(in->store, id, NULL) == 0)
 		return 0;
 	return sk_store_put_release(in->store, id, der, len, err);
 }
 
-static int keep(struct sk_intake *in, const struct sk_digest *id, struct sk_err *err)
+static int intake_keep(struct sk_intake *in, const struct sk_digest *id, struct sk_err *err)
 {
 	if (intake_in_use(in, id))
 		return 0;
 	return sk_kept_add(in->kept, id, in->releases_max, intake_in_use, in, err);
 }
 
-static int take(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret,
-		struct sk_err *err)
+static int intake_take(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret,
+		       struct sk_err *err)
 {
 	bool verified = false;
 	int r = sk_verifier_refresh(in->verifier, err);
 
 	if (r < 0)
 		return r;
-	r = check(in, der, len, ret, &verified, err);
+	r = intake_check(in, der, len, ret, &verified, err);
 	if (r < 0)
 		return r;
 	r = check_space(in, (*ret)->manifest, err);
 	if (r < 0)
 		return r;
-	r = put(in, &(*ret)->id, der, len, verified, err);
-	return r < 0 ? r : keep(in, &(*ret)->id, err);
+	r = intake_put(in, &(*ret)->id, der, len, verified, err);
+	return r < 0 ? r : intake_keep(in, &(*ret)->id, err);
 }
 
 int sk_intake_take(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret,
 		   struct sk_err *err)
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
-	int r = take(in, der, len, &rel, err);
+	int r = intake_take(in, der, len, &rel, err);
 
 	/* Also after a failure: an older release may have gone for it. */
 	forget_expected(in);

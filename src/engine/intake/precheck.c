@@ -76,9 +76,9 @@ static int precheck_task(void *arg)
 	return p->job.check(p->job.arg, &err) < 0 ? sk_task_fail(&err) : 0;
 }
 
-static void on_checked(void *arg, int status, const char *out, const char *err_tail);
+static void precheck_checked(void *arg, int status, const char *out, const char *err_tail);
 
-static int start_child(struct sk_precheck *p, struct sk_err *err)
+static int precheck_child(struct sk_precheck *p, struct sk_err *err)
 {
 	const struct sk_task task = {
 		.run = precheck_task,
@@ -91,10 +91,10 @@ static int start_child(struct sk_precheck *p, struct sk_err *err)
 		.out_max = VERDICT_MAX,
 	};
 
-	return sk_child_task(p->q->event, &task, on_checked, p, &p->child, err);
+	return sk_child_task(p->q->event, &task, precheck_checked, p, &p->child, err);
 }
 
-static void end(struct sk_precheck *p, int r, const struct sk_err *err)
+static void precheck_end(struct sk_precheck *p, int r, const struct sk_err *err)
 {
 	struct sk_precheck_job job = p->job;
 
@@ -102,26 +102,26 @@ static void end(struct sk_precheck *p, int r, const struct sk_err *err)
 	job.done(job.arg, r, err);
 }
 
-static void start_next(struct sk_prechecks *q)
+static void prechecks_start_next(struct sk_prechecks *q)
 {
 	while (q->list && !q->list->child) {
 		struct sk_err err = SK_ERR_INIT;
-		int r = start_child(q->list, &err);
+		int r = precheck_child(q->list, &err);
 
 		if (r < 0)
-			end(q->list, r, &err);
+			precheck_end(q->list, r, &err);
 	}
 }
 
-static void on_checked(void *arg, int status, const char *out, const char *err_tail)
+static void precheck_checked(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_precheck *p = arg;
 	struct sk_prechecks *q = p->q;
 	struct sk_err err = SK_ERR_INIT;
 	int r = sk_task_verdict("checking what came", status, out, err_tail, &err);
 
-	end(p, r, &err);
-	start_next(q);
+	precheck_end(p, r, &err);
+	prechecks_start_next(q);
 }
 
 int sk_precheck_start(struct sk_prechecks *q, const struct sk_precheck_job *job,
@@ -141,7 +141,7 @@ int sk_precheck_start(struct sk_prechecks *q, const struct sk_precheck_job *job,
 	while (*at)
 		at = &(*at)->next;
 	*at = p;
-	r = q->list == p ? start_child(p, err) : 0;
+	r = q->list == p ? precheck_child(p, err) : 0;
 	if (r < 0) {
 		precheck_free(p);
 		return r;
@@ -155,5 +155,5 @@ void sk_precheck_cancel(struct sk_precheck *p)
 	struct sk_prechecks *q = p->q;
 
 	precheck_free(p);
-	start_next(q);
+	prechecks_start_next(q);
 }

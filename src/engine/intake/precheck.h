@@ -41,5 +41,5 @@ size_t sk_prechecks_len(const struct sk_prechecks *q);
 /** sk_precheck_start() - begin, or wait for those before; "too-many" when there are too many of them */
 int sk_precheck_start(struct sk_prechecks *q, const struct sk_precheck_job *job,
 		      struct sk_precheck **ret, struct sk_err *err);
-/** sk_precheck_cancel() - nobody wants to know any more; @done is not called */
+/** sk_precheck_cancel() - @done is not called; its child is ended */
 void sk_precheck_cancel(struct sk_precheck *p);

@@ -176,7 +176,7 @@ int sk_upload_finish(struct sk_upload *up, struct sk_err *err)
 }
 
 /* In the child. */
-static int seal_task(void *arg)
+static int upload_seal_task(void *arg)
 {
 	struct sk_upload *up = arg;
 	struct sk_err err = SK_ERR_INIT;
@@ -184,7 +184,7 @@ static int seal_task(void *arg)
 	return sk_staged_commit(up->st, &err) < 0 ? sk_task_fail(&err) : 0;
 }
 
-static void on_sealed(void *arg, int status, const char *out, const char *err_tail)
+static void upload_sealed(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_upload *up = arg;
 	struct sk_uploads *us = up->us;
@@ -211,7 +211,7 @@ int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, stru
 	int fds[SK_STORE_TASK_FDS_MAX];
 	/* fs-verity is only for who could write to the image, which is read-only by then. */
 	struct sk_task task = {
-		.run = seal_task,
+		.run = upload_seal_task,
 		.arg = up,
 		.keep_fds = fds,
 		.caps = SK_CAP(CAP_DAC_OVERRIDE),
@@ -221,7 +221,7 @@ int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, stru
 
 	if (r == 0) {
 		task.n_keep = sk_store_task_fds(up->us->store, up->st, fds);
-		r = sk_child_task(up->us->event, &task, on_sealed, up, &up->child, err);
+		r = sk_child_task(up->us->event, &task, upload_sealed, up, &up->child, err);
 	}
 	if (r < 0) {
 		sk_upload_close(up);

@@ -58,7 +58,7 @@ typedef void (*sk_upload_done_fn)(void *arg, uint64_t size, const struct sk_err 
 
 #define SK_UPLOAD_SEALS 1
 /**
- * sk_upload_finish() - the sender has sent what it wanted to
+ * sk_upload_finish() - no more bytes come in this upload
  * Return: 0: sk_upload_complete() tells whether it was all; SK_UPLOAD_SEALS: it is, and sk_upload_seal() is to
  * be called; or a failure, e.g. "digest-mismatch"
  */

@@ -58,7 +58,7 @@ void sk_verifier_set_floor(struct sk_verifier *v,
 	v->floor_arg = arg;
 }
 
-static struct sk_release_floor ask_floor(const struct sk_verifier *v)
+static struct sk_release_floor verifier_floor(const struct sk_verifier *v)
 {
 	struct sk_release_floor floor = { 0 };
 
@@ -75,7 +75,8 @@ static bool kernel_synchronised(void)
 	return state >= 0 && state != TIME_ERROR && !(tx.status & STA_UNSYNC);
 }
 
-static bool clock_trusted(const struct sk_verifier *v, const struct sk_release_floor *floor)
+static bool verifier_clock_trusted(const struct sk_verifier *v,
+				   const struct sk_release_floor *floor)
 {
 	if (v->clock == SK_CLOCK_UNTRUSTED || sk_wall_s() < floor->created_s)
 		return false;
@@ -84,9 +85,9 @@ static bool clock_trusted(const struct sk_verifier *v, const struct sk_release_f
 
 bool sk_verifier_clock_trusted(const struct sk_verifier *v)
 {
-	struct sk_release_floor floor = ask_floor(v);
+	struct sk_release_floor floor = verifier_floor(v);
 
-	return clock_trusted(v, &floor);
+	return verifier_clock_trusted(v, &floor);
 }
 
 int64_t sk_verifier_now_s(const struct sk_verifier *v)
@@ -96,14 +97,14 @@ int64_t sk_verifier_now_s(const struct sk_verifier *v)
 
 void sk_verifier_facts(const struct sk_verifier *v, struct sk_device_facts *ret)
 {
-	struct sk_release_floor floor = ask_floor(v);
+	struct sk_release_floor floor = verifier_floor(v);
 
 	*ret = (struct sk_device_facts){
 		.compatible = v->compatible,
 		.project = floor.project,
 		.version = floor.version,
 		.has_os_slots = v->has_os_slots,
-		.now_s = clock_trusted(v, &floor) ? sk_wall_s() : 0,
+		.now_s = verifier_clock_trusted(v, &floor) ? sk_wall_s() : 0,
 	};
 }
 

@@ -10,8 +10,8 @@
 /*
  * Was the machine restarted since the daemon last ran, or only the daemon? The kernel's boot id
  * is compared with the one on record. Order at start: sk_boot_id_changed(), then
- * sk_generations_boot(), then, only if that succeeded, sk_boot_id_keep(): cut off between the last
- * two, a boot is counted once more, never not at all.
+ * sk_generations_boot(), then, only if that succeeded, sk_boot_id_keep(): after a power cut between the last
+ * two, the next start counts another boot. So a boot may be counted twice, and is never left out.
  */
 
 /**

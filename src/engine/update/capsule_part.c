@@ -33,7 +33,7 @@ enum capsule_step {
  * @pos:      where STOP is in the plan's surplus
  * @busy:     operations under way in PREPARE or START
  * @removing: capsules that are being removed after a confirm; a call waits for them
- * @later:    the machine was told that the call ends later
+ * @later:    the call has returned SK_PART_LATER
  * @tolerant: the call goes on after a failure
  * @why:      the first failure of the call; its code is 0 when there was none
  */
@@ -118,12 +118,12 @@ int sk_capsule_part_claim(struct sk_capsule_part *p, struct sk_claims *claims, s
 	return sk_claims_register(claims, &claimant, err);
 }
 
-static struct sk_capsule *find(const struct sk_capsule_part *p, const char *id)
+static struct sk_capsule *capsules_find(const struct sk_capsule_part *p, const char *id)
 {
 	return id[0] ? sk_engine_find(p->engine, id, NULL) : NULL;
 }
 
-static enum sk_capsule_state state_of(const struct sk_capsule *c)
+static enum sk_capsule_state capsule_state_of(const struct sk_capsule *c)
 {
 	struct sk_capsule_view v;
 
@@ -131,22 +131,22 @@ static enum sk_capsule_state state_of(const struct sk_capsule *c)
 	return v.state;
 }
 
-static bool is_running(const struct sk_capsule *c)
+static bool capsule_is_running(const struct sk_capsule *c)
 {
-	enum sk_capsule_state s = state_of(c);
+	enum sk_capsule_state s = capsule_state_of(c);
 
 	return s == SK_CAPSULE_RUNNING || s == SK_CAPSULE_STARTING;
 }
 
-static bool is_live(const struct sk_capsule *c)
+static bool capsule_is_live(const struct sk_capsule *c)
 {
-	enum sk_capsule_state s = state_of(c);
+	enum sk_capsule_state s = capsule_state_of(c);
 
-	return is_running(c) || s == SK_CAPSULE_STOPPING || s == SK_CAPSULE_BACKOFF;
+	return capsule_is_running(c) || s == SK_CAPSULE_STOPPING || s == SK_CAPSULE_BACKOFF;
 }
 
-static void fail(struct sk_capsule_part *p, const char *what, const char *name,
-		 const struct sk_err *why)
+static void capsules_fail(struct sk_capsule_part *p, const char *what, const char *name,
+			  const struct sk_err *why)
 {
 	sk_warning("cannot %s capsule %s: %s", what, name, why->text);
 	if (p->why.code == 0)
@@ -154,14 +154,14 @@ static void fail(struct sk_capsule_part *p, const char *what, const char *name,
 				 "cannot %s capsule %s: %.300s", what, name, why->text);
 }
 
-static bool gives_up(const struct sk_capsule_part *p)
+static bool capsules_give_up(const struct sk_capsule_part *p)
 {
 	return p->why.code < 0 && !p->tolerant;
 }
 
 /* --- one capsule --- */
 
-static int make_labels(const struct sk_capsule_part *p, const struct sk_desired *d, char ***ret)
+static int desired_labels(const struct sk_capsule_part *p, const struct sk_desired *d, char ***ret)
 {
 	const struct sk_release *rel = p->plan.target.release;
 	const struct sk_manifest *m = rel->manifest;
@@ -177,8 +177,8 @@ static int make_labels(const struct sk_capsule_part *p, const struct sk_desired 
 	return 0;
 }
 
-static int create(struct sk_capsule_part *p, struct sk_desired *d, struct sk_capsule **ret,
-		  struct sk_err *err)
+static int capsules_create(struct sk_capsule_part *p, struct sk_desired *d, struct sk_capsule **ret,
+			   struct sk_err *err)
 {
 	_cleanup_strv_ char **labels = NULL;
 	struct sk_app app = *d->app;
@@ -193,7 +193,7 @@ static int create(struct sk_capsule_part *p, struct sk_desired *d, struct sk_cap
 
 	if (r < 0)
 		return r;
-	r = make_labels(p, d, &labels) < 0 ? sk_err_oom(err) : 0;
+	r = desired_labels(p, d, &labels) < 0 ? sk_err_oom(err) : 0;
 	spec.labels = labels;
 	if (r == 0)
 		r = sk_engine_create(p->engine, &spec, ret, err);
@@ -205,16 +205,16 @@ static int create(struct sk_capsule_part *p, struct sk_desired *d, struct sk_cap
 	return 0;
 }
 
-static void on_desired_done(void *arg, const struct sk_err *why);
-static void on_stopped(void *arg, const struct sk_err *why);
+static void desired_done(void *arg, const struct sk_err *why);
+static void surplus_stopped(void *arg, const struct sk_err *why);
 
 /* Return: does an operation come back here, or was there nothing to do? */
-static bool started(struct sk_capsule_part *p, const char *what, const char *name, int r,
-		    const struct sk_err *err)
+static bool capsules_started(struct sk_capsule_part *p, const char *what, const char *name, int r,
+			     const struct sk_err *err)
 {
 	if (r >= 0)
 		return true;
-	fail(p, what, name, err);
+	capsules_fail(p, what, name, err);
 	return false;
 }
 
@@ -222,40 +222,40 @@ static bool started(struct sk_capsule_part *p, const char *what, const char *nam
  * Made ready beside the old one, which still runs. An engine that has room for one of a name only
  * says so; then it is made once the old one is gone.
  */
-static bool prepare_one(struct sk_capsule_part *p, struct sk_desired *d)
+static bool desired_prepare(struct sk_capsule_part *p, struct sk_desired *d)
 {
 	struct sk_err err = SK_ERR_INIT;
 	struct sk_capsule *c;
 	int r;
 
-	if (find(p, d->id))
+	if (capsules_find(p, d->id))
 		return false;
-	r = create(p, d, &c, &err);
+	r = capsules_create(p, d, &c, &err);
 	if (r == -EEXIST)
 		return false;
 	if (r < 0) {
-		fail(p, "create", d->app->name, &err);
+		capsules_fail(p, "create", d->app->name, &err);
 		return false;
 	}
-	r = sk_capsule_prepare(c, on_desired_done, d, &err);
-	return started(p, "prepare", d->app->name, r, &err);
+	r = sk_capsule_prepare(c, desired_done, d, &err);
+	return capsules_started(p, "prepare", d->app->name, r, &err);
 }
 
-static bool stop_one(struct sk_capsule_part *p, const char *id)
+static bool surplus_stop(struct sk_capsule_part *p, const char *id)
 {
-	struct sk_capsule *c = find(p, id);
+	struct sk_capsule *c = capsules_find(p, id);
 	struct sk_err err = SK_ERR_INIT;
 
-	if (!c || !is_live(c))
+	if (!c || !capsule_is_live(c))
 		return false;
-	return started(p, "stop", id, sk_capsule_end(c, on_stopped, p, &err), &err);
+	return capsules_started(p, "stop", id, sk_capsule_end(c, surplus_stopped, p, &err), &err);
 }
 
 /* The old capsule of the same name, where both could not be there at once. */
-static struct sk_capsule *find_surplus(const struct sk_capsule_part *p, const char *name)
+static struct sk_capsule *surplus_find(const struct sk_capsule_part *p, const char *name)
 {
 	SK_STRV_FOREACH (id, p->plan.surplus) {
-		struct sk_capsule *c = find(p, *id);
+		struct sk_capsule *c = capsules_find(p, *id);
 		struct sk_capsule_view v;
 
 		if (!c)
@@ -267,44 +267,45 @@ static struct sk_capsule *find_surplus(const struct sk_capsule_part *p, const ch
 	return NULL;
 }
 
-static bool start_one(struct sk_capsule_part *p, struct sk_desired *d)
+static bool desired_start(struct sk_capsule_part *p, struct sk_desired *d)
 {
-	struct sk_capsule *c = find(p, d->id), *old;
+	struct sk_capsule *c = capsules_find(p, d->id), *old;
 	const char *name = d->app->name;
 	struct sk_err err = SK_ERR_INIT;
 	int r;
 
-	if (c && is_running(c))
+	if (c && capsule_is_running(c))
 		return false;
 	if (!c) {
-		r = create(p, d, &c, &err);
-		old = r == -EEXIST ? find_surplus(p, name) : NULL;
+		r = capsules_create(p, d, &c, &err);
+		old = r == -EEXIST ? surplus_find(p, name) : NULL;
 		if (old) {
 			d->again = true;
-			r = sk_capsule_remove(old, true, on_desired_done, d, &err);
-			return started(p, "remove", name, r, &err);
+			r = sk_capsule_remove(old, true, desired_done, d, &err);
+			return capsules_started(p, "remove", name, r, &err);
 		}
 		if (r < 0) {
-			fail(p, "create", name, &err);
+			capsules_fail(p, "create", name, &err);
 			return false;
 		}
 	}
-	return started(p, "start", name, sk_capsule_start(c, on_desired_done, d, &err), &err);
+	return capsules_started(p, "start", name, sk_capsule_start(c, desired_done, d, &err), &err);
 }
 
 /* --- the steps --- */
 
 /* In start order, so that one pass comes by everything that may begin. */
-static void work_on_desired(struct sk_capsule_part *p)
+static void desired_work(struct sk_capsule_part *p)
 {
 	bool preparing = p->step == STEP_PREPARE;
 
-	for (size_t i = 0; i < p->plan.n_desired && p->busy < BUSY_MAX && !gives_up(p); i++) {
+	for (size_t i = 0; i < p->plan.n_desired && p->busy < BUSY_MAX && !capsules_give_up(p);
+	     i++) {
 		struct sk_desired *d = &p->plan.desired[i];
 
 		if (d->step != SK_DESIRED_TODO || (!preparing && d->waits > 0))
 			continue;
-		if (!(preparing ? prepare_one(p, d) : start_one(p, d))) {
+		if (!(preparing ? desired_prepare(p, d) : desired_start(p, d))) {
 			sk_capsule_plan_through(&p->plan, d);
 			continue;
 		}
@@ -314,21 +315,21 @@ static void work_on_desired(struct sk_capsule_part *p)
 }
 
 /* Return: is an operation under way? Else the present step is done. */
-static bool work(struct sk_capsule_part *p)
+static bool capsules_work(struct sk_capsule_part *p)
 {
 	size_t n = sk_strv_len(p->plan.surplus);
 
 	if (p->step != STEP_STOP) {
-		work_on_desired(p);
+		desired_work(p);
 		return p->busy > 0;
 	}
-	while (p->pos < n && !gives_up(p))
-		if (stop_one(p, p->plan.surplus[p->pos++]))
+	while (p->pos < n && !capsules_give_up(p))
+		if (surplus_stop(p, p->plan.surplus[p->pos++]))
 			return true;
 	return false;
 }
 
-static void enter(struct sk_capsule_part *p, enum capsule_step step)
+static void capsules_enter(struct sk_capsule_part *p, enum capsule_step step)
 {
 	const struct sk_release *rel = p->plan.target.release;
 
@@ -344,19 +345,19 @@ static void enter(struct sk_capsule_part *p, enum capsule_step step)
 }
 
 /* Return: does the call go on? */
-static bool go_on(struct sk_capsule_part *p)
+static bool capsules_go_on(struct sk_capsule_part *p)
 {
 	if (p->halted || p->removing > 0)
 		return true;
-	while (!work(p)) {
-		if (p->step == p->last || gives_up(p))
+	while (!capsules_work(p)) {
+		if (p->step == p->last || capsules_give_up(p))
 			return false;
-		enter(p, p->step + 1);
+		capsules_enter(p, p->step + 1);
 	}
 	return true;
 }
 
-static int end(struct sk_capsule_part *p, struct sk_err *err)
+static int capsules_end(struct sk_capsule_part *p, struct sk_err *err)
 {
 	p->step = STEP_NONE;
 	p->later = false;
@@ -367,55 +368,55 @@ static int end(struct sk_capsule_part *p, struct sk_err *err)
 }
 
 /* An operation has ended. */
-static void carry_on(struct sk_capsule_part *p)
+static void capsules_carry_on(struct sk_capsule_part *p)
 {
 	struct sk_err err = SK_ERR_INIT;
 	int r;
 
-	if (!p->later || go_on(p))
+	if (!p->later || capsules_go_on(p))
 		return;
-	r = end(p, &err);
+	r = capsules_end(p, &err);
 	p->host.done(p->host.arg, r, r < 0 ? &err : NULL);
 }
 
-static void on_stopped(void *arg, const struct sk_err *why)
+static void surplus_stopped(void *arg, const struct sk_err *why)
 {
 	struct sk_capsule_part *p = arg;
 
 	if (why)
-		fail(p, "stop", p->plan.surplus[p->pos - 1], why);
-	carry_on(p);
+		capsules_fail(p, "stop", p->plan.surplus[p->pos - 1], why);
+	capsules_carry_on(p);
 }
 
-static void on_desired_done(void *arg, const struct sk_err *why)
+static void desired_done(void *arg, const struct sk_err *why)
 {
 	struct sk_desired *d = arg;
 	struct sk_capsule_part *p = d->owner;
 
 	if (why)
-		fail(p, p->step == STEP_PREPARE ? "prepare" : "start", d->app->name, why);
+		capsules_fail(p, p->step == STEP_PREPARE ? "prepare" : "start", d->app->name, why);
 	if (d->again && !why)
 		d->step = SK_DESIRED_TODO;
 	else
 		sk_capsule_plan_through(&p->plan, d);
 	d->again = false;
 	p->busy--;
-	carry_on(p);
+	capsules_carry_on(p);
 }
 
 /* --- what the machine calls --- */
 
-static int run_steps(struct sk_capsule_part *p, enum capsule_step first, enum capsule_step last,
-		     struct sk_err *err)
+static int capsules_run_steps(struct sk_capsule_part *p, enum capsule_step first,
+			      enum capsule_step last, struct sk_err *err)
 {
 	p->last = last;
-	enter(p, first);
-	p->later = go_on(p);
-	return p->later ? SK_PART_LATER : end(p, err);
+	capsules_enter(p, first);
+	p->later = capsules_go_on(p);
+	return p->later ? SK_PART_LATER : capsules_end(p, err);
 }
 
-static int begin(struct sk_capsule_part *p, const struct sk_part_target *to, bool tolerant,
-		 bool anew, struct sk_err *err)
+static int capsules_begin(struct sk_capsule_part *p, const struct sk_part_target *to, bool tolerant,
+			  bool anew, struct sk_err *err)
 {
 	p->why = SK_ERR_INIT;
 	p->tolerant = tolerant;
@@ -426,23 +427,23 @@ static int begin(struct sk_capsule_part *p, const struct sk_part_target *to, boo
 
 static int capsules_stage(void *part, const struct sk_part_target *to, struct sk_err *err)
 {
-	int r = begin(part, to, false, true, err);
+	int r = capsules_begin(part, to, false, true, err);
 
-	return r < 0 ? r : run_steps(part, STEP_PREPARE, STEP_PREPARE, err);
+	return r < 0 ? r : capsules_run_steps(part, STEP_PREPARE, STEP_PREPARE, err);
 }
 
 static int capsules_activate(void *part, const struct sk_part_target *to, struct sk_err *err)
 {
-	int r = begin(part, to, false, false, err);
+	int r = capsules_begin(part, to, false, false, err);
 
-	return r < 0 ? r : run_steps(part, STEP_STOP, STEP_START, err);
+	return r < 0 ? r : capsules_run_steps(part, STEP_STOP, STEP_START, err);
 }
 
 static int capsules_revert(void *part, const struct sk_part_target *to, struct sk_err *err)
 {
-	int r = begin(part, to, true, true, err);
+	int r = capsules_begin(part, to, true, true, err);
 
-	return r < 0 ? r : run_steps(part, STEP_PREPARE, STEP_START, err);
+	return r < 0 ? r : capsules_run_steps(part, STEP_PREPARE, STEP_START, err);
 }
 
 /* Each app has its capsule, and none that does not belong lives. How well they do is the health gate's to say. */
@@ -453,25 +454,25 @@ static bool capsules_is_active(void *part, const struct sk_part_target *to)
 	if (!sk_capsule_plan_is_for(&p->plan, to))
 		return false;
 	for (size_t i = 0; i < p->plan.n_desired; i++)
-		if (!find(p, p->plan.desired[i].id))
+		if (!capsules_find(p, p->plan.desired[i].id))
 			return false;
 	SK_STRV_FOREACH (id, p->plan.surplus) {
-		const struct sk_capsule *c = find(p, *id);
+		const struct sk_capsule *c = capsules_find(p, *id);
 
-		if (c && is_live(c))
+		if (c && capsule_is_live(c))
 			return false;
 	}
 	return true;
 }
 
-static void on_removed(void *arg, const struct sk_err *why)
+static void capsules_removed(void *arg, const struct sk_err *why)
 {
 	struct sk_capsule_part *p = arg;
 
 	if (why)
 		sk_warning("cannot remove an old capsule: %s", why->text);
 	if (--p->removing == 0)
-		carry_on(p);
+		capsules_carry_on(p);
 }
 
 /* The removal goes on meanwhile; the next call waits for it. */
@@ -480,12 +481,12 @@ static int capsules_confirm(void *part, const struct sk_part_target *to, struct 
 	struct sk_capsule_part *p = part;
 
 	SK_STRV_FOREACH (id, p->plan.surplus) {
-		struct sk_capsule *c = find(p, *id);
+		struct sk_capsule *c = capsules_find(p, *id);
 		struct sk_err why = SK_ERR_INIT;
 
 		if (!c)
 			continue;
-		if (sk_capsule_remove(c, true, on_removed, p, &why) < 0)
+		if (sk_capsule_remove(c, true, capsules_removed, p, &why) < 0)
 			sk_warning("cannot remove an old capsule: %s", why.text);
 		else
 			p->removing++;

@@ -9,7 +9,7 @@
 
 /*
  * The capsules of a release, as a part of an update: those that do not belong are stopped, those that the
- * target wants are made and started, in their order. Capsules that a user made are none of its business.
+ * target has are made and started, in their order. Capsules that a user made are left alone.
  */
 struct sk_capsule_part;
 extern const struct sk_part_ops sk_capsule_part_ops;

@@ -31,13 +31,13 @@ const char *sk_update_label(const struct sk_capsule_view *v, const char *name)
 	return NULL;
 }
 
-static const struct sk_manifest *manifest_of(const struct sk_capsule_plan *p)
+static const struct sk_manifest *plan_manifest(const struct sk_capsule_plan *p)
 {
 	return p->target.release ? p->target.release->manifest : NULL;
 }
 
 /* By a map: there may be 256 apps that all depend on each other. */
-static int count_deps(struct sk_capsule_plan *p, const struct sk_manifest *m)
+static int plan_count_deps(struct sk_capsule_plan *p, const struct sk_manifest *m)
 {
 	_cleanup_(sk_map_freep) struct sk_map *by_name = sk_map_new(NULL);
 
@@ -59,9 +59,9 @@ static int count_deps(struct sk_capsule_plan *p, const struct sk_manifest *m)
 	return 0;
 }
 
-static int make_desired(struct sk_capsule_plan *p, void *owner)
+static int plan_make_desired(struct sk_capsule_plan *p, void *owner)
 {
-	const struct sk_manifest *m = manifest_of(p);
+	const struct sk_manifest *m = plan_manifest(p);
 
 	if (!m || m->n_apps == 0)
 		return 0;
@@ -77,7 +77,7 @@ static int make_desired(struct sk_capsule_plan *p, void *owner)
 		p->desired[i].owner = owner;
 		p->desired[i].app = &m->apps[i];
 	}
-	return count_deps(p, m);
+	return plan_count_deps(p, m);
 }
 
 static struct sk_desired *desired_for(struct sk_capsule_plan *p, const struct sk_capsule_view *v)
@@ -93,14 +93,14 @@ static struct sk_desired *desired_for(struct sk_capsule_plan *p, const struct sk
 	return NULL;
 }
 
-static bool is_up(const struct sk_capsule_view *v)
+static bool plan_is_up(const struct sk_capsule_view *v)
 {
 	return v->state == SK_CAPSULE_RUNNING || v->state == SK_CAPSULE_STARTING;
 }
 
 /* Of two that both are what is desired, the one that runs is taken. */
-static bool is_better(struct sk_engine *engine, const struct sk_desired *d,
-		      const struct sk_capsule_view *v)
+static bool plan_is_better(struct sk_engine *engine, const struct sk_desired *d,
+			   const struct sk_capsule_view *v)
 {
 	struct sk_capsule *present = d->id[0] ? sk_engine_find(engine, d->id, NULL) : NULL;
 	struct sk_capsule_view other;
@@ -108,15 +108,15 @@ static bool is_better(struct sk_engine *engine, const struct sk_desired *d,
 	if (!present)
 		return true;
 	sk_capsule_view(present, &other);
-	return is_up(v) && !is_up(&other);
+	return plan_is_up(v) && !plan_is_up(&other);
 }
 
-static int sort_one(struct sk_capsule_plan *p, struct sk_engine *engine,
-		    const struct sk_capsule_view *v)
+static int plan_sort_one(struct sk_capsule_plan *p, struct sk_engine *engine,
+			 const struct sk_capsule_view *v)
 {
 	struct sk_desired *d = desired_for(p, v);
 
-	if (!d || !is_better(engine, d, v))
+	if (!d || !plan_is_better(engine, d, v))
 		return sk_strv_add(&p->surplus, v->id);
 	if (d->id[0] && sk_strv_add(&p->surplus, d->id) < 0)
 		return -ENOMEM;
@@ -125,7 +125,7 @@ static int sort_one(struct sk_capsule_plan *p, struct sk_engine *engine,
 }
 
 /* Newest first: a capsule was made after all that it depends on. */
-static void reverse(char **v)
+static void plan_reverse(char **v)
 {
 	size_t n = sk_strv_len(v);
 
@@ -139,9 +139,9 @@ static void reverse(char **v)
 
 /*
  * Start order of the release that a capsule was made for, as a label: capsules of several
- * generations run side by side, so their age alone does not tell.
+ * generations run side by side, so the order of their creation is not enough.
  */
-static uint64_t order_of(struct sk_engine *engine, const char *id)
+static uint64_t plan_order_of(struct sk_engine *engine, const char *id)
 {
 	struct sk_capsule *c = sk_engine_find(engine, id, NULL);
 	struct sk_capsule_view v;
@@ -157,23 +157,23 @@ static uint64_t order_of(struct sk_engine *engine, const char *id)
 	return order;
 }
 
-static void sort_surplus(struct sk_capsule_plan *p, struct sk_engine *engine)
+static void plan_sort_surplus(struct sk_capsule_plan *p, struct sk_engine *engine)
 {
 	size_t n = sk_strv_len(p->surplus);
 
-	reverse(p->surplus);
+	plan_reverse(p->surplus);
 	for (size_t i = 1; i < n; i++) {
 		char *id = p->surplus[i];
-		uint64_t order = order_of(engine, id);
+		uint64_t order = plan_order_of(engine, id);
 		size_t j = i;
 
-		for (; j > 0 && order_of(engine, p->surplus[j - 1]) < order; j--)
+		for (; j > 0 && plan_order_of(engine, p->surplus[j - 1]) < order; j--)
 			p->surplus[j] = p->surplus[j - 1];
 		p->surplus[j] = id;
 	}
 }
 
-static int sort_all(struct sk_capsule_plan *p, struct sk_engine *engine)
+static int plan_sort_all(struct sk_capsule_plan *p, struct sk_engine *engine)
 {
 	struct sk_capsule *c;
 	size_t pos = 0;
@@ -184,7 +184,7 @@ static int sort_all(struct sk_capsule_plan *p, struct sk_engine *engine)
 		sk_capsule_view(c, &v);
 		if (v.generation == 0 || v.state == SK_CAPSULE_REMOVING)
 			continue;
-		if (sort_one(p, engine, &v) < 0)
+		if (plan_sort_one(p, engine, &v) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -195,11 +195,11 @@ int sk_capsule_plan_make(struct sk_capsule_plan *p, struct sk_engine *engine,
 {
 	sk_capsule_plan_clear(p);
 	p->target = *target;
-	if (make_desired(p, owner) < 0 || sort_all(p, engine) < 0) {
+	if (plan_make_desired(p, owner) < 0 || plan_sort_all(p, engine) < 0) {
 		sk_capsule_plan_clear(p);
 		return sk_err_oom(err);
 	}
-	sort_surplus(p, engine);
+	plan_sort_surplus(p, engine);
 	return 0;
 }
 
@@ -222,7 +222,7 @@ static struct sk_desired *desired_named(struct sk_capsule_plan *p, const char *n
 
 void sk_capsule_plan_through(struct sk_capsule_plan *p, struct sk_desired *d)
 {
-	const struct sk_manifest *m = manifest_of(p);
+	const struct sk_manifest *m = plan_manifest(p);
 
 	d->step = SK_DESIRED_THROUGH;
 	for (size_t row = 0; row < m->n_supervision; row++) {

@@ -31,7 +31,7 @@ struct sk_desired {
 };
 
 /**
- * struct sk_capsule_plan - what is there, compared with what the target wants
+ * struct sk_capsule_plan - the capsules that exist, compared with those that the target has
  * @target:  borrowed, and so is what of it the plan points to
  * @surplus: ids of release capsules that do not belong, in the order to stop them
  */

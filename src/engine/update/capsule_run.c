@@ -6,8 +6,8 @@
 #include "io/image/head.h"
 #include "model/image.h"
 
-static int read_info(struct sk_store *store, const struct sk_digest *d, struct sk_image_info **ret,
-		     struct sk_err *err)
+static int run_read_info(struct sk_store *store, const struct sk_digest *d,
+			 struct sk_image_info **ret, struct sk_err *err)
 {
 	_cleanup_free_ void *tree = NULL;
 	_cleanup_close_ int fd = -1;
@@ -26,7 +26,7 @@ int sk_capsule_run(struct sk_store *store, const struct sk_app *app, struct sk_r
 		   struct sk_err *err)
 {
 	_cleanup_(sk_image_info_freep) struct sk_image_info *info = NULL;
-	int r = read_info(store, &app->image->digest, &info, err);
+	int r = run_read_info(store, &app->image->digest, &info, err);
 
 	if (r < 0) {
 		(void)sk_err_prefix(err, "image %s", app->image->name);

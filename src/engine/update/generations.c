@@ -61,7 +61,7 @@ static int64_t now_s(void)
 	return now < CLOCK_FLOOR_S ? 0 : now;
 }
 
-static int save(struct sk_generations *g, const struct sk_generation *gen, struct sk_err *err)
+static int gens_save(struct sk_generations *g, const struct sk_generation *gen, struct sk_err *err)
 {
 	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
 	int r = sk_gen_encode(gen, &text);
@@ -72,7 +72,8 @@ static int save(struct sk_generations *g, const struct sk_generation *gen, struc
 	return sk_store_put_record(g->store, name_of(gen->number).s, text.data, text.len, err);
 }
 
-static int save_link(struct sk_generations *g, const struct sk_gen_link *link, struct sk_err *err)
+static int gens_save_link(struct sk_generations *g, const struct sk_gen_link *link,
+			  struct sk_err *err)
 {
 	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
 	int r = sk_gen_link_encode(link, &text);
@@ -102,7 +103,7 @@ static void follow_link(struct sk_generations *g)
 	struct sk_err why = SK_ERR_INIT;
 
 	link.current = current_number(g);
-	if (link.current != g->link.current && save_link(g, &link, &why) < 0)
+	if (link.current != g->link.current && gens_save_link(g, &link, &why) < 0)
 		sk_debug("link to generation %llu: %s", (unsigned long long)link.current, why.text);
 }
 
@@ -115,19 +116,20 @@ static void forget_at(struct sk_generations *g, size_t i)
 	g->unsaved[g->n] = g->parked[g->n] = false;
 }
 
+/* What becomes of a move that cannot be recorded. */
 enum on_failure {
-	STAY,  /* what cannot be recorded does not happen */
-	LEAVE, /* it happens: the other way round something bad would go on running */
+	STAY,  /* it does not happen */
+	LEAVE, /* it happens in memory: otherwise something bad would go on running */
 };
 
 /*
  * Records again what the disk refused: otherwise a generation that is bad would still stand there
  * as the one to try, and come before a later decision.
  */
-static int save_unsaved(struct sk_generations *g, struct sk_err *err)
+static int gens_save_unsaved(struct sk_generations *g, struct sk_err *err)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		int r = g->unsaved[i] ? save(g, &g->all[i], err) : 0;
+		int r = g->unsaved[i] ? gens_save(g, &g->all[i], err) : 0;
 
 		if (r < 0)
 			return r;
@@ -136,9 +138,25 @@ static int save_unsaved(struct sk_generations *g, struct sk_err *err)
 	return 0;
 }
 
+static int write_move(struct sk_generations *g, const struct sk_generation *next, unsigned actions,
+		      enum on_failure on_failure, struct sk_err *err)
+{
+	int r = on_failure == STAY ? gens_save_unsaved(g, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (actions & SK_GEN_ACT_SAVE)
+		r = gens_save(g, next, err);
+	if (r < 0)
+		return r;
+	return actions & SK_GEN_ACT_FORGET
+		       ? sk_store_del_record(g->store, name_of(next->number).s, err)
+		       : 0;
+}
+
 /* One move of one generation: recorded first, then true. */
-static int move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const char *reason,
-		enum on_failure on_failure, struct sk_err *err)
+static int gens_move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const char *reason,
+		     enum on_failure on_failure, struct sk_err *err)
 {
 	struct sk_generation next = g->all[i];
 	unsigned actions = 0;
@@ -148,11 +166,7 @@ static int move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const 
 		return sk_err_set(err, -EINVAL, "bad-state", "generation %llu is %s: no %s now",
 				  (unsigned long long)next.number, sk_gen_state_name(next.state),
 				  sk_gen_event_name(ev));
-	r = on_failure == STAY ? save_unsaved(g, err) : 0;
-	if (r == 0 && actions & SK_GEN_ACT_SAVE)
-		r = save(g, &next, err);
-	if (r == 0 && actions & SK_GEN_ACT_FORGET)
-		r = sk_store_del_record(g->store, name_of(next.number).s, err);
+	r = write_move(g, &next, actions, on_failure, err);
 	if (r < 0 && on_failure == STAY)
 		return r;
 	g->all[i] = next;
@@ -164,7 +178,7 @@ static int move(struct sk_generations *g, size_t i, enum sk_gen_event ev, const 
 	return r;
 }
 
-static int find(const struct sk_generations *g, uint64_t number)
+static int gens_find(const struct sk_generations *g, uint64_t number)
 {
 	for (size_t i = 0; i < g->n; i++)
 		if (g->all[i].number == number)
@@ -172,7 +186,7 @@ static int find(const struct sk_generations *g, uint64_t number)
 	return -1;
 }
 
-static int find_trying(const struct sk_generations *g)
+static int gens_find_trying(const struct sk_generations *g)
 {
 	int i = sk_gen_pick_running(g->all, g->n);
 
@@ -180,10 +194,17 @@ static int find_trying(const struct sk_generations *g)
 }
 
 /*
- * One that is damaged or on a bad sector costs that generation only: a device that does not start
- * for want of one record is worse off.
+ * A record that is damaged or on a bad sector costs that generation only, not the start of the device.
  */
-static int load_one(struct sk_generations *g, const char *name, uint64_t number, struct sk_err *err)
+static int decode(const char *text, size_t len, uint64_t number, struct sk_generation *ret)
+{
+	int r = sk_gen_decode(text, len, ret);
+
+	return r == 0 && ret->number != number ? -EBADMSG : r;
+}
+
+static int gens_load_one(struct sk_generations *g, const char *name, uint64_t number,
+			 struct sk_err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	struct sk_generation gen;
@@ -194,11 +215,9 @@ static int load_one(struct sk_generations *g, const char *name, uint64_t number,
 		return r;
 	g->unread = g->unread || (r < 0 && r != -EFBIG);
 	if (r == 0)
-		r = sk_gen_decode(text, len, &gen);
+		r = decode(text, len, number, &gen);
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
-	if (r == 0 && gen.number != number)
-		r = -EBADMSG;
 	if (r < 0) {
 		sk_error("record %s cannot be used and is left out: %s", name, strerror(-r));
 		return 0;
@@ -210,7 +229,7 @@ static int load_one(struct sk_generations *g, const char *name, uint64_t number,
 	return 0;
 }
 
-static int load_link(struct sk_generations *g, bool *ret_lost, struct sk_err *err)
+static int gens_load_link(struct sk_generations *g, bool *ret_lost, struct sk_err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	struct sk_err why = SK_ERR_INIT;
@@ -227,32 +246,35 @@ static int load_link(struct sk_generations *g, bool *ret_lost, struct sk_err *er
 	return r == -ENOMEM ? sk_err_oom(err) : 0;
 }
 
-static int load(struct sk_generations *g, struct sk_err *err)
+static int gens_load(struct sk_generations *g, struct sk_err *err)
 {
 	_cleanup_strv_ char **names = NULL;
 	bool lost = false;
 	int r = sk_store_list_records(g->store, &names, err);
 
-	if (r == 0)
-		r = load_link(g, &lost, err);
+	if (r < 0)
+		return r;
+	r = gens_load_link(g, &lost, err);
+	if (r < 0)
+		return r;
 	SK_STRV_FOREACH (name, names) {
 		uint64_t number;
 
-		if (r < 0)
-			break;
 		if (number_of(*name, &number) < 0 || number == UINT64_MAX)
 			continue;
 		/* Damaged or not, this number was given out. */
 		g->link.next = SK_MAX(g->link.next, number + 1);
-		r = load_one(g, *name, number, err);
+		r = gens_load_one(g, *name, number, err);
+		if (r < 0)
+			return r;
 	}
 	if (lost)
 		g->link.next = SK_MAX(g->link.next, g->link.next + LOST_NUMBERS);
-	return r;
+	return 0;
 }
 
 /* Is one with a higher number good, or tried? Then @i could not become the newest good one any more. */
-static bool superseded(const struct sk_generations *g, size_t i)
+static bool gens_superseded(const struct sk_generations *g, size_t i)
 {
 	for (size_t k = i + 1; k < g->n; k++)
 		if (g->all[k].state == SK_GEN_TRYING || g->all[k].state == SK_GEN_GOOD)
@@ -267,8 +289,9 @@ static bool superseded(const struct sk_generations *g, size_t i)
 static void end_older_tries(struct sk_generations *g)
 {
 	for (size_t i = 0; i < g->n; i++)
-		if (g->all[i].state == SK_GEN_TRYING && superseded(g, i))
-			(void)move(g, i, SK_GEN_EV_CANCEL, "a later one was tried", LEAVE, NULL);
+		if (g->all[i].state == SK_GEN_TRYING && gens_superseded(g, i))
+			(void)gens_move(g, i, SK_GEN_EV_CANCEL, "a later one was tried", LEAVE,
+					NULL);
 }
 
 int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err)
@@ -279,7 +302,7 @@ int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct 
 	if (!g)
 		return sk_err_oom(err);
 	g->store = s;
-	r = load(g, err);
+	r = gens_load(g, err);
 	if (r < 0)
 		return r;
 	end_older_tries(g);
@@ -312,11 +335,11 @@ static int boot_one(struct sk_generations *g, size_t i, struct sk_err *err)
 	if (ev == SK_GEN_EV_BOOT && gen->state != SK_GEN_TRYING)
 		return 0;
 	if (ev == SK_GEN_EV_BOOTS_SPENT || ev == SK_GEN_EV_REBOOT)
-		return move(g, i, ev, boot_reason(gen, buf), LEAVE, err);
-	r = move(g, i, ev, NULL, STAY, err);
+		return gens_move(g, i, ev, boot_reason(gen, buf), LEAVE, err);
+	r = gens_move(g, i, ev, NULL, STAY, err);
 	if (r < 0)
-		(void)move(g, i, SK_GEN_EV_UNHEALTHY, "its boot could not be recorded", LEAVE,
-			   NULL);
+		(void)gens_move(g, i, SK_GEN_EV_UNHEALTHY, "its boot could not be recorded", LEAVE,
+				NULL);
 	return r;
 }
 
@@ -358,10 +381,10 @@ static int check_new(const struct sk_gen_new *what, struct sk_err *err)
 	return 0;
 }
 
-static int find_same(const struct sk_generations *g, const struct sk_gen_new *what)
+static int gens_find_same(const struct sk_generations *g, const struct sk_gen_new *what)
 {
 	for (size_t i = 0; i < g->n; i++)
-		if (g->all[i].state == SK_GEN_STAGED && !superseded(g, i) &&
+		if (g->all[i].state == SK_GEN_STAGED && !gens_superseded(g, i) &&
 		    g->all[i].ephemeral == what->ephemeral &&
 		    g->all[i].boots_max == what->boots_max &&
 		    sk_digest_equal(&g->all[i].release, what->release))
@@ -371,13 +394,16 @@ static int find_same(const struct sk_generations *g, const struct sk_gen_new *wh
 
 static int make_place(struct sk_generations *g, struct sk_err *err)
 {
-	int r = g->n < SK_GENERATIONS_MAX ? 0 : sk_generations_collect(g, 2, err);
+	int r;
 
-	if (r == 0 && g->n >= SK_GENERATIONS_MAX)
-		r = sk_err_set(err, -ENOSPC, "too-many",
-			       "%d generations are on record; apply or cancel one of them",
-			       SK_GENERATIONS_MAX);
-	return r;
+	if (g->n < SK_GENERATIONS_MAX)
+		return 0;
+	r = sk_generations_collect(g, 2, err);
+	if (r < 0 || g->n < SK_GENERATIONS_MAX)
+		return r;
+	return sk_err_set(err, -ENOSPC, "too-many",
+			  "%d generations are on record; apply or cancel one of them",
+			  SK_GENERATIONS_MAX);
 }
 
 /* The number is marked as given out before it is used: whatever is cut off, it never comes again. */
@@ -389,7 +415,7 @@ static int take_number(struct sk_generations *g, uint64_t *ret, struct sk_err *e
 	if (link.next == UINT64_MAX)
 		return sk_err_set(err, -ERANGE, "too-many", "no generation number is left");
 	link.next++;
-	return save_link(g, &link, err);
+	return gens_save_link(g, &link, err);
 }
 
 int sk_generations_add(struct sk_generations *g, const struct sk_gen_new *what,
@@ -400,7 +426,7 @@ int sk_generations_add(struct sk_generations *g, const struct sk_gen_new *what,
 
 	if (r < 0)
 		return r;
-	same = find_same(g, what);
+	same = gens_find_same(g, what);
 	if (same >= 0) {
 		*ret_number = g->all[same].number;
 		return 0;
@@ -411,10 +437,12 @@ int sk_generations_add(struct sk_generations *g, const struct sk_gen_new *what,
 	(void)snprintf(gen.project, sizeof(gen.project), "%s", what->project ? what->project : "");
 	(void)snprintf(gen.version, sizeof(gen.version), "%s", what->version);
 	r = make_place(g, err);
-	if (r == 0)
-		r = take_number(g, &gen.number, err);
-	if (r == 0)
-		r = save(g, &gen, err);
+	if (r < 0)
+		return r;
+	r = take_number(g, &gen.number, err);
+	if (r < 0)
+		return r;
+	r = gens_save(g, &gen, err);
 	if (r < 0)
 		return r;
 	g->all[g->n++] = gen;
@@ -444,7 +472,7 @@ static int not_found(uint64_t number, struct sk_err *err)
 
 int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_err *err)
 {
-	int i = find(g, number), trying = find_trying(g);
+	int i = gens_find(g, number), trying = gens_find_trying(g);
 
 	if (i < 0)
 		return not_found(number, err);
@@ -452,53 +480,53 @@ int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_er
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "generation %llu is being tried; wait for its outcome",
 				  (unsigned long long)g->all[trying].number);
-	if (g->all[i].state == SK_GEN_STAGED && superseded(g, (size_t)i))
+	if (g->all[i].state == SK_GEN_STAGED && gens_superseded(g, (size_t)i))
 		return sk_err_set(
 			err, -EINVAL, "bad-state",
 			"a later generation than %llu was applied; stage its release again",
 			(unsigned long long)number);
-	return move(g, (size_t)i, SK_GEN_EV_APPLY, NULL, STAY, err);
+	return gens_move(g, (size_t)i, SK_GEN_EV_APPLY, NULL, STAY, err);
 }
 
 int sk_generations_cancel(struct sk_generations *g, uint64_t number, const char *reason,
 			  struct sk_err *err)
 {
-	int i = find(g, number);
+	int i = gens_find(g, number);
 
 	return i < 0 ? not_found(number, err)
-		     : move(g, (size_t)i, SK_GEN_EV_CANCEL, reason, LEAVE, err);
+		     : gens_move(g, (size_t)i, SK_GEN_EV_CANCEL, reason, LEAVE, err);
 }
 
-static int verdict(struct sk_generations *g, enum sk_gen_event ev, const char *reason,
-		   enum on_failure on_failure, struct sk_err *err)
+static int gens_verdict(struct sk_generations *g, enum sk_gen_event ev, const char *reason,
+			enum on_failure on_failure, struct sk_err *err)
 {
-	int i = find_trying(g);
+	int i = gens_find_trying(g);
 
 	if (i < 0)
 		return sk_err_set(err, -EINVAL, "bad-state", "no generation is being tried");
-	return move(g, (size_t)i, ev, reason, on_failure, err);
+	return gens_move(g, (size_t)i, ev, reason, on_failure, err);
 }
 
 int sk_generations_healthy(struct sk_generations *g, struct sk_err *err)
 {
-	return verdict(g, SK_GEN_EV_HEALTHY, NULL, STAY, err);
+	return gens_verdict(g, SK_GEN_EV_HEALTHY, NULL, STAY, err);
 }
 
 int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struct sk_err *err)
 {
-	return verdict(g, SK_GEN_EV_UNHEALTHY, reason, LEAVE, err);
+	return gens_verdict(g, SK_GEN_EV_UNHEALTHY, reason, LEAVE, err);
 }
 
-static const struct sk_generation *at(const struct sk_generations *g, int i)
+static const struct sk_generation *gens_at(const struct sk_generations *g, int i)
 {
 	return i < 0 ? NULL : &g->all[i];
 }
 
 const struct sk_generation *sk_generations_running(const struct sk_generations *g)
 {
-	int trying = find_trying(g);
+	int trying = gens_find_trying(g);
 
-	return trying >= 0 ? at(g, trying) : sk_generations_good(g);
+	return trying >= 0 ? gens_at(g, trying) : sk_generations_good(g);
 }
 
 const struct sk_generation *sk_generations_good(const struct sk_generations *g)
@@ -507,12 +535,12 @@ const struct sk_generation *sk_generations_good(const struct sk_generations *g)
 
 	while (i >= 0 && g->parked[i])
 		i = sk_gen_pick_good(g->all, (size_t)i, false);
-	return at(g, i);
+	return gens_at(g, i);
 }
 
 void sk_generations_park(struct sk_generations *g, uint64_t number, bool parked)
 {
-	int i = find(g, number);
+	int i = gens_find(g, number);
 
 	if (i >= 0)
 		g->parked[i] = parked;
@@ -520,19 +548,19 @@ void sk_generations_park(struct sk_generations *g, uint64_t number, bool parked)
 
 bool sk_generations_is_parked(const struct sk_generations *g, uint64_t number)
 {
-	int i = find(g, number);
+	int i = gens_find(g, number);
 
 	return i >= 0 && g->parked[i];
 }
 
 const struct sk_generation *sk_generations_floor(const struct sk_generations *g)
 {
-	return at(g, sk_gen_pick_good(g->all, g->n, true));
+	return gens_at(g, sk_gen_pick_good(g->all, g->n, true));
 }
 
 const struct sk_generation *sk_generations_get(const struct sk_generations *g, uint64_t number)
 {
-	return at(g, find(g, number));
+	return gens_at(g, gens_find(g, number));
 }
 
 const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n)
@@ -542,7 +570,7 @@ const struct sk_generation *sk_generations_all(const struct sk_generations *g, s
 }
 
 /* Is @i kept for being one of the last @keep_good, or the last bad one with nothing good after it? */
-static bool recent(const struct sk_generations *g, size_t i, unsigned keep_good)
+static bool gens_recent(const struct sk_generations *g, size_t i, unsigned keep_good)
 {
 	unsigned good_after = 0, bad_after = 0;
 
@@ -555,15 +583,15 @@ static bool recent(const struct sk_generations *g, size_t i, unsigned keep_good)
 	return good_after == 0 && bad_after == 0;
 }
 
-static bool needed(const struct sk_generations *g, size_t i, unsigned keep_good)
+static bool gens_needed(const struct sk_generations *g, size_t i, unsigned keep_good)
 {
 	const struct sk_generation *gen = &g->all[i];
 
 	if (gen->state == SK_GEN_STAGED)
-		return !superseded(g, i);
+		return !gens_superseded(g, i);
 	return gen->state == SK_GEN_TRYING || gen == sk_generations_running(g) ||
 	       gen == sk_generations_good(g) || gen == sk_generations_floor(g) ||
-	       recent(g, i, keep_good);
+	       gens_recent(g, i, keep_good);
 }
 
 /* Records that could not be read at start: their numbers are in the link, nothing else is lost. */
@@ -572,13 +600,18 @@ static int remove_damaged(struct sk_generations *g, struct sk_err *err)
 	_cleanup_strv_ char **names = NULL;
 	int r = sk_store_list_records(g->store, &names, err);
 
+	if (r < 0)
+		return r;
 	SK_STRV_FOREACH (name, names) {
 		uint64_t number;
 
-		if (r == 0 && number_of(*name, &number) == 0 && find(g, number) < 0)
-			r = sk_store_del_record(g->store, *name, err);
+		if (number_of(*name, &number) < 0 || gens_find(g, number) >= 0)
+			continue;
+		r = sk_store_del_record(g->store, *name, err);
+		if (r < 0)
+			return r;
 	}
-	return r;
+	return 0;
 }
 
 int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err)
@@ -594,19 +627,21 @@ int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct 
 	 * must not stay behind on one that goes now.
 	 */
 	link.current = current_number(g);
-	r = save_link(g, &link, err);
-
-	for (size_t i = g->n; r == 0 && i-- > 0;) {
-		if (needed(g, i, keep_good))
+	r = gens_save_link(g, &link, err);
+	if (r < 0)
+		return r;
+	for (size_t i = g->n; i-- > 0;) {
+		if (gens_needed(g, i, keep_good))
 			continue;
 		r = sk_store_del_record(g->store, name_of(g->all[i].number).s, err);
-		if (r == 0)
-			forget_at(g, i);
+		if (r < 0)
+			return r;
+		forget_at(g, i);
 	}
-	return r < 0 ? r : remove_damaged(g, err);
+	return remove_damaged(g, err);
 }
 
-static int same_on_disk(struct sk_generations *g, const char *name, const struct sk_buf *want)
+static int same_on_disk(struct sk_generations *g, const char *name, const struct sk_buf *expected)
 {
 	_cleanup_free_ char *got = NULL;
 	size_t len = 0;
@@ -614,7 +649,7 @@ static int same_on_disk(struct sk_generations *g, const char *name, const struct
 
 	if (r == -ENOMEM)
 		return r;
-	return r == 0 && len == want->len && memcmp(got, want->data, len) == 0;
+	return r == 0 && len == expected->len && memcmp(got, expected->data, len) == 0;
 }
 
 /* Return: 1 when it is right, 0 when it was written anew */
@@ -623,14 +658,16 @@ static int verify_one(struct sk_generations *g, size_t i, struct sk_err *err)
 	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
 	int r = sk_gen_encode(&g->all[i], &text);
 
-	if (r == 0)
-		r = same_on_disk(g, name_of(g->all[i].number).s, &text);
+	if (r < 0)
+		return r;
+	r = same_on_disk(g, name_of(g->all[i].number).s, &text);
 	if (r != 0)
 		return r;
-	r = save(g, &g->all[i], err);
-	if (r == 0)
-		g->unsaved[i] = false;
-	return r;
+	r = gens_save(g, &g->all[i], err);
+	if (r < 0)
+		return r;
+	g->unsaved[i] = false;
+	return 0;
 }
 
 static int verify_link(struct sk_generations *g, struct sk_err *err)
@@ -638,9 +675,10 @@ static int verify_link(struct sk_generations *g, struct sk_err *err)
 	_cleanup_buf_ struct sk_buf text = SK_BUF(SK_GEN_RECORD_MAX);
 	int r = sk_gen_link_encode(&g->link, &text);
 
-	if (r == 0)
-		r = same_on_disk(g, LINK_RECORD, &text);
-	return r != 0 ? r : save_link(g, &g->link, err);
+	if (r < 0)
+		return r;
+	r = same_on_disk(g, LINK_RECORD, &text);
+	return r != 0 ? r : gens_save_link(g, &g->link, err);
 }
 
 /* Those that are on disk and were not read. */
@@ -649,15 +687,18 @@ static int add_unknown(struct sk_generations *g, char ***ret, struct sk_err *err
 	_cleanup_strv_ char **names = NULL;
 	int n = 0, r = sk_store_list_records(g->store, &names, err);
 
+	if (r < 0)
+		return r;
 	SK_STRV_FOREACH (name, names) {
 		uint64_t number;
 
-		if (r < 0 || number_of(*name, &number) < 0 || find(g, number) >= 0)
+		if (number_of(*name, &number) < 0 || gens_find(g, number) >= 0)
 			continue;
-		r = sk_strv_add(ret, *name) < 0 ? sk_err_oom(err) : 0;
+		if (sk_strv_add(ret, *name) < 0)
+			return sk_err_oom(err);
 		n++;
 	}
-	return r < 0 ? r : n;
+	return n;
 }
 
 int sk_generations_verify(struct sk_generations *g, char ***ret_damaged, struct sk_err *err)

@@ -5,13 +5,13 @@
 #include "store/store.h"
 
 /*
- * Generations on disk (records of the store) and the machine of model/generation.h that moves them. Each call is one crash-safe step: after a
- * power cut at any instruction the old state or the new one is found. The link to the current
- * generation moves only when the new one is good.
+ * Generations on disk (records of the store) and the machine of model/generation.h that moves them. Each call
+ * is one crash-safe step: after a power cut at any instruction the old state or the new one is found. The link
+ * to the current generation moves only when the new one is good.
  */
 struct sk_generations;
 
-/** How many may be on record. One more collects, and is "too-many" if that does not help. */
+/** How many may be on record. When one more comes, old ones are collected; it is "too-many" if none can go. */
 #define SK_GENERATIONS_MAX 64
 
 int sk_generations_open(struct sk_store *s, struct sk_generations **ret, struct sk_err *err);
@@ -41,7 +41,7 @@ int sk_generations_stage(struct sk_generations *g, const struct sk_digest *relea
  * struct sk_gen_new - sk_generations_add(): as sk_generations_stage(), with the project
  * @project: recorded for the version floor; NULL or "" when not known
  * The same release staged again, unapplied, keeps its number, unless a later one was applied meanwhile:
- * then it needs a new one, as numbers tell what is newer.
+ * then it needs a new one, as the higher number is the newer one.
  */
 struct sk_gen_new {
 	const struct sk_digest *release;
@@ -60,7 +60,7 @@ int sk_generations_cancel(struct sk_generations *g, uint64_t number, const char 
 int sk_generations_apply(struct sk_generations *g, uint64_t number, struct sk_err *err);
 /**
  * Health gate's verdict on the trying one. Unhealthy: it is bad, sk_generations_running() is the
- * newest good one again, also when that could not be recorded (an error then tells so).
+ * newest good one again, also when that could not be recorded (then an error is returned).
  */
 int sk_generations_healthy(struct sk_generations *g, struct sk_err *err);
 int sk_generations_unhealthy(struct sk_generations *g, const char *reason, struct sk_err *err);
@@ -70,7 +70,7 @@ const struct sk_generation *sk_generations_running(const struct sk_generations *
 const struct sk_generation *sk_generations_good(const struct sk_generations *g);
 /**
  * sk_generations_park() - a good one cannot run, as its release file is damaged, or can again
- * Until then the newest good one before it takes its place. Not recorded: the next start looks again.
+ * While it is parked the newest good one before it takes its place. Not recorded: the next start tries to load it.
  * The version floor stays where it is.
  */
 void sk_generations_park(struct sk_generations *g, uint64_t number, bool parked);

@@ -58,7 +58,7 @@ static int gate_state(const struct sk_capsule_view *v)
 }
 
 /* A capsule's words end up in the reason: one line, printable, not too long. */
-static void clean_cause(const char *from, char to[static CAUSE_MAX])
+static void gate_clean_cause(const char *from, char to[static CAUSE_MAX])
 {
 	size_t n = 0;
 
@@ -69,8 +69,8 @@ static void clean_cause(const char *from, char to[static CAUSE_MAX])
 	to[n] = '\0';
 }
 
-static void see(struct sk_engine *engine, const struct sk_desired *d, struct sk_gate_capsule *ret,
-		char cause[static CAUSE_MAX])
+static void gate_see(struct sk_engine *engine, const struct sk_desired *d,
+		     struct sk_gate_capsule *ret, char cause[static CAUSE_MAX])
 {
 	struct sk_capsule *c = d->id[0] ? sk_engine_find(engine, d->id, NULL) : NULL;
 	struct sk_capsule_view v;
@@ -84,12 +84,12 @@ static void see(struct sk_engine *engine, const struct sk_desired *d, struct sk_
 	ret->restarts = v.restarts;
 	ret->exit_code = v.exit_code;
 	why = ret->is == SK_GATE_SICK || ret->is == SK_GATE_PENDING ? v.health_output : v.error;
-	clean_cause(why ?: v.oom_killed ? "out of memory" : "", cause);
+	gate_clean_cause(why ?: v.oom_killed ? "out of memory" : "", cause);
 	ret->cause = cause;
 }
 
-static enum sk_gate_verdict look(struct sk_health_gate *g, uint64_t *ret_next_ms, char *reason,
-				 size_t reason_size)
+static enum sk_gate_verdict gate_look(struct sk_health_gate *g, uint64_t *ret_next_ms, char *reason,
+				      size_t reason_size)
 {
 	size_t n = g->plan->n_desired;
 	_cleanup_free_ struct sk_gate_capsule *caps = calloc(n + 1, sizeof(*caps));
@@ -100,22 +100,22 @@ static enum sk_gate_verdict look(struct sk_health_gate *g, uint64_t *ret_next_ms
 		return SK_GATE_WAIT;
 	}
 	for (size_t i = 0; i < n; i++)
-		see(g->engine, &g->plan->desired[i], &caps[i], causes[i]);
+		gate_see(g->engine, &g->plan->desired[i], &caps[i], causes[i]);
 	return sk_gate_look(&g->gate, sk_mono_ms(), caps, n, ret_next_ms, reason, reason_size);
 }
 
-static void look_in(struct sk_health_gate *g, uint64_t in_ms);
+static void gate_look_in(struct sk_health_gate *g, uint64_t in_ms);
 
-static int on_look(sd_event_source *s, uint64_t usec, void *arg)
+static int gate_on_look(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct sk_health_gate *g = arg;
 	char reason[SK_GEN_REASON_MAX] = "";
 	uint64_t next_ms = 0, now_ms = sk_mono_ms();
-	enum sk_gate_verdict verdict = look(g, &next_ms, reason, sizeof(reason));
+	enum sk_gate_verdict verdict = gate_look(g, &next_ms, reason, sizeof(reason));
 
 	g->timer = sd_event_source_disable_unref(g->timer);
 	if (verdict == SK_GATE_WAIT) {
-		look_in(g, next_ms > now_ms ? next_ms - now_ms : 1);
+		gate_look_in(g, next_ms > now_ms ? next_ms - now_ms : 1);
 		return 0;
 	}
 	g->plan = NULL;
@@ -123,7 +123,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void look_in(struct sk_health_gate *g, uint64_t in_ms)
+static void gate_look_in(struct sk_health_gate *g, uint64_t in_ms)
 {
 	uint64_t now = 0;
 	int r;
@@ -131,17 +131,17 @@ static void look_in(struct sk_health_gate *g, uint64_t in_ms)
 	g->timer = sd_event_source_disable_unref(g->timer);
 	(void)sd_event_now(g->event, CLOCK_BOOTTIME, &now);
 	r = sd_event_add_time(g->event, &g->timer, CLOCK_BOOTTIME, now + in_ms * 1000, 1000,
-			      on_look, g);
+			      gate_on_look, g);
 	if (r < 0)
 		sk_error("cannot set a timer: %s", strerror(-r));
 }
 
-static void on_event(void *arg, struct sk_capsule *c, const char *event)
+static void gate_event(void *arg, struct sk_capsule *c, const char *event)
 {
 	struct sk_health_gate *g = arg;
 
 	if (g->plan)
-		look_in(g, 0);
+		gate_look_in(g, 0);
 }
 
 int sk_health_gate_new(sd_event *event, struct sk_engine *engine,
@@ -156,7 +156,7 @@ int sk_health_gate_new(sd_event *event, struct sk_engine *engine,
 	g->engine = engine;
 	g->verdict = verdict;
 	g->arg = arg;
-	if (sk_engine_watch(engine, on_event, g, &g->watch) < 0)
+	if (sk_engine_watch(engine, gate_event, g, &g->watch) < 0)
 		return sk_err_oom(err);
 	*ret = TAKE_PTR(g);
 	return 0;
@@ -180,7 +180,7 @@ void sk_health_gate_begin(struct sk_health_gate *g, const struct sk_capsule_plan
 
 	g->plan = plan;
 	sk_gate_init(&g->gate, m ? m->settle_ms : 0, m ? m->health_timeout_ms : 0, sk_mono_ms());
-	look_in(g, 0);
+	gate_look_in(g, 0);
 }
 
 void sk_health_gate_end(struct sk_health_gate *g)

@@ -94,12 +94,12 @@ static int machine_record(struct sk_machine *m, unsigned actions)
 	return r;
 }
 
-static void emit(struct sk_machine *m)
+static void machine_emit(struct sk_machine *m)
 {
 	m->host.emit(m->host.arg, sk_upd_step_name(m->state, m->starting), m->reason);
 }
 
-static void act(struct sk_machine *m, unsigned actions)
+static void machine_act(struct sk_machine *m, unsigned actions)
 {
 	if (actions & (SK_UPD_ACT_STAGE | SK_UPD_ACT_ACTIVATE | SK_UPD_ACT_REVERT))
 		m->host.defer(m->host.arg);
@@ -110,12 +110,12 @@ static void act(struct sk_machine *m, unsigned actions)
 	if (actions & SK_UPD_ACT_COLLECT)
 		m->host.collect(m->host.arg);
 	if (m->state == SK_UPD_IDLE)
-		m->host.settled(m->host.arg, actions & SK_UPD_ACT_REPAIR);
+		m->host.idle(m->host.arg, actions & SK_UPD_ACT_REPAIR);
 	if (actions & SK_UPD_ACT_CONFIRM)
 		sk_machine_go_on(m);
 }
 
-static void enter(struct sk_machine *m, enum sk_upd_state to)
+static void machine_enter(struct sk_machine *m, enum sk_upd_state to)
 {
 	m->state = to;
 	m->at = 0;
@@ -124,7 +124,7 @@ static void enter(struct sk_machine *m, enum sk_upd_state to)
 		m->failing = false;
 }
 
-static void feed(struct sk_machine *m, enum sk_upd_event ev)
+static void machine_feed(struct sk_machine *m, enum sk_upd_event ev)
 {
 	enum sk_upd_state from = m->state, to;
 	unsigned actions;
@@ -142,20 +142,20 @@ static void feed(struct sk_machine *m, enum sk_upd_event ev)
 	 */
 	if (machine_record(m, actions) < 0 && (actions & SK_UPD_ACT_RECORD_GOOD)) {
 		(void)snprintf(m->reason, sizeof(m->reason), "cannot record that it is good");
-		feed(m, SK_UPD_EV_UNWELL);
+		machine_feed(m, SK_UPD_EV_UNWELL);
 		return;
 	}
-	enter(m, to);
+	machine_enter(m, to);
 	if (actions & SK_UPD_ACT_RECORD_GOOD)
 		m->host.proved(m->host.arg);
 	if (actions & SK_UPD_ACT_RECORD_BAD)
 		m->host.retarget(m->host.arg);
 	/* Settling and confirming are one step to people. */
 	if (to != SK_UPD_CONFIRMING)
-		emit(m);
+		machine_emit(m);
 	if (to == SK_UPD_IDLE)
 		m->reason[0] = '\0';
-	act(m, actions);
+	machine_act(m, actions);
 }
 
 int sk_machine_can_apply(const struct sk_machine *m, struct sk_err *err)
@@ -184,7 +184,7 @@ int sk_machine_apply(struct sk_machine *m, const struct sk_part_target *to, stru
 		return r;
 	m->reason[0] = '\0';
 	m->target = *to;
-	feed(m, SK_UPD_EV_APPLY);
+	machine_feed(m, SK_UPD_EV_APPLY);
 	return 0;
 }
 
@@ -192,17 +192,17 @@ void sk_machine_start(struct sk_machine *m)
 {
 	const struct sk_generation *run = sk_generations_running(m->gens);
 
-	feed(m, run && run->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);
+	machine_feed(m, run && run->state == SK_GEN_TRYING ? SK_UPD_EV_TRYING : SK_UPD_EV_RESTORE);
 }
 
 void sk_machine_restore(struct sk_machine *m)
 {
 	if (!m->halted && m->state == SK_UPD_IDLE)
-		feed(m, SK_UPD_EV_RESTORE);
+		machine_feed(m, SK_UPD_EV_RESTORE);
 }
 
 /* The first part that does not run the target, or NULL. */
-static const struct sk_part *find_inactive(const struct sk_machine *m)
+static const struct sk_part *machine_find_inactive(const struct sk_machine *m)
 {
 	for (size_t i = 0; i < m->n_parts; i++)
 		if (!m->parts[i].ops->is_active(m->parts[i].part, &m->target))
@@ -212,7 +212,7 @@ static const struct sk_part *find_inactive(const struct sk_machine *m)
 
 void sk_machine_verdict(struct sk_machine *m, bool well, const char *reason)
 {
-	const struct sk_part *inactive = well ? find_inactive(m) : NULL;
+	const struct sk_part *inactive = well ? machine_find_inactive(m) : NULL;
 	char text[96];
 
 	if (m->halted || (m->state != SK_UPD_SETTLING && m->state != SK_UPD_BACK_SETTLING))
@@ -226,12 +226,12 @@ void sk_machine_verdict(struct sk_machine *m, bool well, const char *reason)
 	if (!well)
 		machine_fail(m, reason);
 	m->failing = !well;
-	feed(m, well ? SK_UPD_EV_WELL : SK_UPD_EV_UNWELL);
+	machine_feed(m, well ? SK_UPD_EV_WELL : SK_UPD_EV_UNWELL);
 }
 
 /* --- part after part --- */
 
-static int call(struct sk_machine *m, struct sk_err *err)
+static int machine_call(struct sk_machine *m, struct sk_err *err)
 {
 	bool back = m->state == SK_UPD_REVERTING;
 	const struct sk_part *p = &m->parts[back ? m->n_parts - 1 - m->at : m->at];
@@ -254,14 +254,14 @@ static int call(struct sk_machine *m, struct sk_err *err)
 	return SK_PART_LATER;
 }
 
-static bool has_steps(const struct sk_machine *m)
+static bool machine_has_steps(const struct sk_machine *m)
 {
 	return m->state == SK_UPD_STAGING || m->state == SK_UPD_ACTIVATING ||
 	       m->state == SK_UPD_REVERTING || m->state == SK_UPD_CONFIRMING;
 }
 
 /* A part has ended with @r. Return: does the present state go on with the next one? */
-static bool part_ended(struct sk_machine *m, int r, struct sk_err *err)
+static bool machine_part_ended(struct sk_machine *m, int r, struct sk_err *err)
 {
 	bool forward = m->state == SK_UPD_STAGING || m->state == SK_UPD_ACTIVATING;
 
@@ -269,7 +269,7 @@ static bool part_ended(struct sk_machine *m, int r, struct sk_err *err)
 		r = sk_err_set(err, -EOPNOTSUPP, "not-supported",
 			       "the machine cannot be restarted from here");
 	if (r == SK_PART_REBOOT) {
-		feed(m, SK_UPD_EV_REBOOT);
+		machine_feed(m, SK_UPD_EV_REBOOT);
 		return false;
 	}
 	m->at++;
@@ -279,50 +279,50 @@ static bool part_ended(struct sk_machine *m, int r, struct sk_err *err)
 	m->failing = true;
 	if (!forward)
 		return true;
-	feed(m, SK_UPD_EV_FAILED);
+	machine_feed(m, SK_UPD_EV_FAILED);
 	return false;
 }
 
 void sk_machine_go_on(struct sk_machine *m)
 {
-	while (!m->halted && !m->waiting && has_steps(m) && m->at < m->n_parts) {
+	while (!m->halted && !m->waiting && machine_has_steps(m) && m->at < m->n_parts) {
 		struct sk_err err = SK_ERR_INIT;
-		int r = call(m, &err);
+		int r = machine_call(m, &err);
 
 		if (r == SK_PART_LATER) {
 			m->waiting = true;
 			return;
 		}
-		if (!part_ended(m, r, &err))
+		if (!machine_part_ended(m, r, &err))
 			return;
 	}
-	if (!m->halted && !m->waiting && has_steps(m))
-		feed(m, m->failing ? SK_UPD_EV_FAILED : SK_UPD_EV_DONE);
+	if (!m->halted && !m->waiting && machine_has_steps(m))
+		machine_feed(m, m->failing ? SK_UPD_EV_FAILED : SK_UPD_EV_DONE);
 }
 
-static void on_part_done(void *arg, int outcome, const struct sk_err *why)
+static void machine_part_done(void *arg, int outcome, const struct sk_err *why)
 {
 	struct sk_machine *m = arg;
 	struct sk_err err = why ? *why : SK_ERR_INIT;
 
 	m->waiting = false;
-	if (!m->halted && part_ended(m, outcome, &err))
+	if (!m->halted && machine_part_ended(m, outcome, &err))
 		sk_machine_go_on(m);
 }
 
-static void on_part_starting(void *arg)
+static void machine_part_starting(void *arg)
 {
 	struct sk_machine *m = arg;
 
 	if (m->halted || m->starting)
 		return;
 	m->starting = true;
-	emit(m);
+	machine_emit(m);
 }
 
 struct sk_part_host sk_machine_part_host(struct sk_machine *m)
 {
-	return (struct sk_part_host){ .done = on_part_done,
-				      .starting = on_part_starting,
+	return (struct sk_part_host){ .done = machine_part_done,
+				      .starting = machine_part_starting,
 				      .arg = m };
 }

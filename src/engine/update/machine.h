@@ -17,7 +17,7 @@ struct sk_machine;
 struct sk_machine_host {
 	/** Call sk_machine_go_on() from the loop. */
 	void (*defer)(void *arg);
-	/** The target runs: tell sk_machine_verdict() how well. */
+	/** The target was started: watch it, and call sk_machine_verdict(). */
 	void (*watch)(void *arg);
 	/** Another step was reached, see sk_upd_step_name(); "idle" comes with the outcome on record. */
 	void (*emit)(void *arg, const char *step, const char *reason);
@@ -27,8 +27,8 @@ struct sk_machine_host {
 	void (*retarget)(void *arg);
 	/** What nothing needs any more can go. */
 	void (*collect)(void *arg);
-	/** All is quiet. @repair: what should run does not; call sk_machine_restore() after a while. */
-	void (*settled)(void *arg, bool repair);
+	/** Nothing is under way any more. @repair: what should run does not; call sk_machine_restore() after a while. */
+	void (*idle)(void *arg, bool repair);
 	/** Restart the machine. NULL where that cannot be done: a part that needs it fails then. */
 	void (*reboot)(void *arg);
 	void *arg;

@@ -43,7 +43,7 @@ void sk_missing_forget(struct sk_missing *m)
 }
 
 /* Has an earlier generation the same release? */
-static bool seen(const struct sk_generation *all, size_t i)
+static bool missing_seen(const struct sk_generation *all, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
 		if (all[k].state != SK_GEN_BAD && sk_digest_equal(&all[k].release, &all[i].release))
@@ -60,7 +60,7 @@ void sk_missing_releases(const struct sk_missing *m,
 	for (size_t i = 0; i < n; i++) {
 		const struct sk_digest *id = &all[i].release;
 
-		if (all[i].state == SK_GEN_BAD || seen(all, i))
+		if (all[i].state == SK_GEN_BAD || missing_seen(all, i))
 			continue;
 		if (!sk_store_has_release(m->store, id) ||
 		    sk_generations_is_parked(m->gens, all[i].number))
@@ -68,8 +68,8 @@ void sk_missing_releases(const struct sk_missing *m,
 	}
 }
 
-static int add_release(struct sk_missing *m, const struct sk_release *running, struct sk_map *sizes,
-		       const struct sk_digest *id)
+static int missing_add_release(struct sk_missing *m, const struct sk_release *running,
+			       struct sk_map *sizes, const struct sk_digest *id)
 {
 	_cleanup_(sk_release_freep) struct sk_release *rel = NULL;
 
@@ -82,7 +82,7 @@ static int add_release(struct sk_missing *m, const struct sk_release *running, s
 }
 
 /* Kept until generations change, as each release file has to be read for it. */
-static const struct sk_map *needed(struct sk_missing *m, const struct sk_release *running)
+static const struct sk_map *missing_needed(struct sk_missing *m, const struct sk_release *running)
 {
 	_cleanup_(sk_map_freep) struct sk_map *sizes = m->needed ? NULL : sk_map_new(free);
 	size_t n;
@@ -91,8 +91,8 @@ static const struct sk_map *needed(struct sk_missing *m, const struct sk_release
 	if (m->needed || !sizes)
 		return m->needed;
 	for (size_t i = 0; i < n; i++)
-		if (all[i].state != SK_GEN_BAD && !seen(all, i) &&
-		    add_release(m, running, sizes, &all[i].release) < 0)
+		if (all[i].state != SK_GEN_BAD && !missing_seen(all, i) &&
+		    missing_add_release(m, running, sizes, &all[i].release) < 0)
 			return NULL;
 	m->needed = TAKE_PTR(sizes);
 	return m->needed;
@@ -102,7 +102,7 @@ void sk_missing_images(struct sk_missing *m, const struct sk_release *running,
 		       void (*each)(void *arg, const struct sk_digest *d, uint64_t size_bytes),
 		       void *arg)
 {
-	const struct sk_map *sizes = needed(m, running);
+	const struct sk_map *sizes = missing_needed(m, running);
 	const char *hex;
 	const uint64_t *size;
 

@@ -62,7 +62,7 @@ struct sk_part {
 struct sk_part_host {
 	/** What was begun with SK_PART_LATER has ended; never called from within the call that began it. */
 	void (*done)(void *arg, int outcome, const struct sk_err *err);
-	/** The old is stopped, the new begins to start: people are told. */
+	/** The old is stopped, the new begins to start: the API's step becomes "starting". */
 	void (*starting)(void *arg);
 	void *arg;
 };

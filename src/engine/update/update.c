@@ -11,20 +11,20 @@
 #include "engine/update/boot_id.h"
 #include "engine/update/private.h"
 
-/* --- what is told --- */
+/* --- progress --- */
 
-static void changed(struct sk_update *u)
+static void emit_change(struct sk_update *u)
 {
 	sk_missing_forget(u->missing);
 	if (u->listener)
 		u->listener(u->listener_arg);
 }
 
-static void emit(struct sk_update *u, const char *step, const struct sk_generation *gen,
-		 const char *reason)
+static void emit_step(struct sk_update *u, const char *step, const struct sk_generation *gen,
+		      const char *reason)
 {
 	sk_progress_set(&u->progress, step, gen, reason);
-	changed(u);
+	emit_change(u);
 }
 
 static void update_emit(void *arg, const char *step, const char *reason)
@@ -32,11 +32,11 @@ static void update_emit(void *arg, const char *step, const char *reason)
 	struct sk_update *u = arg;
 
 	if (!sk_streq(step, "idle")) {
-		emit(u, step, sk_generations_running(u->gens), reason);
+		emit_step(u, step, sk_generations_running(u->gens), reason);
 		return;
 	}
 	sk_progress_set_outcome(&u->progress, u->gens);
-	changed(u);
+	emit_change(u);
 }
 
 /* --- releases --- */
@@ -85,7 +85,8 @@ static void load_good(struct sk_update *u)
 }
 
 /* The one to run cannot be loaded: the next best one takes its place. */
-static void skip(struct sk_update *u, const struct sk_generation *run, const struct sk_err *why)
+static void skip_generation(struct sk_update *u, const struct sk_generation *run,
+			    const struct sk_err *why)
 {
 	struct sk_err err = SK_ERR_INIT;
 
@@ -107,7 +108,7 @@ static int load_target(struct sk_update *u, struct sk_err *err)
 		r = sk_release_load(u->store, &run->release, &rel, err);
 		if (r == 0 || r == -ENOMEM)
 			break;
-		skip(u, run, err);
+		skip_generation(u, run, err);
 	}
 	if (r == -ENOMEM)
 		return r;
@@ -140,8 +141,8 @@ static int on_step(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-static int set_timer(struct sk_update *u, sd_event_source **s, uint64_t in_ms,
-		     sd_event_time_handler_t fn)
+static int update_set_timer(struct sk_update *u, sd_event_source **s, uint64_t in_ms,
+			    sd_event_time_handler_t fn)
 {
 	uint64_t now = 0;
 	int r;
@@ -158,7 +159,7 @@ static void update_defer(void *arg)
 {
 	struct sk_update *u = arg;
 
-	(void)set_timer(u, &u->step, 0, on_step);
+	(void)update_set_timer(u, &u->step, 0, on_step);
 }
 
 static void update_watch(void *arg)
@@ -188,7 +189,7 @@ static int on_repair(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void update_settled(void *arg, bool repair)
+static void update_idle(void *arg, bool repair)
 {
 	struct sk_update *u = arg;
 	uint64_t wait = u->repair_ms;
@@ -198,7 +199,7 @@ static void update_settled(void *arg, bool repair)
 		return;
 	}
 	u->repair_ms = SK_MIN(u->repair_ms * 2, SK_UPDATE_REPAIR_MAX_MS);
-	(void)set_timer(u, &u->repair, wait, on_repair);
+	(void)update_set_timer(u, &u->repair, wait, on_repair);
 	sk_warning("the release does not run as it should; trying again in %" PRIu64 " s",
 		   wait / 1000);
 }
@@ -209,7 +210,7 @@ void sk_update_reconcile(struct sk_update *u)
 	sk_machine_restore(u->machine);
 }
 
-/* --- what others ask, and what they tell --- */
+/* --- called by claims, verifier and intake --- */
 
 /*
  * A generation whose release cannot be read stops the collection, as what it needs is not known; one
@@ -304,7 +305,7 @@ static void update_released(void *arg, const struct sk_digest *id)
 		sk_update_reconcile(u);
 }
 
-static void on_restarted(void *arg, const struct sk_err *why)
+static void refresh_done(void *arg, const struct sk_err *why)
 {
 	if (why)
 		sk_warning("cannot restart a capsule: %s", why->text);
@@ -324,7 +325,7 @@ static void refresh_capsules(struct sk_update *u, const struct sk_digest *d)
 		if (!sk_digest_equal(&v.image, d) || v.state != SK_CAPSULE_RUNNING)
 			continue;
 		sk_notice("restarting %s from its repaired image", v.app->name);
-		if (sk_capsule_restart(c, UINT64_MAX, on_restarted, u, &err) < 0)
+		if (sk_capsule_restart(c, UINT64_MAX, refresh_done, u, &err) < 0)
 			sk_warning("cannot restart %s: %s", v.app->name, err.text);
 	}
 }
@@ -334,7 +335,7 @@ static void update_arrived(void *arg, const struct sk_digest *d)
 	struct sk_update *u = arg;
 
 	refresh_capsules(u, d);
-	/* A release that could not run for want of it can now. */
+	/* The release may not have come to run because this image was missing. */
 	if (u->repair)
 		sk_update_reconcile(u);
 }
@@ -360,8 +361,8 @@ static int check_images(struct sk_update *u, const struct sk_release *rel, struc
 			  missing, m->n_images, m->project, m->version, first);
 }
 
-static int stage(struct sk_update *u, const struct sk_release *rel, uint64_t *ret,
-		 struct sk_err *err)
+static int update_stage(struct sk_update *u, const struct sk_release *rel, uint64_t *ret,
+			struct sk_err *err)
 {
 	const struct sk_manifest *m = rel->manifest;
 	const struct sk_gen_new what = {
@@ -376,8 +377,8 @@ static int stage(struct sk_update *u, const struct sk_release *rel, uint64_t *re
 }
 
 /* Ready to be applied, and checked at this moment: revocations, version, expiry. */
-static int prepare(struct sk_update *u, const struct sk_digest *id, struct sk_release **ret,
-		   uint64_t *ret_number, struct sk_err *err)
+static int update_prepare(struct sk_update *u, const struct sk_digest *id, struct sk_release **ret,
+			  uint64_t *ret_number, struct sk_err *err)
 {
 	int r = sk_machine_can_apply(u->machine, err);
 
@@ -387,7 +388,7 @@ static int prepare(struct sk_update *u, const struct sk_digest *id, struct sk_re
 	if (r < 0)
 		return r;
 	r = check_images(u, *ret, err);
-	return r < 0 ? r : stage(u, *ret, ret_number, err);
+	return r < 0 ? r : update_stage(u, *ret, ret_number, err);
 }
 
 int sk_update_apply(struct sk_update *u, const struct sk_digest *id, uint64_t *ret_generation,
@@ -404,10 +405,10 @@ int sk_update_apply(struct sk_update *u, const struct sk_digest *id, uint64_t *r
 		*ret_generation = run->number;
 		return 0;
 	}
-	r = prepare(u, id, &rel, &to.generation, err);
+	r = update_prepare(u, id, &rel, &to.generation, err);
 	if (r < 0)
 		return r;
-	emit(u, "staged", sk_generations_get(u->gens, to.generation), "");
+	emit_step(u, "staged", sk_generations_get(u->gens, to.generation), "");
 	to.release = rel;
 	r = sk_machine_apply(u->machine, &to, err);
 	if (r < 0)
@@ -431,7 +432,7 @@ static int make_machine(struct sk_update *u, struct sk_err *err)
 		.proved = update_proved,
 		.retarget = update_retarget,
 		.collect = update_collect,
-		.settled = update_settled,
+		.idle = update_idle,
 		.arg = u,
 	};
 	struct sk_part_host part_host;

@@ -27,7 +27,7 @@ static struct {
 	struct sk_release one, two;
 	char trace[512];
 	char step[32], reason[SK_GEN_REASON_MAX];
-	bool deferred, watching, repair, settled;
+	bool deferred, watching, repair;
 	unsigned reboots, collected;
 	enum sk_gen_state confirmed; /* of the generation that was confirmed last */
 } t;
@@ -117,9 +117,8 @@ static void collect(void *arg)
 	t.collected++;
 }
 
-static void settled(void *arg, bool repair)
+static void idle(void *arg, bool repair)
 {
-	t.settled = true;
 	t.repair = repair;
 }
 
@@ -136,7 +135,7 @@ static void make_machine(bool can_reboot)
 					      .proved = proved,
 					      .retarget = retarget,
 					      .collect = collect,
-					      .settled = settled,
+					      .idle = idle,
 					      .reboot = can_reboot ? reboot : NULL };
 
 	sk_machine_free(t.m);
