@@ -226,7 +226,30 @@ static int on_prepare(struct sk_http_req *req, void *arg, struct sk_err *e)
 		req, arg, &(struct sk_call_steps){ .prepare = read_twice, .run = do_nothing }, e);
 }
 
+static int end_every_token(struct sk_call *call, struct sk_err *e)
+{
+	if (sqlite3_exec(watch.other, "DELETE FROM tokens", NULL, NULL, NULL) != SQLITE_OK)
+		abort();
+	return 0;
+}
+
+static unsigned changed;
+
+static int count_change(struct sk_call *call, struct sk_err *e)
+{
+	changed++;
+	return 0;
+}
+
+static int on_change(struct sk_http_req *req, void *arg, struct sk_err *e)
+{
+	return sk_call_change_prepared(
+		req, arg,
+		&(struct sk_call_steps){ .prepare = end_every_token, .run = count_change }, e);
+}
+
 static const struct sk_http_route own_routes[] = {
+	{ "POST", "/test/change", on_change, 0, NULL, 0 },
 	{ "GET", "/test/read", on_read, 0, NULL, 0 },
 	{ "POST", "/test/prepare", on_prepare, 0, NULL, 0 },
 	{ 0 },
@@ -726,6 +749,18 @@ static void make_token(struct world *w, char path[128])
 	json_decref(answer);
 }
 
+/* Between the look at the token, before the body came, and the change itself. */
+static void a_token_that_ends_meanwhile_changes_nothing(void **state)
+{
+	_cleanup_world_ struct world w;
+
+	start(&w);
+	start_watching(&w);
+	changed = 0;
+	assert_int_equal(ask(&w, "POST", "/test/change", NULL, NULL), 401);
+	assert_int_equal(changed, 0);
+}
+
 /* A transfer looks at the database again when this count has changed. */
 static void must_end_rights(struct world *w, long status, const char *method, const char *path,
 			    json_t *steals)
@@ -928,6 +963,7 @@ int main(void)
 		cmocka_unit_test(a_flood_of_refusals),
 		cmocka_unit_test(an_attempt_of_who_may_only_look),
 		cmocka_unit_test(transfers_are_looked_at_when_rights_end),
+		cmocka_unit_test(a_token_that_ends_meanwhile_changes_nothing),
 		cmocka_unit_test(who_is_removed_is_out),
 		cmocka_unit_test(a_device_that_is_shut_out_stops_to_wait),
 		cmocka_unit_test(an_image_that_the_disk_refuses),

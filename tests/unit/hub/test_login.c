@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #include "hub/auth/login.h"
+#include "hub/auth/session.h"
+#include "hub/db/devices.h"
 #include "hub/db/orgs.h"
 #include "temp.h"
 
@@ -153,6 +155,42 @@ static void changes_of_a_password(void **state)
 	assert_int_equal(sk_login_limit_change(w.hub, 2, &err), 0);
 }
 
+/* --- sessions of devices --- */
+
+static void add_device(struct sk_conn *c, const char *uid, const char *status)
+{
+	struct sk_device_new n = { .org = 1,
+				   .uid = uid,
+				   .name = "n",
+				   .public_key = "k",
+				   .compatible = "[]",
+				   .peer = "p" };
+	struct sk_device dev = { .org = 1 };
+
+	assert_int_equal(c->devices->add(c, &n, &dev.id, &err), 0);
+	assert_int_equal(c->devices->set_status(c, &dev, status, 0, &err), 0);
+}
+
+static void a_session_is_for_who_is_accepted(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct sk_session_token t;
+	struct sk_conn *c;
+
+	start(&w);
+	assert_int_equal(sk_db_begin(w.hub->db, &c, &err), 0);
+	add_device(c, "a", "accepted");
+	add_device(c, "p", "pending");
+	add_device(c, "b", "blocked");
+	assert_int_equal(sk_session_start(w.hub, c, "a", &t, &err), 1);
+	assert_int_equal(t.device, 1);
+	assert_int_equal(sk_session_start(w.hub, c, "p", &t, &err), -EPERM);
+	assert_int_equal(sk_session_start(w.hub, c, "b", &t, &err), -EPERM);
+	assert_string_equal(err.slug, "forbidden");
+	assert_int_equal(sk_session_start(w.hub, c, "nobody", &t, &err), 0);
+	sk_db_rollback(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +200,7 @@ int main(void)
 		cmocka_unit_test(networks_count_as_one),
 		cmocka_unit_test(a_success_does_not_clear_the_way),
 		cmocka_unit_test(changes_of_a_password),
+		cmocka_unit_test(a_session_is_for_who_is_accepted),
 	};
 
 	return cmocka_run_group_tests_name("hub/login", tests, NULL, NULL);
