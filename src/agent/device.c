@@ -58,10 +58,12 @@ int sk_device_put_crl(struct sk_device_link *d, const void *crl, size_t len, str
 	bool changed = false;
 	int r = sk_http_call(d->client, &call, err);
 
-	if (r == 0)
-		r = sk_json_parse(call.answer.data, call.answer.len, &answer, err);
-	if (r == 0)
-		r = sk_json_get_bool(answer, "changed", &changed, err);
+	if (r < 0)
+		return r;
+	r = sk_json_parse(call.answer.data, call.answer.len, &answer, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_bool(answer, "changed", &changed, err);
 	return r < 0 ? r : !changed;
 }
 
@@ -114,12 +116,15 @@ static int parse_generation(const json_t *j, struct sk_digest *ret_release,
 	const char *state = NULL, *reason = NULL;
 	int r = sk_json_get_u64(j, "generation", &ret->number, err);
 
-	if (r == 0)
-		r = sk_json_need_digest(j, "release", ret_release, err);
-	if (r == 0)
-		r = sk_json_need_str(j, "state", sizeof(ret->state) - 1, &state, err);
-	if (r == 0)
-		r = sk_json_get_str(j, "reason", &reason, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_digest(j, "release", ret_release, err);
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(j, "state", sizeof(ret->state) - 1, &state, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_str(j, "reason", &reason, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(ret->state, sizeof(ret->state), "%s", state);

@@ -222,10 +222,12 @@ static int parse_rootfs(const void *fdt, struct sk_image_info *info, struct sk_e
 	int images, node, r;
 
 	r = only_child(fdt, 0, "images", &images, err);
-	if (r == 0)
-		r = only_child(fdt, images, "rootfs", &node, err);
-	if (r == 0)
-		r = read_words(fdt, node, "/images/rootfs", words, false, err);
+	if (r < 0)
+		return r;
+	r = only_child(fdt, images, "rootfs", &node, err);
+	if (r < 0)
+		return r;
+	r = read_words(fdt, node, "/images/rootfs", words, false, err);
 	if (r < 0)
 		return r;
 	if (!sk_streq(type, "filesystem") || !sk_streq(compression, "none"))
@@ -299,12 +301,15 @@ static int parse_skerry(const void *fdt, struct sk_image_info *info, struct sk_e
 	int node, run, r;
 
 	r = only_child(fdt, 0, "skerry", &node, err);
-	if (r == 0)
-		r = read_facts(fdt, node, &f, err);
-	if (r == 0)
-		r = take_facts(&f, info, err);
-	if (r == 0)
-		r = only_child(fdt, node, "run", &run, err);
+	if (r < 0)
+		return r;
+	r = read_facts(fdt, node, &f, err);
+	if (r < 0)
+		return r;
+	r = take_facts(&f, info, err);
+	if (r < 0)
+		return r;
+	r = only_child(fdt, node, "run", &run, err);
 	if (r < 0)
 		return r;
 	r = sk_run_parse(fdt, run, &info->run, NULL, &why);
@@ -336,10 +341,12 @@ int sk_image_parse(const void *tree, size_t len, uint64_t file_size, struct sk_i
 	if (!info)
 		return sk_err_oom(err);
 	r = parse_rootfs(tree, info, err);
-	if (r == 0)
-		r = check_extent(info, tree_size, file_size, err);
-	if (r == 0)
-		r = parse_skerry(tree, info, err);
+	if (r < 0)
+		return r;
+	r = check_extent(info, tree_size, file_size, err);
+	if (r < 0)
+		return r;
+	r = parse_skerry(tree, info, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(info);

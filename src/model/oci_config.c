@@ -185,10 +185,12 @@ static int take_words(const json_t *config, struct sk_run *run, struct sk_err *e
 	int r;
 
 	r = get_str(config, "User", USER_SIZE_MAX, &user, err);
-	if (r == 0)
-		r = get_str(config, "WorkingDir", WORKING_DIR_MAX, &dir, err);
-	if (r == 0)
-		r = get_str(config, "StopSignal", 32, &stop, err);
+	if (r < 0)
+		return r;
+	r = get_str(config, "WorkingDir", WORKING_DIR_MAX, &dir, err);
+	if (r < 0)
+		return r;
+	r = get_str(config, "StopSignal", 32, &stop, err);
 	if (r < 0)
 		return r;
 	if (user && !printable(user))
@@ -249,10 +251,12 @@ static int take_health_times(const json_t *obj, struct sk_health *health, struct
 	int r;
 
 	r = get_duration(obj, "Interval", HEALTH_INTERVAL_MS, &health->interval_ms, err);
-	if (r == 0)
-		r = get_duration(obj, "Timeout", HEALTH_TIMEOUT_MS, &health->timeout_ms, err);
-	if (r == 0)
-		r = get_duration(obj, "StartPeriod", 0, &health->start_period_ms, err);
+	if (r < 0)
+		return r;
+	r = get_duration(obj, "Timeout", HEALTH_TIMEOUT_MS, &health->timeout_ms, err);
+	if (r < 0)
+		return r;
+	r = get_duration(obj, "StartPeriod", 0, &health->start_period_ms, err);
 	if (r < 0)
 		return r;
 	health->retries = HEALTH_RETRIES;
@@ -318,12 +322,15 @@ static int take_config(const json_t *config, struct sk_run *run, struct sk_err *
 	int r;
 
 	r = get_strv(config, "Entrypoint", &run->command, err);
-	if (r == 0)
-		r = get_strv(config, "Cmd", &run->arguments, err);
-	if (r == 0)
-		r = take_env(config, run, err);
-	if (r == 0)
-		r = take_words(config, run, err);
+	if (r < 0)
+		return r;
+	r = get_strv(config, "Cmd", &run->arguments, err);
+	if (r < 0)
+		return r;
+	r = take_env(config, run, err);
+	if (r < 0)
+		return r;
+	r = take_words(config, run, err);
 	return r < 0 ? r : take_health(config, &run->health, err);
 }
 

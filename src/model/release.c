@@ -63,10 +63,12 @@ int sk_release_suits(const struct sk_manifest *m, const struct sk_device_facts *
 	if (sk_manifest_pinned(m, err) < 0)
 		return -EPERM;
 	r = check_device(m, facts, err);
-	if (r == 0)
-		r = check_version(m, facts, err);
-	if (r == 0)
-		r = check_expiry(m, facts, err);
+	if (r < 0)
+		return r;
+	r = check_version(m, facts, err);
+	if (r < 0)
+		return r;
+	r = check_expiry(m, facts, err);
 	if (r < 0)
 		return r;
 	if (m->system && !facts->has_os_slots)

@@ -204,15 +204,18 @@ int sk_run_merge(const struct sk_run *image, const struct sk_run *app, struct sk
 	_cleanup_(sk_run_done) struct sk_run run = { 0 };
 	int r = merge_command(image, app, &run);
 
-	if (r == 0)
-		r = merge_env(image, app, &run);
-	if (r == 0)
-		r = copy_string(app->user ? app->user : image->user, &run.user);
-	if (r == 0)
-		r = copy_string(app->working_dir ? app->working_dir : image->working_dir,
-				&run.working_dir);
-	if (r == 0)
-		r = merge_health(&image->health, &app->health, &run.health);
+	if (r < 0)
+		return r;
+	r = merge_env(image, app, &run);
+	if (r < 0)
+		return r;
+	r = copy_string(app->user ? app->user : image->user, &run.user);
+	if (r < 0)
+		return r;
+	r = copy_string(app->working_dir ? app->working_dir : image->working_dir, &run.working_dir);
+	if (r < 0)
+		return r;
+	r = merge_health(&image->health, &app->health, &run.health);
 	if (r < 0)
 		return r;
 	run.stop_signal = app->stop_signal ? app->stop_signal : image->stop_signal;

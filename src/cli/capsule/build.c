@@ -385,10 +385,12 @@ static int finish(struct build *b, struct sk_err *err)
 	int r;
 
 	r = pack(b, &rootfs, err);
-	if (r == 0)
-		r = make_tree(b, &tree, &len, err);
-	if (r == 0)
-		r = write_image(b, tree, len, rootfs, err);
+	if (r < 0)
+		return r;
+	r = make_tree(b, &tree, &len, err);
+	if (r < 0)
+		return r;
+	r = write_image(b, tree, len, rootfs, err);
 	return r < 0 ? r : tell_result(b, len, err);
 }
 
@@ -422,12 +424,15 @@ static int build_in(struct build *b, struct sk_err *err)
 		b->epoch_s = b->unpacked.newest_s;
 	b->info.created_s = b->epoch_s;
 	r = add_files(b, err);
-	if (r == 0)
-		r = take_name(b, err);
-	if (r == 0)
-		r = take_version(b, err);
-	if (r == 0)
-		r = sk_capsule_run_opts(b->cli, &b->info.run, err);
+	if (r < 0)
+		return r;
+	r = take_name(b, err);
+	if (r < 0)
+		return r;
+	r = take_version(b, err);
+	if (r < 0)
+		return r;
+	r = sk_capsule_run_opts(b->cli, &b->info.run, err);
 	return r < 0 ? r : finish(b, err);
 }
 
@@ -441,10 +446,12 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 	_cleanup_free_ char *work = NULL;
 	int r = check_usage(&b, err), code = 0;
 
-	if (r == 0)
-		r = take_epoch(&b, err);
-	if (r == 0)
-		r = make_work(&work, err);
+	if (r < 0)
+		return r;
+	r = take_epoch(&b, err);
+	if (r < 0)
+		return r;
+	r = make_work(&work, err);
 	if (r < 0)
 		return r;
 	r = sk_guard_fork(&code, err);

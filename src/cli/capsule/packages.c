@@ -218,10 +218,12 @@ static int build_argv(struct sk_cli *cli, const char *packages, const char *arch
 	int r;
 
 	r = check_words("package", packages, "0123456789+-.,:", err);
-	if (r == 0)
-		r = check_words("suite", suite, "-.", err);
-	if (r == 0)
-		r = mirror_lines(cli, suite, &mirrors, err);
+	if (r < 0)
+		return r;
+	r = check_words("suite", suite, "-.", err);
+	if (r < 0)
+		return r;
+	r = mirror_lines(cli, suite, &mirrors, err);
 	if (r < 0)
 		return r;
 	r = sk_strv_add(&argv, "mmdebstrap");

@@ -326,10 +326,12 @@ static int run_logs(struct sk_cli *cli, struct sk_err *err)
 	_cleanup_json_ json_t *logs = NULL;
 	int r = sk_cli_flag(cli, "ask") ? ask_logs(cli, &job, err) : 0;
 
-	if (r == 0)
-		r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_find_device(c, sk_cli_arg(cli, 0), &id, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open(cli, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_find_device(c, sk_cli_arg(cli, 0), &id, err);
 	if (r < 0)
 		return r;
 	path = sk_hub_path("devices/{}/logs", id);

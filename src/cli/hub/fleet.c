@@ -221,10 +221,12 @@ static int run_attach(struct sk_cli *cli, struct sk_err *err)
 	long long n;
 	int r = sk_hub_place(sk_cli_arg(cli, 0), "DEPLOYMENT", &project, &name, err);
 
-	if (r == 0)
-		r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = find_release(c, project, sk_cli_arg(cli, 1), &id, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open(cli, &c, err);
+	if (r < 0)
+		return r;
+	r = find_release(c, project, sk_cli_arg(cli, 1), &id, err);
 	if (r < 0)
 		return r;
 	path = sk_hub_path("projects/{}/deployments/{}/attach", project, name);

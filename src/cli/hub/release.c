@@ -51,10 +51,12 @@ static int on_release(struct sk_cli *cli, const char *method, const char *rest, 
 			    *full = NULL;
 	int r = sk_hub_place(sk_cli_arg(cli, 0), "VERSION", &project, &version, err);
 
-	if (r == 0)
-		r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_find_release(c, project, version, &id, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open(cli, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_find_release(c, project, version, &id, err);
 	if (r < 0)
 		return r;
 	path = sk_hub_path("projects/{}/releases/{}", project, id);
@@ -351,12 +353,15 @@ static int run_upload(struct sk_cli *cli, struct sk_err *err)
 
 	if (!u.dir)
 		u.dir = ".";
-	if (r == 0)
-		r = sk_hub_open(cli, &u.client, err);
-	if (r == 0)
-		r = send_release(&u, &release, err);
-	if (r == 0)
-		r = send_images(&u, release, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open(cli, &u.client, err);
+	if (r < 0)
+		return r;
+	r = send_release(&u, &release, err);
+	if (r < 0)
+		return r;
+	r = send_images(&u, release, err);
 	return r < 0 ? r : tell(&u, release);
 }
 

@@ -119,11 +119,12 @@ static int make_root(struct sk_cli *cli, struct sk_keyring *k, struct sk_keyring
 	int64_t lasts;
 	int r = days(cli, "days", ROOT_YEARS * 365, &lasts, err);
 
-	if (r == 0)
-		r = sk_key_make(sk_cli_flag(cli, "rsa") ? SK_KEY_RSA4096 : SK_KEY_P256, &ca->key,
-				err);
-	if (r == 0)
-		r = root_name(cli, ca->key, &name, err);
+	if (r < 0)
+		return r;
+	r = sk_key_make(sk_cli_flag(cli, "rsa") ? SK_KEY_RSA4096 : SK_KEY_P256, &ca->key, err);
+	if (r < 0)
+		return r;
+	r = root_name(cli, ca->key, &name, err);
 	if (r < 0)
 		return r;
 	who.name = name;
@@ -230,22 +231,28 @@ static int run_release(struct sk_cli *cli, struct sk_err *err)
 	int64_t lasts;
 	int r = check_name(who.name, err);
 
-	if (r == 0)
-		r = days(cli, "days", RELEASE_DAYS, &lasts, err);
-	if (r == 0)
-		r = open_with_ca(cli, &k, &ca, err);
-	if (r == 0)
-		r = refuse_existing(&k, who.name, ".pem", err);
-	if (r == 0)
-		r = sk_key_make(sk_cli_flag(cli, "rsa") ? SK_KEY_RSA3072 : SK_KEY_P256, &key, err);
+	if (r < 0)
+		return r;
+	r = days(cli, "days", RELEASE_DAYS, &lasts, err);
+	if (r < 0)
+		return r;
+	r = open_with_ca(cli, &k, &ca, err);
+	if (r < 0)
+		return r;
+	r = refuse_existing(&k, who.name, ".pem", err);
+	if (r < 0)
+		return r;
+	r = sk_key_make(sk_cli_flag(cli, "rsa") ? SK_KEY_RSA3072 : SK_KEY_P256, &key, err);
 	if (r < 0)
 		return r;
 	who.to_s = who.from_s + lasts;
 	r = sk_ca_certify(&(struct sk_ca){ ca.key, ca.cert }, &who, key, &cert, err);
-	if (r == 0)
-		r = save_key(cli, &k, who.name, key, err);
-	if (r == 0)
-		r = issue(&k, who.name, cert, err);
+	if (r < 0)
+		return r;
+	r = save_key(cli, &k, who.name, key, err);
+	if (r < 0)
+		return r;
+	r = issue(&k, who.name, cert, err);
 	return r < 0 ? r : report_cert(cli, &k, who.name, cert, true, err);
 }
 
@@ -313,12 +320,15 @@ static int run_issue(struct sk_cli *cli, struct sk_err *err)
 		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s: %s",
 				  file, strerror(-r));
 	r = request_name(cli, csr, len, &name, err);
-	if (r == 0)
-		r = days(cli, "days", RELEASE_DAYS, &lasts, err);
-	if (r == 0)
-		r = open_with_ca(cli, &k, &ca, err);
-	if (r == 0)
-		r = refuse_existing(&k, name, ".pem", err);
+	if (r < 0)
+		return r;
+	r = days(cli, "days", RELEASE_DAYS, &lasts, err);
+	if (r < 0)
+		return r;
+	r = open_with_ca(cli, &k, &ca, err);
+	if (r < 0)
+		return r;
+	r = refuse_existing(&k, name, ".pem", err);
 	if (r < 0)
 		return r;
 	who.name = name;

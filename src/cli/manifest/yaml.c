@@ -135,10 +135,12 @@ static int read_scalar(struct reader *rd, const yaml_event_t *e, struct sk_yaml 
 {
 	int r = check_tag(rd, e->data.scalar.tag, e->start_mark.line);
 
-	if (r == 0)
-		r = node_new(rd, SK_YAML_SCALAR, e, ret);
-	if (r == 0)
-		r = scalar_text(rd, e, &(*ret)->text);
+	if (r < 0)
+		return r;
+	r = node_new(rd, SK_YAML_SCALAR, e, ret);
+	if (r < 0)
+		return r;
+	r = scalar_text(rd, e, &(*ret)->text);
 	if (r < 0)
 		return r;
 	(*ret)->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;

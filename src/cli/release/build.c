@@ -121,10 +121,12 @@ static int pin(const struct job *j, void **ret, size_t *ret_len, struct sk_err *
 	size_t len;
 	int r = sk_manifest_load_file(j->manifest, &dtb, &len, &m, err);
 
-	if (r == 0)
-		r = check_expiry(m, j->created_s, err);
-	if (r == 0)
-		r = sk_images_find(m, &places, &files, err);
+	if (r < 0)
+		return r;
+	r = check_expiry(m, j->created_s, err);
+	if (r < 0)
+		return r;
+	r = sk_images_find(m, &places, &files, err);
 	if (r < 0)
 		return r;
 	r = sk_images_check(m, files, &images, sk_release_progress, &progress, err);
@@ -143,12 +145,15 @@ static int sign(const struct job *j, const void *dtb, size_t len, struct sk_rele
 	void *skr;
 	int r = sk_signer_load_with(j->key, j->cert, &secret, &signer, err);
 
-	if (r == 0)
-		r = sk_manifest_parse(dtb, len, &ret->manifest, NULL, err);
-	if (r == 0)
-		r = sk_manifest_pinned(ret->manifest, err);
-	if (r == 0)
-		r = sk_cms_sign(dtb, len, signer, &skr, &ret->skr_len, err);
+	if (r < 0)
+		return r;
+	r = sk_manifest_parse(dtb, len, &ret->manifest, NULL, err);
+	if (r < 0)
+		return r;
+	r = sk_manifest_pinned(ret->manifest, err);
+	if (r < 0)
+		return r;
+	r = sk_cms_sign(dtb, len, signer, &skr, &ret->skr_len, err);
 	if (r < 0)
 		return r;
 	ret->skr = skr;

@@ -84,10 +84,12 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	struct sk_cert_facts facts = { 0 };
 	int r = sk_release_open(sk_cli_arg(cli, 0), &rel, err);
 
-	if (r == 0)
-		r = sk_cms_signer(rel.skr, rel.skr_len, &cert, err);
-	if (r == 0)
-		r = sk_cert_facts(cert, &facts, err);
+	if (r < 0)
+		return r;
+	r = sk_cms_signer(rel.skr, rel.skr_len, &cert, err);
+	if (r < 0)
+		return r;
+	r = sk_cert_facts(cert, &facts, err);
 	if (r < 0)
 		return r;
 	if (sk_cli_json(cli))

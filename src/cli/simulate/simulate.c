@@ -103,10 +103,12 @@ static int read_config(struct sk_cli *cli, struct sk_sim_config *c, struct sk_er
 		return sk_err_set(err, -EINVAL, "bad-value", "--size %s: at least 64M, such as 1G",
 				  size);
 	r = parse_network(sk_cli_opt(cli, "network"), &c->network, err);
-	if (r == 0)
-		r = find_programs(c, !sk_cli_flag(cli, "no-agent"), err);
-	if (r == 0)
-		r = use_dir(sk_cli_arg(cli, 0), true, c, err);
+	if (r < 0)
+		return r;
+	r = find_programs(c, !sk_cli_flag(cli, "no-agent"), err);
+	if (r < 0)
+		return r;
+	r = use_dir(sk_cli_arg(cli, 0), true, c, err);
 	if (r < 0)
 		return r;
 	c->name = sk_cli_opt(cli, "name") ? sk_cli_opt(cli, "name") : strrchr(c->dir, '/') + 1;
@@ -206,12 +208,15 @@ static int run_start(struct sk_cli *cli, struct sk_err *err)
 	};
 	int r = need_root(err);
 
-	if (r == 0)
-		r = sk_sim_provision_check(&p, sk_cli_arg(cli, 0), err);
-	if (r == 0)
-		r = sk_sim_publish_check(publish, err);
-	if (r == 0)
-		r = read_config(cli, &s.c, err);
+	if (r < 0)
+		return r;
+	r = sk_sim_provision_check(&p, sk_cli_arg(cli, 0), err);
+	if (r < 0)
+		return r;
+	r = sk_sim_publish_check(publish, err);
+	if (r < 0)
+		return r;
+	r = read_config(cli, &s.c, err);
 	if (r < 0)
 		return r;
 	if (sk_cli_flag(cli, "detach"))

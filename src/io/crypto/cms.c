@@ -239,14 +239,18 @@ static int verify_signer(CMS_ContentInfo *cms, const struct sk_trust *trust, int
 	int r;
 
 	r = find_signer(cms, certs, &si, &cert, err);
-	if (r == 0)
-		r = check_algorithms(si, cert, err);
-	if (r == 0)
-		r = check_attributes(si, err);
-	if (r == 0)
-		r = sk_trust_check(trust, cert, certs, now_s, err);
-	if (r == 0)
-		r = check_signature(cms, err);
+	if (r < 0)
+		return r;
+	r = check_algorithms(si, cert, err);
+	if (r < 0)
+		return r;
+	r = check_attributes(si, err);
+	if (r < 0)
+		return r;
+	r = sk_trust_check(trust, cert, certs, now_s, err);
+	if (r < 0)
+		return r;
+	r = check_signature(cms, err);
 	if (r < 0)
 		return r;
 	name = sk_x509_name(X509_get_subject_name(cert));

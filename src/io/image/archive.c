@@ -122,10 +122,12 @@ static int unpack_image(struct work *w, int fd, const char *arch, struct sk_unpa
 
 	max = max > UINT64_MAX / 4 ? max : max * SPOOL_FACTOR;
 	r = sk_spool_read(fd, w->spool, max, &spool, err);
-	if (r == 0)
-		r = sk_layout_read(spool, arch, &layout, err);
-	if (r == 0)
-		r = apply_layers(w, spool, &layout, err);
+	if (r < 0)
+		return r;
+	r = sk_layout_read(spool, arch, &layout, err);
+	if (r < 0)
+		return r;
+	r = apply_layers(w, spool, &layout, err);
 	if (r < 0)
 		return r;
 	u->config = TAKE_PTR(layout.config);

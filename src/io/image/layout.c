@@ -375,10 +375,12 @@ static int read_oci(const struct sk_spool *spool, const char *arch, struct sk_la
 	int r;
 
 	r = member_json(spool, "index.json", &index, err);
-	if (r == 0)
-		r = look_at_list(&s, json_object_get(index, "manifests"), 0, err);
-	if (r == 0)
-		r = choose(&s, arch, &f, err);
+	if (r < 0)
+		return r;
+	r = look_at_list(&s, json_object_get(index, "manifests"), 0, err);
+	if (r < 0)
+		return r;
+	r = choose(&s, arch, &f, err);
 	return r < 0 ? r : take_found(f, l, err);
 }
 
