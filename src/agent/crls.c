@@ -43,7 +43,7 @@ static int parse_one(const json_t *j, struct crl *ret, struct sk_err *err)
 	return r;
 }
 
-static int parse(const json_t *answer, struct crls *ret, struct sk_err *err)
+static int parse_crls(const json_t *answer, struct crls *ret, struct sk_err *err)
 {
 	const json_t *list = json_object_get(answer, "crls"), *j;
 	size_t i;
@@ -68,8 +68,8 @@ static struct crl *find(struct crls *c, const struct sk_digest *id)
 	return NULL;
 }
 
-/* skerryd is away, or busy: that must not look as if the hub were. */
-static int not_the_hub(struct sk_err *err)
+/* The failure is skerryd's: with its own code the caller would take the hub for away. */
+static int device_failed(struct sk_err *err)
 {
 	(void)sk_err_prefix(err, "skerryd");
 	err->code = -EIO;
@@ -82,8 +82,8 @@ static int ask_device(struct sk_device_link *device, struct crls *ret, struct sk
 	int r = sk_device_get(device, "/trust", &answer, err);
 
 	if (r == 0)
-		r = parse(answer, ret, err);
-	return r < 0 && r != -ENOENT ? not_the_hub(err) : r;
+		r = parse_crls(answer, ret, err);
+	return r < 0 && r != -ENOENT ? device_failed(err) : r;
 }
 
 static int ask_hub(struct sk_hub_link *hub, struct crls *ret, uint64_t *ret_version,
@@ -95,7 +95,7 @@ static int ask_hub(struct sk_hub_link *hub, struct crls *ret, uint64_t *ret_vers
 	*ret_version = 0;
 	if (r == 0)
 		r = sk_json_get_u64(answer, "version", ret_version, err);
-	return r < 0 ? r : parse(answer, ret, err);
+	return r < 0 ? r : parse_crls(answer, ret, err);
 }
 
 /* One list, from the hub to skerryd; what skerryd refuses stands in @crl afterwards. */
@@ -113,7 +113,7 @@ static int carry(struct sk_hub_link *hub, struct sk_device_link *device, struct 
 	if (r == 0) {
 		r = sk_device_put_crl(device, get.answer.data, get.answer.len, err);
 		if (r < 0 && !sk_device_refused(r, err))
-			return not_the_hub(err);
+			return device_failed(err);
 	}
 	if (r >= 0 || !(sk_device_refused(r, err) || sk_hub_is_final(r)))
 		return SK_MIN(r, 0);

@@ -42,8 +42,8 @@ static int report_over(struct run *run, struct sk_hub_link *link, const char *st
 	return sk_hub_json(link, "POST", path, body, REPORT_TIMEOUT_MS, NULL, err);
 }
 
-/* For information only: a hub that is away now learns how it ended, later. */
-static void tell(struct run *run, const char *step, uint64_t bytes)
+/* A report that does not reach the hub is not repeated: only the last one, of the end, must arrive. */
+static void report_step(struct run *run, const char *step, uint64_t bytes)
 {
 	struct sk_err err = SK_ERR_INIT;
 
@@ -83,7 +83,7 @@ static int end_job(struct run *run, bool good, const char *reason, struct sk_err
 	return sk_job_save(run->state_dir, job, err);
 }
 
-/* Return: 0 when reported, or when the hub does not want to know (any more) */
+/* Return: 0 when reported, or when the hub will never take it: the job is unknown there, or ended */
 static int report_end(struct run *run, struct sk_err *err)
 {
 	const char *step = run->job->good ? "done" : "failed";
@@ -94,7 +94,7 @@ static int report_end(struct run *run, struct sk_err *err)
 	return sk_job_clear(run->state_dir, err);
 }
 
-static int fetch_release(struct run *run, json_t **ret, struct sk_err *err)
+static int job_fetch_release(struct run *run, json_t **ret, struct sk_err *err)
 {
 	char path[PATH_MAX_JOB];
 	_cleanup_http_call_ struct sk_http_call call =
@@ -126,7 +126,7 @@ static int take_in(struct run *run, json_t **ret, struct sk_err *err)
 	r = sk_device_get(run->device, path, ret, err);
 	if (r == 0 || r == -EHOSTUNREACH)
 		return r;
-	r = fetch_release(run, ret, err);
+	r = job_fetch_release(run, ret, err);
 	if (r == 0)
 		r = sk_json_need_digest(*ret, "id", &id, err);
 	if (r == 0 && !sk_digest_equal(&id, &run->job->release))
@@ -176,7 +176,7 @@ static int fetch_images(struct run *run, const json_t *release, struct sk_err *e
 	int r = sum_images(run, images, err);
 
 	if (r == 0 && run->bytes_total > 0)
-		tell(run, "downloading", 0);
+		report_step(run, "downloading", 0);
 	run->bytes_before = 0;
 	json_array_foreach (images, i, j) {
 		if (r == 0)
@@ -195,7 +195,7 @@ static int apply(struct run *run, struct sk_err *err)
 	uint64_t generation;
 	int r;
 
-	tell(run, "applying", 0);
+	report_step(run, "applying", 0);
 	r = sk_device_apply(run->device, &run->job->release, &generation, err);
 	if (r < 0 && sk_device_refused(r, err))
 		return end_job(run, false, err->text, err) ?: -ECANCELED;
@@ -205,23 +205,23 @@ static int apply(struct run *run, struct sk_err *err)
 	return r < 0 ? r : sk_job_save(run->state_dir, run->job, err);
 }
 
-/* Waits for skerryd's news; @seq is where it was before. */
-static int wait_news(struct run *run, json_int_t *seq, struct sk_err *err)
+/* Until skerryd's update is further than @seq. */
+static int wait_for_change(struct run *run, json_int_t *seq, struct sk_err *err)
 {
 	char path[PATH_MAX_JOB];
-	_cleanup_json_ json_t *news = NULL;
+	_cleanup_json_ json_t *update = NULL;
 	const char *step;
 	int r;
 
 	(void)snprintf(path, sizeof(path), "/update?since=%" JSON_INTEGER_FORMAT "&wait=%d", *seq,
 		       FOLLOW_WAIT_S);
-	r = sk_device_get(run->device, path, &news, err);
+	r = sk_device_get(run->device, path, &update, err);
 	if (r < 0)
 		return r;
-	*seq = json_integer_value(json_object_get(news, "seq"));
-	step = json_string_value(json_object_get(news, "step"));
+	*seq = json_integer_value(json_object_get(update, "seq"));
+	step = json_string_value(json_object_get(update, "step"));
 	if (step && sk_streq(step, "settling"))
-		tell(run, "settling", 0);
+		report_step(run, "settling", 0);
 	return 0;
 }
 
@@ -240,7 +240,7 @@ static int follow(struct run *run, struct sk_err *err)
 			return end_job(run, true, "", err);
 		if (sk_streq(g.state, "bad"))
 			return end_job(run, false, g.reason, err);
-		r = wait_news(run, &seq, err);
+		r = wait_for_change(run, &seq, err);
 		if (r < 0)
 			return r;
 	}
@@ -265,7 +265,7 @@ static int carry_out(struct run *run, struct sk_err *err)
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		tell(run, "received", 0);
+		report_step(run, "received", 0);
 		r = take_in(run, &release, err);
 		if (r == 0)
 			r = fetch_images(run, release, err);

@@ -23,7 +23,7 @@ static bool id_ok(const char *id)
 	return strlen(id) <= SK_JOB_ID_MAX && sk_name_ok(id);
 }
 
-static int parse(const char *text, size_t len, struct sk_job *ret)
+static int parse_job(const char *text, size_t len, struct sk_job *ret)
 {
 	_cleanup_json_ json_t *j = NULL;
 	const char *id, *reason = NULL;
@@ -60,7 +60,7 @@ int sk_job_load(const char *state_dir, struct sk_job *ret, struct sk_err *err)
 	r = sk_file_read(AT_FDCWD, path, JOB_FILE_MAX, &text, &len);
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0 && parse(text, len, ret) == 0)
+	if (r == 0 && parse_job(text, len, ret) == 0)
 		return 1;
 	if (r < 0 && r != -EFBIG)
 		return sk_err_set(err, r, "io", "cannot read %s: %s", path, strerror(-r));

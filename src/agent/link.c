@@ -14,7 +14,7 @@
 #include "agent/hub.h"
 #include "agent/inventory.h"
 #include "agent/job.h"
-#include "agent/mend.h"
+#include "agent/repair.h"
 #include "agent/retry.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,12 +31,12 @@
 #define LOG_TAIL_MAX	    10000
 
 struct link {
-	char told[SK_ERR_TEXT_MAX]; /* the last failure that was logged */
+	char last_warning[SK_ERR_TEXT_MAX]; /* the last failure that was logged */
 	const struct sk_agent_config *config;
 	struct sk_hub_link hub;
 	struct sk_device_link device;
 	struct sk_retry retry;
-	struct sk_mend mend;
+	struct sk_repair repair;
 	struct sk_job job;
 	bool working; /* @job is under way */
 	bool crls_due;
@@ -63,10 +63,10 @@ static void back_off(struct link *l, const struct sk_err *why, uint64_t max_ms)
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)sk_mono_us();
 	ms = SK_MIN(sk_retry_next(&l->retry, random), max_ms);
-	/* Told once, until something else is the matter. */
-	if (!sk_streq(l->told, why->text))
+	/* The same failure is a warning once; again only after another one, or after success. */
+	if (!sk_streq(l->last_warning, why->text))
 		sk_warning("%s; trying again", why->text);
-	(void)snprintf(l->told, sizeof(l->told), "%s", why->text);
+	(void)snprintf(l->last_warning, sizeof(l->last_warning), "%s", why->text);
 	sk_info("%s; again in %" PRIu64 " ms", why->text, ms);
 	/* What the last try allocated is not needed while it waits. */
 	(void)malloc_trim(0);
@@ -84,15 +84,15 @@ static void pace(struct link *l, uint64_t round_ms)
 	l->quick = round_ms < QUICK_MS ? l->quick + 1 : 0;
 	if (l->quick <= QUICK_MAX) {
 		sk_retry_reset(&l->retry);
-		l->told[0] = '\0';
+		l->last_warning[0] = '\0';
 		return;
 	}
 	(void)sk_err_set(&why, -EREMOTEIO, "too-many", "the hub has too many answers at once");
 	back_off(l, &why, PACE_MAX_MS);
 }
 
-/* Not worth more than a line: the hub could be asked, and said no. */
-static int or_go_on(int code, const char *what, const struct sk_err *err)
+/* A request that the hub refused is logged and skipped; only a hub that is away ends the round. */
+static int skip_refused(int code, const char *what, const struct sk_err *err)
 {
 	if (code >= 0 || sk_hub_is_away(code))
 		return SK_MIN(code, 0);
@@ -233,7 +233,7 @@ static int take_work(struct link *l, const json_t *work, struct sk_err *err)
 static int poll_work(struct link *l, struct sk_err *err)
 {
 	_cleanup_json_ json_t *answer = NULL;
-	bool news = false;
+	bool crls_changed = false;
 	char path[64];
 	int r;
 
@@ -243,8 +243,8 @@ static int poll_work(struct link *l, struct sk_err *err)
 			err);
 	if (r < 0 || !answer)
 		return r;
-	(void)sk_json_get_bool(answer, "crls", &news, NULL);
-	if (news) {
+	(void)sk_json_get_bool(answer, "crls", &crls_changed, NULL);
+	if (crls_changed) {
 		l->crls_due = true;
 		return 0;
 	}
@@ -255,16 +255,19 @@ static int one_round(struct link *l, struct sk_err *err)
 {
 	int r = sk_hub_session(&l->hub, err);
 
-	/* Who was revoked comes before what they signed. */
-	if (r == 0)
-		r = or_go_on(sync_crls(l, err), "revocation lists", err);
-	if (r == 0 && l->working)
-		r = run_job(l, err);
-	if (r == 0)
-		r = or_go_on(send_inventory(l, false, err), "inventory", err);
 	if (r < 0)
 		return r;
-	sk_mend(&l->mend, &l->hub, &l->device);
+	/* Before any job: a release whose signer was revoked must not be applied. */
+	r = skip_refused(sync_crls(l, err), "revocation lists", err);
+	if (r < 0)
+		return r;
+	r = l->working ? run_job(l, err) : 0;
+	if (r < 0)
+		return r;
+	r = skip_refused(send_inventory(l, false, err), "inventory", err);
+	if (r < 0)
+		return r;
+	sk_repair(&l->repair, &l->hub, &l->device);
 	return poll_work(l, err);
 }
 

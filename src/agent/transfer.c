@@ -33,7 +33,7 @@ struct asking {
 	uint64_t passed; /* bytes handed on */
 	uint64_t skip;	 /* a server without ranges sends what is here already */
 	bool begun;
-	uint64_t told_ms;
+	uint64_t reported_ms;
 	sk_transfer_progress progress;
 	void *arg;
 };
@@ -56,7 +56,7 @@ static void *feed(void *arg)
 static int on_bytes(void *arg, const void *data, size_t len)
 {
 	struct asking *a = arg;
-	uint64_t want = a->image.size_bytes - a->image.offset - a->passed;
+	uint64_t left = a->image.size_bytes - a->image.offset - a->passed;
 	size_t skip;
 
 	if (!a->begun && a->call->status == 200)
@@ -66,13 +66,13 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	a->skip -= skip;
 	data = (const char *)data + skip;
 	len -= skip;
-	if (len > want)
+	if (len > left)
 		return -EFBIG;
 	if (len > 0 && sk_fd_write(a->to, data, len) < 0)
 		return -EPIPE;
 	a->passed += len;
-	if (a->progress && sk_mono_ms() - a->told_ms >= PROGRESS_EVERY_MS) {
-		a->told_ms = sk_mono_ms();
+	if (a->progress && sk_mono_ms() - a->reported_ms >= PROGRESS_EVERY_MS) {
+		a->reported_ms = sk_mono_ms();
 		a->progress(a->arg, a->image.offset + a->passed);
 	}
 	return 0;
@@ -169,7 +169,9 @@ int sk_transfer_image(struct sk_hub_link *hub, struct sk_device_link *device,
 		      const struct sk_digest *digest, sk_transfer_progress progress, void *arg,
 		      bool *ret_refused, struct sk_err *err)
 {
-	struct asking a = { .to = -1, .progress = progress, .arg = arg, .told_ms = sk_mono_ms() };
+	struct asking a = {
+		.to = -1, .progress = progress, .arg = arg, .reported_ms = sk_mono_ms()
+	};
 	int r = sk_device_image(device, digest, &a.image, err);
 
 	*ret_refused = r < 0 && sk_device_refused(r, err);

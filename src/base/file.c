@@ -24,12 +24,12 @@ int sk_fd_read(int fd, size_t max, char **ret, size_t *ret_len)
 	for (;;) {
 		ssize_t n;
 		size_t room = SK_MIN((size_t)COPY_CHUNK, max - b.len);
-		char extra;
+		char byte;
 
 		if (sk_buf_reserve(&b, room) < 0)
 			return -ENOMEM;
-		/* At the bound one more byte tells "ends here" from "too large". */
-		n = room > 0 ? read(fd, b.data + b.len, room) : read(fd, &extra, 1);
+		/* At the bound, one byte more says whether the file ends here or is too large. */
+		n = room > 0 ? read(fd, b.data + b.len, room) : read(fd, &byte, 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -97,8 +97,8 @@ int sk_dir_sync(int dirfd, const char *path)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Return: 1 when @fd is what the name leads to and nothing else does, 0 when not */
-static int is_ours(int dirfd, const char *tmp, int fd)
+/* Return: 1 when @fd is the file of that name, it has no other name, and this user owns it; else 0 */
+static int owns_tmp(int dirfd, const char *tmp, int fd)
 {
 	struct stat mine, there;
 
@@ -110,11 +110,8 @@ static int is_ours(int dirfd, const char *tmp, int fd)
 	       mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
-/*
- * What stands there and cannot be taken over: a link, a FIFO, a file that has another name too, or another owner,
- * or that may not be written to.
- */
-static bool is_in_the_way(int dirfd, const char *tmp)
+/* A link, a FIFO, a file with a second name, of another owner or not writable: to be removed, not taken over. */
+static bool blocks_tmp(int dirfd, const char *tmp)
 {
 	struct stat st;
 
@@ -124,9 +121,9 @@ static bool is_in_the_way(int dirfd, const char *tmp)
 }
 
 /*
- * There is one temporary name for each file, so that processes that were killed leave one such file at most, and
- * the next write takes it over. Who writes holds a lock on it, and who waited for that looks whether it is still
- * the file of that name.
+ * Each file has one temporary name, so processes that were killed leave one such file at most, and the next write
+ * takes it over. A writer locks it. A writer that waited for the lock checks that the file still has that name: the
+ * one before has renamed it.
  */
 static int open_tmp(int dirfd, const char *tmp)
 {
@@ -140,13 +137,13 @@ static int open_tmp(int dirfd, const char *tmp)
 			return -errno;
 		if (fd >= 0 && TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) < 0)
 			return -errno;
-		r = fd < 0 ? 0 : is_ours(dirfd, tmp, fd);
+		r = fd < 0 ? 0 : owns_tmp(dirfd, tmp, fd);
 		if (r < 0)
 			return r;
 		if (r > 0)
 			return fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0 ? -errno : TAKE_FD(fd);
-		/* If not that, the one that had it renamed it meanwhile. */
-		if (is_in_the_way(dirfd, tmp) && unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
+		/* Neither taken over nor in the way: renamed by the writer before. Try again. */
+		if (blocks_tmp(dirfd, tmp) && unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
 			return -errno;
 	}
 	return -EBUSY;

@@ -161,7 +161,7 @@ static int parse_word(struct sk_cli *cli, char *word, struct sk_err *err)
 	return 0;
 }
 
-static int parse(struct sk_cli *cli, char **argv, struct sk_err *err)
+static int parse_line(struct sk_cli *cli, char **argv, struct sk_err *err)
 {
 	bool words_only = false;
 	int r = 0;
@@ -438,7 +438,7 @@ int sk_cli_main(const struct sk_cmd *root, int argc, char **argv)
 	cli.args = calloc((size_t)argc + 1, sizeof(char *));
 	if (!cli.args)
 		return 1;
-	r = parse(&cli, argv + 1, &err);
+	r = parse_line(&cli, argv + 1, &err);
 	if (r == 0)
 		r = dispatch(&cli, &err);
 	sk_cli_progress_end(&cli);

@@ -26,7 +26,7 @@ int sk_output_failed(const char *path, int r, struct sk_err *err)
 }
 
 /* Where the output goes, and whether a file there may be replaced. */
-static int look(struct sk_output *o, const char *path)
+static int look_at_target(struct sk_output *o, const char *path)
 {
 	struct stat st;
 
@@ -60,7 +60,7 @@ static int check_folder(const struct sk_output *o)
 int sk_output_check(const char *path, struct sk_err *err)
 {
 	_cleanup_output_ struct sk_output o = { .fd = -1 };
-	int r = look(&o, path);
+	int r = look_at_target(&o, path);
 
 	if (r == 0)
 		r = check_folder(&o);
@@ -135,7 +135,7 @@ int sk_output_open(struct sk_output *o, const char *path, struct sk_err *err)
 	int r;
 
 	*o = (struct sk_output){ .fd = -1 };
-	r = look(o, path);
+	r = look_at_target(o, path);
 	if (r == 0 && o->replaces) {
 		o->tmp = sk_asprintf("%s.tmp-%d", o->place, (int)getpid());
 		r = o->tmp ? open_nameless(o) : -ENOMEM;

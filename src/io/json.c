@@ -9,7 +9,7 @@
 #define DEPTH_MAX	 32
 #define STRV_ELEMENT_MAX 4096
 
-static int bad(struct sk_err *err, const char *key, const char *what)
+static int bad_key(struct sk_err *err, const char *key, const char *what)
 {
 	return sk_err_set(err, -EINVAL, "bad-request", "\"%.64s\" must be %s", key, what);
 }
@@ -18,7 +18,7 @@ static int bad(struct sk_err *err, const char *key, const char *what)
  * jansson's own bound (2048) is fixed when it is built, and each level costs stack in its parser,
  * its writer and every walk of ours. Brackets inside strings do not count.
  */
-static int check_depth(const char *text, size_t len)
+static int json_check_depth(const char *text, size_t len)
 {
 	size_t depth = 0;
 	bool in_string = false;
@@ -45,7 +45,7 @@ int sk_json_parse(const char *text, size_t len, json_t **ret, struct sk_err *err
 	json_error_t e;
 	json_t *v;
 
-	if (check_depth(text, len) < 0)
+	if (json_check_depth(text, len) < 0)
 		return sk_err_set(err, -EINVAL, "bad-request",
 				  "JSON is nested more than %d levels deep", DEPTH_MAX);
 	v = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
@@ -72,7 +72,7 @@ int sk_json_get_str(const json_t *obj, const char *key, const char **ret, struct
 	const json_t *v = lookup(obj, key);
 
 	if (v && !json_is_string(v))
-		return bad(err, key, "a string");
+		return bad_key(err, key, "a string");
 	*ret = v ? json_string_value(v) : NULL;
 	return 0;
 }
@@ -85,7 +85,7 @@ int sk_json_need_str(const json_t *obj, const char *key, size_t max, const char 
 	if (!v)
 		return sk_err_set(err, -EINVAL, "bad-request", "\"%.64s\" is missing", key);
 	if (!json_is_string(v) || json_string_length(v) == 0)
-		return bad(err, key, "a string that is not empty");
+		return bad_key(err, key, "a string that is not empty");
 	if (json_string_length(v) > max)
 		return sk_err_set(err, -EINVAL, "bad-request", "\"%.64s\" is longer than %zu bytes",
 				  key, max);
@@ -100,7 +100,7 @@ int sk_json_get_bool(const json_t *obj, const char *key, bool *ret, struct sk_er
 	if (!v)
 		return 0;
 	if (!json_is_boolean(v))
-		return bad(err, key, "true or false");
+		return bad_key(err, key, "true or false");
 	*ret = json_is_true(v);
 	return 0;
 }
@@ -112,7 +112,7 @@ int sk_json_get_u64(const json_t *obj, const char *key, uint64_t *ret, struct sk
 	if (!v)
 		return 0;
 	if (!json_is_integer(v) || json_integer_value(v) < 0)
-		return bad(err, key, "a whole number, 0 or more");
+		return bad_key(err, key, "a whole number, 0 or more");
 	*ret = (uint64_t)json_integer_value(v);
 	return 0;
 }
@@ -125,13 +125,13 @@ int sk_json_get_strv(const json_t *obj, const char *key, size_t max, char ***ret
 	size_t i;
 
 	if (list && !json_is_array(list))
-		return bad(err, key, "a list of strings");
+		return bad_key(err, key, "a list of strings");
 	if (json_array_size(list) > max)
 		return sk_err_set(err, -EINVAL, "bad-request",
 				  "\"%.64s\" has more than %zu elements", key, max);
 	json_array_foreach (list, i, item) {
 		if (!json_is_string(item) || json_string_length(item) > STRV_ELEMENT_MAX)
-			return bad(err, key, "a list of strings of at most 4096 bytes each");
+			return bad_key(err, key, "a list of strings of at most 4096 bytes each");
 		if (sk_strv_add(&v, json_string_value(item)) < 0)
 			return sk_err_oom(err);
 	}
@@ -148,7 +148,7 @@ int sk_json_need_digest(const json_t *obj, const char *key, struct sk_digest *re
 	if (r < 0)
 		return r;
 	if (sk_digest_parse(s, ret) < 0)
-		return bad(err, key, "a SHA-256: 64 lower-case hex digits");
+		return bad_key(err, key, "a SHA-256: 64 lower-case hex digits");
 	return 0;
 }
 

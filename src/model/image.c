@@ -28,7 +28,7 @@ int sk_image_word_index(const char *const *words, const char *s)
 	return -1;
 }
 
-static int bad(struct sk_err *err, const char *what)
+static int bad_image(struct sk_err *err, const char *what)
 {
 	return sk_err_set(err, -EBADMSG, "bad-image", "not a usable capsule image: %s", what);
 }
@@ -45,15 +45,15 @@ int sk_image_tree_size(const void *head, size_t len, size_t *ret, struct sk_err 
 	uint32_t total;
 
 	if (len < sizeof(h))
-		return bad(err, "the file is too short to be an image");
+		return bad_image(err, "the file is too short to be an image");
 	memcpy(&h, head, sizeof(h));
 	if (fdt32_to_cpu(h.magic) != FDT_MAGIC)
-		return bad(err, "it does not start with a device tree");
+		return bad_image(err, "it does not start with a device tree");
 	total = fdt32_to_cpu(h.totalsize);
 	if (total < SK_IMAGE_ALIGN || total % SK_IMAGE_ALIGN != 0)
-		return bad(err, "its tree is not padded to 4096 bytes");
+		return bad_image(err, "its tree is not padded to 4096 bytes");
 	if (total > SK_IMAGE_TREE_MAX)
-		return bad(err, "its tree claims more than 1 MiB");
+		return bad_image(err, "its tree claims more than 1 MiB");
 	*ret = total;
 	return 0;
 }
@@ -113,7 +113,7 @@ static int read_words(const void *fdt, int node, const char *label, const struct
 		const struct word *w = v ? find_word(words, name) : NULL;
 
 		if (!v)
-			return bad(err, "a property cannot be read");
+			return bad_image(err, "a property cannot be read");
 		if (!w && strict)
 			return bad_prop(err, label, name, "is not known to this version of Skerry");
 		if (!w)
@@ -183,7 +183,7 @@ static int parse_hash(const void *fdt, int rootfs, struct sk_image_info *info, s
 	if (r < 0)
 		return r;
 	if (!sk_streq(algo, "sha256"))
-		return bad(err, "its hash is not a SHA-256");
+		return bad_image(err, "its hash is not a SHA-256");
 	memcpy(info->rootfs_digest.bytes, value, SK_DIGEST_SIZE);
 	return 0;
 }
@@ -195,9 +195,9 @@ static int check_extent(const struct sk_image_info *info, size_t tree_size, uint
 	uint64_t end = info->rootfs_offset + info->rootfs_size; /* both are 32-bit */
 
 	if (info->rootfs_offset != tree_size)
-		return bad(err, "its root file system does not follow its tree");
+		return bad_image(err, "its root file system does not follow its tree");
 	if (info->rootfs_size == 0)
-		return bad(err, "its root file system is empty");
+		return bad_image(err, "its root file system is empty");
 	if (end > file_size)
 		return sk_err_set(err, -EBADMSG, "bad-image",
 				  "image is cut off: %" PRIu64 " bytes of %" PRIu64, file_size,
@@ -231,7 +231,7 @@ static int parse_rootfs(const void *fdt, struct sk_image_info *info, struct sk_e
 	if (r < 0)
 		return r;
 	if (!sk_streq(type, "filesystem") || !sk_streq(compression, "none"))
-		return bad(err, "its rootfs is not a plain file system");
+		return bad_image(err, "its rootfs is not a plain file system");
 	info->rootfs_offset = be32(position);
 	info->rootfs_size = be32(size);
 	return parse_hash(fdt, node, info, err);
@@ -243,7 +243,7 @@ struct facts {
 	const void *format, *created;
 };
 
-static int read_facts(const void *fdt, int node, struct facts *f, struct sk_err *err)
+static int read_skerry_node(const void *fdt, int node, struct facts *f, struct sk_err *err)
 {
 	const struct word words[] = {
 		{ "format", true, .raw = &f->format, .raw_len = 4 },
@@ -270,7 +270,7 @@ static int read_facts(const void *fdt, int node, struct facts *f, struct sk_err 
 	return 0;
 }
 
-static int take_facts(const struct facts *f, struct sk_image_info *info, struct sk_err *err)
+static int take_skerry_node(const struct facts *f, struct sk_image_info *info, struct sk_err *err)
 {
 	int rootfs = sk_image_word_index(sk_image_rootfs_names, f->rootfs);
 	int kind = sk_image_word_index(sk_image_kind_names, f->kind);
@@ -303,10 +303,10 @@ static int parse_skerry(const void *fdt, struct sk_image_info *info, struct sk_e
 	r = only_child(fdt, 0, "skerry", &node, err);
 	if (r < 0)
 		return r;
-	r = read_facts(fdt, node, &f, err);
+	r = read_skerry_node(fdt, node, &f, err);
 	if (r < 0)
 		return r;
-	r = take_facts(&f, info, err);
+	r = take_skerry_node(&f, info, err);
 	if (r < 0)
 		return r;
 	r = only_child(fdt, node, "run", &run, err);
@@ -332,11 +332,11 @@ int sk_image_parse(const void *tree, size_t len, uint64_t file_size, struct sk_i
 	if (r < 0)
 		return r;
 	if (tree_size > len || tree_size > file_size)
-		return bad(err, "its tree is cut off");
+		return bad_image(err, "its tree is cut off");
 	if (((uintptr_t)tree & 7) != 0)
 		return sk_err_set(err, -EINVAL, "internal", "image tree is not aligned in memory");
 	if (sk_fdt_unsound(tree, tree_size))
-		return bad(err, "its tree is malformed");
+		return bad_image(err, "its tree is malformed");
 	info = calloc(1, sizeof(*info));
 	if (!info)
 		return sk_err_oom(err);

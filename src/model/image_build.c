@@ -123,7 +123,7 @@ static void write_skerry(struct writer *w, const struct sk_image_info *i)
 }
 
 /* Return: 0, -FDT_ERR_NOSPACE when @size is too small, another error of libfdt or errno. */
-static int write_tree(const struct sk_image_info *i, void *buf, size_t size, size_t tree_size)
+static int write_image_tree(const struct sk_image_info *i, void *buf, size_t size, size_t tree_size)
 {
 	struct writer w = { .fdt = buf };
 	char title[160];
@@ -190,13 +190,13 @@ int sk_image_build_tree(const struct sk_image_info *info, void **ret, size_t *re
 	if (!buf)
 		return sk_err_oom(err);
 	/* Every property has a fixed length, so a first pass tells the size of the second. */
-	r = write_tree(info, buf, SK_IMAGE_TREE_MAX, 0);
+	r = write_image_tree(info, buf, SK_IMAGE_TREE_MAX, 0);
 	if (r < 0)
 		return build_failed(r, err);
 	used = fdt_totalsize(buf);
 	tree_size = (used + SK_IMAGE_ALIGN - 1) / SK_IMAGE_ALIGN * SK_IMAGE_ALIGN;
 	memset(buf, 0, SK_IMAGE_TREE_MAX);
-	r = write_tree(info, buf, tree_size, tree_size);
+	r = write_image_tree(info, buf, tree_size, tree_size);
 	if (r < 0)
 		return build_failed(r, err);
 	/* fdt_finish() shrank the size to what is used; the padding belongs to the tree. */

@@ -166,7 +166,7 @@ struct order {
 	size_t n;
 };
 
-static size_t app_index(const struct order *o, const char *name)
+static size_t order_index(const struct order *o, const char *name)
 {
 	return (size_t)sk_children_find(&sk_mr(o->r)->apps, name);
 }
@@ -176,9 +176,9 @@ static void count_waits(struct order *o)
 	for (size_t i = 0; i < o->m->n_supervision; i++) {
 		const struct sk_supervision *row = &o->m->supervision[i];
 
-		o->row[app_index(o, row->app)] = row;
+		o->row[order_index(o, row->app)] = row;
 		SK_STRV_FOREACH (d, row->dependants)
-			o->waits[app_index(o, *d)]++;
+			o->waits[order_index(o, *d)]++;
 	}
 }
 
@@ -193,7 +193,7 @@ static bool place_next(struct order *o)
 	o->placed[i] = true;
 	o->sorted[o->n++] = i;
 	SK_STRV_FOREACH (d, o->row[i] ? o->row[i]->dependants : NULL)
-		o->waits[app_index(o, *d)]--;
+		o->waits[order_index(o, *d)]--;
 	return true;
 }
 
@@ -209,7 +209,7 @@ static size_t held_by(const struct order *o, size_t i)
 	return j;
 }
 
-static void tell_cycle(const struct order *o, int node)
+static void report_cycle(const struct order *o, int node)
 {
 	_cleanup_buf_ struct sk_buf b = SK_BUF(4096);
 	const struct sk_app *apps = o->m->apps;
@@ -245,7 +245,7 @@ void sk_rd_start_order(struct sk_reader *r, int node)
 	while (place_next(o))
 		;
 	if (o->n < m->n_apps) {
-		tell_cycle(o, node);
+		report_cycle(o, node);
 		return;
 	}
 	for (size_t i = 0; i < o->n; i++)

@@ -117,7 +117,7 @@ static int write_node(const struct pin *p, int node, int depth)
 	return r == 0 ? fdt_end_node(p->to) : r;
 }
 
-static int write_tree(const struct pin *p, size_t size)
+static int write_pinned_tree(const struct pin *p, size_t size)
 {
 	int r = fdt_create(p->to, (int)size);
 
@@ -142,7 +142,7 @@ static int pin(const void *fdt, size_t len, const struct sk_image_ref *images, s
 	for (size_t i = 0; i < n_images; i++)
 		sorted[i] = &images[i];
 	qsort(sorted, n_images, sizeof(*sorted), cmp_by_name);
-	r = write_tree(&p, size);
+	r = write_pinned_tree(&p, size);
 	if (r < 0)
 		return sk_err_set(err, -EIO, "internal", "cannot write the manifest: %s",
 				  fdt_strerror(r));

@@ -33,7 +33,7 @@ static void decrefp(json_t **j)
 	json_decref(*j);
 }
 
-static int bad(struct sk_err *err, const char *key, const char *what)
+static int bad_config(struct sk_err *err, const char *key, const char *what)
 {
 	return sk_err_set(err, -EBADMSG, "bad-image", "the image's configuration: %s %s", key,
 			  what);
@@ -57,9 +57,9 @@ static int get_str(const json_t *obj, const char *key, size_t max, const char **
 	if (!v || json_is_null(v))
 		return 0;
 	if (!json_is_string(v))
-		return bad(err, key, "is not a string");
+		return bad_config(err, key, "is not a string");
 	if (json_string_length(v) > max)
-		return bad(err, key, "is too long");
+		return bad_config(err, key, "is too long");
 	if (json_string_length(v) > 0)
 		*ret = json_string_value(v);
 	return 0;
@@ -73,7 +73,7 @@ static int get_object(const json_t *obj, const char *key, const json_t **ret, st
 	if (!v || json_is_null(v))
 		return 0;
 	if (!json_is_object(v))
-		return bad(err, key, "is not an object");
+		return bad_config(err, key, "is not an object");
 	*ret = v;
 	return 0;
 }
@@ -87,14 +87,14 @@ static int get_strv(const json_t *obj, const char *key, char ***ret, struct sk_e
 	if (!list || json_is_null(list))
 		return 0;
 	if (!json_is_array(list))
-		return bad(err, key, "is not a list");
+		return bad_config(err, key, "is not a list");
 	if (json_array_size(list) > STRINGS_MAX)
-		return bad(err, key, "has over 1024 entries");
+		return bad_config(err, key, "has over 1024 entries");
 	json_array_foreach (list, i, v) {
 		if (!json_is_string(v))
-			return bad(err, key, "holds something that is not a string");
+			return bad_config(err, key, "holds something that is not a string");
 		if (json_string_length(v) > STRING_SIZE_MAX)
-			return bad(err, key, "holds a string over 32 KiB");
+			return bad_config(err, key, "holds a string over 32 KiB");
 		if (sk_strv_add(&strv, json_string_value(v)) < 0)
 			return sk_err_oom(err);
 	}
@@ -102,7 +102,7 @@ static int get_strv(const json_t *obj, const char *key, char ***ret, struct sk_e
 	return 0;
 }
 
-static bool env_name_ok(const char *name, size_t len)
+static bool oci_env_name_ok(const char *name, size_t len)
 {
 	if (len == 0 || len > 255 || isdigit((unsigned char)name[0]))
 		return false;
@@ -112,7 +112,7 @@ static bool env_name_ok(const char *name, size_t len)
 	return true;
 }
 
-static struct sk_env *find_env(struct sk_run *run, const char *name, size_t len)
+static struct sk_env *oci_find_env(struct sk_run *run, const char *name, size_t len)
 {
 	for (size_t i = 0; i < run->n_env; i++)
 		if (strlen(run->env[i].name) == len && strncmp(run->env[i].name, name, len) == 0)
@@ -121,18 +121,18 @@ static struct sk_env *find_env(struct sk_run *run, const char *name, size_t len)
 }
 
 /* A name given twice: the later value counts, as in Docker. @run->env has room for one more. */
-static int add_env(struct sk_run *run, const char *entry, struct sk_err *err)
+static int oci_add_env(struct sk_run *run, const char *entry, struct sk_err *err)
 {
 	size_t len = strcspn(entry, "=");
 	struct sk_env *e;
 	char *value;
 
-	if (entry[len] != '=' || !env_name_ok(entry, len))
-		return bad(err, "Env", "holds an entry that is not NAME=value");
+	if (entry[len] != '=' || !oci_env_name_ok(entry, len))
+		return bad_config(err, "Env", "holds an entry that is not NAME=value");
 	value = strdup(entry + len + 1);
 	if (!value)
 		return sk_err_oom(err);
-	e = find_env(run, entry, len);
+	e = oci_find_env(run, entry, len);
 	if (e) {
 		free(e->value);
 		e->value = value;
@@ -157,12 +157,12 @@ static int take_env(const json_t *config, struct sk_run *run, struct sk_err *err
 	if (r < 0 || !entries)
 		return r;
 	if (sk_strv_len(entries) > ENV_MAX)
-		return bad(err, "Env", "has over 512 variables");
+		return bad_config(err, "Env", "has over 512 variables");
 	run->env = calloc(sk_strv_len(entries), sizeof(*run->env));
 	if (!run->env)
 		return sk_err_oom(err);
 	SK_STRV_FOREACH (e, entries) {
-		r = add_env(run, *e, err);
+		r = oci_add_env(run, *e, err);
 		if (r < 0)
 			return r;
 	}
@@ -194,11 +194,11 @@ static int take_words(const json_t *config, struct sk_run *run, struct sk_err *e
 	if (r < 0)
 		return r;
 	if (user && !printable(user))
-		return bad(err, "User", "has control characters");
+		return bad_config(err, "User", "has control characters");
 	if (dir && (dir[0] != '/' || !printable(dir)))
-		return bad(err, "WorkingDir", "is not an absolute path");
+		return bad_config(err, "WorkingDir", "is not an absolute path");
 	if (stop && sk_signal_parse(stop, &run->stop_signal) < 0)
-		return bad(err, "StopSignal", "is not a signal");
+		return bad_config(err, "StopSignal", "is not a signal");
 	run->user = user ? strdup(user) : NULL;
 	run->working_dir = dir ? copy_dir(dir) : NULL;
 	return (user && !run->user) || (dir && !run->working_dir) ? sk_err_oom(err) : 0;
@@ -215,12 +215,12 @@ static int get_duration(const json_t *obj, const char *key, uint64_t otherwise, 
 	if (!v || json_is_null(v))
 		return 0;
 	if (!json_is_integer(v) || json_integer_value(v) < 0)
-		return bad(err, key, "is not a number of nanoseconds");
+		return bad_config(err, key, "is not a number of nanoseconds");
 	ns = json_integer_value(v);
 	if (ns == 0)
 		return 0;
 	*ret_ms = SK_MAX((uint64_t)ns / NS_PER_MS, HEALTH_MS_MIN);
-	return *ret_ms > HEALTH_MS_MAX ? bad(err, key, "is over a day") : 0;
+	return *ret_ms > HEALTH_MS_MAX ? bad_config(err, key, "is over a day") : 0;
 }
 
 static int take_health_test(char **test, struct sk_health *health, struct sk_err *err)
@@ -229,9 +229,9 @@ static int take_health_test(char **test, struct sk_health *health, struct sk_err
 	int r = 0;
 
 	if (!shell && !sk_streq(test[0], "CMD"))
-		return bad(err, "Healthcheck", "is neither NONE, CMD nor CMD-SHELL");
+		return bad_config(err, "Healthcheck", "is neither NONE, CMD nor CMD-SHELL");
 	if (!test[1] || (shell && test[2]))
-		return bad(err, "Healthcheck", "has no command, or too many");
+		return bad_config(err, "Healthcheck", "has no command, or too many");
 	if (shell) {
 		r = sk_strv_add(&health->command, "/bin/sh");
 		if (r == 0)
@@ -264,7 +264,7 @@ static int take_health_times(const json_t *obj, struct sk_health *health, struct
 		return 0;
 	if (!json_is_integer(retries) || json_integer_value(retries) < 0 ||
 	    json_integer_value(retries) > HEALTH_RETRY_MAX)
-		return bad(err, "Retries", "is not a number up to 1000");
+		return bad_config(err, "Retries", "is not a number up to 1000");
 	if (json_integer_value(retries) > 0)
 		health->retries = (uint32_t)json_integer_value(retries);
 	return 0;
@@ -307,14 +307,14 @@ static int take_arch(const json_t *root, char **ret, struct sk_err *err)
 	if (r < 0)
 		return r;
 	if (os && !sk_streq(os, "linux"))
-		return bad(err, "os", "is not linux");
+		return bad_config(err, "os", "is not linux");
 	for (size_t i = 0; arch && i < ARRAY_SIZE(archs); i++) {
 		if (!sk_streq(archs[i].oci, arch))
 			continue;
 		*ret = strdup(archs[i].ours);
 		return *ret ? 0 : sk_err_oom(err);
 	}
-	return bad(err, "architecture", "is not amd64, arm64 or arm");
+	return bad_config(err, "architecture", "is not amd64, arm64 or arm");
 }
 
 static int take_config(const json_t *config, struct sk_run *run, struct sk_err *err)

@@ -37,7 +37,7 @@ static bool user_ok(const char *s)
 	       (!s[len] || part_of_user_ok(s + len + 1, strlen(s + len + 1)));
 }
 
-static bool env_name_ok(const char *s)
+static bool run_env_name_ok(const char *s)
 {
 	if (!isascii((unsigned char)s[0]) || (!isalpha((unsigned char)s[0]) && s[0] != '_'))
 		return false;
@@ -187,7 +187,7 @@ static void read_environment(struct sk_reader *r, int node, void *to)
 
 	run->env = sk_rd_calloc(r, sk_count_props(r->fdt, node) + 1, sizeof(*run->env));
 	if (run->env)
-		sk_rd_free_props(r, node, ENV_MAX, "variable", env_name_ok, read_variable, run);
+		sk_rd_free_props(r, node, ENV_MAX, "variable", run_env_name_ok, read_variable, run);
 	sk_rd_no_nodes(r, node);
 }
 

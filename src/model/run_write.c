@@ -140,7 +140,7 @@ static int copy_health(const struct sk_health *from, struct sk_health *ret)
 	return r == 0 ? copy_string(from->http_path, &ret->http_path) : r;
 }
 
-static struct sk_env *find_env(const struct sk_run *run, const char *name)
+static struct sk_env *run_find_env(const struct sk_run *run, const char *name)
 {
 	for (size_t i = 0; i < run->n_env; i++)
 		if (sk_streq(run->env[i].name, name))
@@ -148,7 +148,7 @@ static struct sk_env *find_env(const struct sk_run *run, const char *name)
 	return NULL;
 }
 
-static int add_env(struct sk_run *to, const struct sk_env *e)
+static int copy_env(struct sk_run *to, const struct sk_env *e)
 {
 	struct sk_env *at = &to->env[to->n_env];
 	int r;
@@ -169,13 +169,13 @@ static int merge_env(const struct sk_run *image, const struct sk_run *app, struc
 	if (!ret->env)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < image->n_env; i++) {
-		const struct sk_env *over = find_env(app, image->env[i].name);
+		const struct sk_env *over = run_find_env(app, image->env[i].name);
 
-		r = add_env(ret, over ? over : &image->env[i]);
+		r = copy_env(ret, over ? over : &image->env[i]);
 	}
 	for (size_t i = 0; r == 0 && i < app->n_env; i++)
-		if (!find_env(image, app->env[i].name))
-			r = add_env(ret, &app->env[i]);
+		if (!run_find_env(image, app->env[i].name))
+			r = copy_env(ret, &app->env[i]);
 	return r;
 }
 

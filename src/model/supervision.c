@@ -13,7 +13,7 @@ void sk_supervision_plan_done(struct sk_supervision_plan *p)
 	*p = (struct sk_supervision_plan){ 0 };
 }
 
-static size_t app_index(const struct sk_manifest *m, const char *name)
+static size_t app_number(const struct sk_manifest *m, const char *name)
 {
 	size_t i = 0;
 
@@ -31,7 +31,7 @@ static bool mark_dependants(const struct sk_manifest *m, const char *app, bool *
 		if (!sk_streq(m->supervision[row].app, app))
 			continue;
 		SK_STRV_FOREACH (d, m->supervision[row].dependants) {
-			size_t i = app_index(m, *d);
+			size_t i = app_number(m, *d);
 
 			if (i < m->n_apps && !marked[i])
 				marked[i] = more = true;
@@ -63,7 +63,7 @@ int sk_supervision_plan(const struct sk_manifest *m, const char *failed,
 	if (!marked)
 		return -ENOMEM;
 	mark_all(m, failed, marked);
-	marked[app_index(m, failed)] = false;
+	marked[app_number(m, failed)] = false;
 	r = sk_strv_add(&p.start, failed);
 	for (size_t i = 0; r == 0 && i < m->n_apps; i++)
 		if (marked[i])

@@ -30,7 +30,7 @@ void sk_fs_free(struct sk_fs *fs)
 static int read_all(struct sk_fs *fs, int fd, size_t max, struct sk_buf *b)
 {
 	for (;;) {
-		/* One byte over the bound tells "ends here" from "too large". */
+		/* One byte over the bound says whether the file ends here or is too large. */
 		size_t room = SK_MIN((size_t)65536, max + 1 - b->len);
 		ssize_t n;
 
@@ -150,7 +150,7 @@ int sk_fs_hash(struct sk_fs *fs, int fd, uint64_t from, uint64_t to, struct sk_h
 struct name_list {
 	struct sk_fs *fs;
 	enum sk_fs_dir dir;
-	bool (*want)(const char *name);
+	bool (*match)(const char *name);
 	char **names;
 };
 
@@ -159,7 +159,7 @@ static int add_name(void *arg, const char *name)
 	struct name_list *l = arg;
 	struct sk_fs_stat st;
 
-	if (!l->want(name) || l->fs->ops->stat(l->fs, l->dir, name, &st) < 0 || !st.regular)
+	if (!l->match(name) || l->fs->ops->stat(l->fs, l->dir, name, &st) < 0 || !st.regular)
 		return 0;
 	return sk_strv_add(&l->names, name);
 }
@@ -169,10 +169,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int sk_fs_names(struct sk_fs *fs, enum sk_fs_dir dir, bool (*want)(const char *name),
+int sk_fs_names(struct sk_fs *fs, enum sk_fs_dir dir, bool (*match)(const char *name),
 		char ***ret_names)
 {
-	struct name_list l = { .fs = fs, .dir = dir, .want = want };
+	struct name_list l = { .fs = fs, .dir = dir, .match = match };
 	int r = fs->ops->list(fs, dir, add_name, &l);
 
 	if (r != 0) {

@@ -126,8 +126,8 @@ int sk_fs_remove(struct sk_fs *fs, enum sk_fs_dir dir, const char *name);
 /** sk_fs_hash() - feed @from up to @to of a file to @h; -ENODATA when the file ends before @to. */
 int sk_fs_hash(struct sk_fs *fs, int fd, uint64_t from, uint64_t to, struct sk_hasher *h);
 
-/** sk_fs_names() - regular files' names for which @want says yes, sorted. */
-int sk_fs_names(struct sk_fs *fs, enum sk_fs_dir dir, bool (*want)(const char *name),
+/** sk_fs_names() - regular files' names for which @match says yes, sorted. */
+int sk_fs_names(struct sk_fs *fs, enum sk_fs_dir dir, bool (*match)(const char *name),
 		char ***ret_names);
 
 #define SK_FS_TMP_PREFIX ".tmp-"

@@ -22,6 +22,9 @@ struct sk_store_name sk_store_name(const struct sk_digest *d, const char *suffix
 /** Inverse: 0 or -EINVAL when @name is not such a name. */
 int sk_store_name_parse(const char *name, const char *suffix, struct sk_digest *ret);
 
+/** Is it the name of an image that is not complete yet? */
+bool sk_store_is_part(const char *name);
+
 /** One sentence and slug for whatever a file system answered; returns @code. */
 int sk_store_fail(struct sk_err *err, int code, const char *what, const char *name);
 

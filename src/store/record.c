@@ -100,16 +100,16 @@ int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const v
 /* Takes the seal off; *len is that of the release file afterwards. */
 static int unseal(const struct sk_digest *id, char *file, size_t *len)
 {
-	struct sk_digest want, got;
+	struct sk_digest stored, got;
 	int r;
 
-	if (*len < sizeof(want.bytes))
+	if (*len < sizeof(stored.bytes))
 		return -EBADMSG;
-	*len -= sizeof(want.bytes);
-	memcpy(want.bytes, file + *len, sizeof(want.bytes));
+	*len -= sizeof(stored.bytes);
+	memcpy(stored.bytes, file + *len, sizeof(stored.bytes));
 	file[*len] = '\0';
 	r = release_seal(id, file, *len, &got);
-	return r == 0 && !sk_digest_equal(&want, &got) ? -EBADMSG : r;
+	return r == 0 && !sk_digest_equal(&stored, &got) ? -EBADMSG : r;
 }
 
 int sk_store_get_release(struct sk_store *s, const struct sk_digest *id, char **ret,

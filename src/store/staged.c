@@ -400,22 +400,15 @@ int sk_staged_fill(struct sk_staged *st, int fd, struct sk_err *err)
 	return r;
 }
 
-int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *want, uint64_t size_bytes,
-		    struct sk_err *err)
+int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *expected,
+		    uint64_t size_bytes, struct sk_err *err)
 {
 	_cleanup_(sk_staged_closep) struct sk_staged *st = NULL;
-	int r = sk_staged_open(s, want, size_bytes, &st, err);
+	int r = sk_staged_open(s, expected, size_bytes, &st, err);
 
 	if (r == 0)
 		r = sk_staged_fill(st, fd, err);
 	return r < 0 ? r : sk_staged_commit(TAKE_PTR(st), err);
-}
-
-static bool is_part(const char *name)
-{
-	struct sk_digest d;
-
-	return sk_store_name_parse(name, ".part", &d) == 0;
 }
 
 /*
@@ -436,7 +429,7 @@ static int finish_sealed(struct sk_store *s, const char *part, const struct sk_d
 int sk_staged_recover(struct sk_store *s)
 {
 	_cleanup_strv_ char **names = NULL;
-	int r = sk_fs_names(s->fs, SK_FS_STAGING, is_part, &names);
+	int r = sk_fs_names(s->fs, SK_FS_STAGING, sk_store_is_part, &names);
 
 	SK_STRV_FOREACH (name, names) {
 		struct sk_fs_stat st;

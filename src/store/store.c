@@ -67,7 +67,7 @@ static bool is_release(const char *name)
 	return sk_store_name_parse(name, ".skr", &d) == 0;
 }
 
-static bool is_part(const char *name)
+bool sk_store_is_part(const char *name)
 {
 	struct sk_digest d;
 
@@ -195,10 +195,10 @@ int sk_store_remove(struct sk_store *s, const struct sk_digest *d, struct sk_err
 typedef int (*each_fn)(void *arg, const struct sk_digest *d, uint64_t size_bytes);
 
 static int list_dir(struct sk_store *s, enum sk_fs_dir dir, const char *suffix,
-		    bool (*want)(const char *name), each_fn each, void *arg)
+		    bool (*match)(const char *name), each_fn each, void *arg)
 {
 	_cleanup_strv_ char **names = NULL;
-	int r = sk_fs_names(s->fs, dir, want, &names);
+	int r = sk_fs_names(s->fs, dir, match, &names);
 
 	SK_STRV_FOREACH (name, names) {
 		struct sk_fs_stat st;
@@ -321,11 +321,11 @@ static int remove_one(struct collection *c, enum sk_fs_dir dir, const char *name
 }
 
 static int collect_dir(struct collection *c, enum sk_fs_dir dir, const char *suffix,
-		       bool (*want)(const char *name))
+		       bool (*match)(const char *name))
 {
 	struct sk_fs *fs = c->s->fs;
 	_cleanup_strv_ char **names = NULL;
-	int r = sk_fs_names(fs, dir, want, &names);
+	int r = sk_fs_names(fs, dir, match, &names);
 	bool any = false;
 
 	SK_STRV_FOREACH (name, names) {
@@ -352,7 +352,7 @@ int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk
 	int r = collect_dir(&c, SK_FS_IMAGES, "", is_image);
 
 	if (r == 0)
-		r = collect_dir(&c, SK_FS_STAGING, ".part", is_part);
+		r = collect_dir(&c, SK_FS_STAGING, ".part", sk_store_is_part);
 	if (r == 0)
 		r = collect_dir(&c, SK_FS_QUARANTINE, "", is_image);
 	if (r == 0)
@@ -373,7 +373,7 @@ void sk_store_removed_close(struct sk_store *s, struct sk_store_removed *removed
 		s->fs->ops->close(s->fs, removed->fds[--removed->n]);
 }
 
-void sk_store_settle(struct sk_store *s)
+void sk_store_refill_ballast(struct sk_store *s)
 {
 	sk_ballast_fill(s);
 }

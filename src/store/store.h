@@ -75,8 +75,8 @@ size_t sk_store_task_fds(const struct sk_store *s, const struct sk_staged *st,
 			 int fds[static SK_STORE_TASK_FDS_MAX]);
 
 /** Adds from a file of the caller, which is read from its present offset to its end. */
-int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *want, uint64_t size_bytes,
-		    struct sk_err *err);
+int sk_store_add_fd(struct sk_store *s, int fd, const struct sk_digest *expected,
+		    uint64_t size_bytes, struct sk_err *err);
 
 int sk_store_remove(struct sk_store *s, const struct sk_digest *d, struct sk_err *err);
 
@@ -108,8 +108,8 @@ void sk_store_removed_close(struct sk_store *s, struct sk_store_removed *removed
 int sk_store_collect(struct sk_store *s, bool (*keep)(void *arg, const struct sk_digest *d),
 		     void *arg, struct sk_store_removed *removed, uint64_t *ret_freed_bytes,
 		     struct sk_err *err);
-/** sk_store_settle() - room was given back: what a full disk had made the store give up is taken again */
-void sk_store_settle(struct sk_store *s);
+/** sk_store_refill_ballast() - after room was given back: reserve again what a full disk made the store release */
+void sk_store_refill_ballast(struct sk_store *s);
 
 /*
  * Release files, at most 8 MiB each. That one is still what was put in is checked at each use ("damaged"

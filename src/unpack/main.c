@@ -77,7 +77,7 @@ static int convert(uint64_t unpacked_max, struct sk_unpacked *to, struct sk_err 
 	return r < 0 ? r : pack(to, info, err);
 }
 
-static int tell(const struct sk_unpacked *from, struct sk_err *err)
+static int print_result(const struct sk_unpacked *from, struct sk_err *err)
 {
 	_cleanup_json_ json_t *out = NULL;
 	struct sk_digest digest;
@@ -119,6 +119,6 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NAME, "skerry-unpack");
 	r = convert(unpacked_max, &to, &err);
 	if (r == 0)
-		r = tell(&to, &err);
+		r = print_result(&to, &err);
 	return r < 0 ? sk_task_fail(&err) : 0;
 }

@@ -48,7 +48,7 @@ static int take_source(struct mirrors *m, const char *uri, const char *suite, co
 }
 
 /* "deb [arch=amd64 signed-by=/k.gpg] http://… suite main" */
-static int read_line(struct mirrors *m, char *line)
+static int apt_read_line(struct mirrors *m, char *line)
 {
 	char *open = strchr(line, '['), *close = open ? strchr(open, ']') : NULL, *key = NULL;
 	char *at = NULL, *word, *uri, *suite;
@@ -69,14 +69,14 @@ static int read_line(struct mirrors *m, char *line)
 	return suite ? take_source(m, uri, suite, key) : 0;
 }
 
-static int read_list(struct mirrors *m, char *text)
+static int apt_read_list(struct mirrors *m, char *text)
 {
 	char *at = NULL;
 	int r = 0;
 
 	for (char *line = strtok_r(text, "\n", &at); r == 0 && line;
 	     line = strtok_r(NULL, "\n", &at))
-		r = read_line(m, line);
+		r = apt_read_line(m, line);
 	return r;
 }
 
@@ -147,7 +147,7 @@ static int read_sources(struct mirrors *m, const char *path)
 		return 0;
 	if (r < 0)
 		return r;
-	return sk_str_ends(path, ".sources") ? read_paragraphs(m, text) : read_list(m, text);
+	return sk_str_ends(path, ".sources") ? read_paragraphs(m, text) : apt_read_list(m, text);
 }
 
 static int is_sources(const struct dirent *e)

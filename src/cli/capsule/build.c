@@ -100,7 +100,7 @@ static int unpacked_max(struct sk_cli *cli, uint64_t *ret, struct sk_err *err)
 	return 0;
 }
 
-static void tell_left_out(const struct build *b)
+static void print_left_out(const struct build *b)
 {
 	if (b->unpacked.left_out_devices > 0)
 		sk_say(b->cli, "left out: %u device nodes below /dev (a capsule gets its own /dev)",
@@ -354,7 +354,7 @@ static int write_image(const struct build *b, const void *tree, size_t len, int 
 	return r == 0 ? sk_output_commit(&out, err) : r;
 }
 
-static int tell_result(const struct build *b, size_t tree_len, struct sk_err *err)
+static int print_result(const struct build *b, size_t tree_len, struct sk_err *err)
 {
 	_cleanup_close_ int fd = open(b->output, O_RDONLY | O_CLOEXEC);
 	uint64_t size = tree_len + b->info.rootfs_size;
@@ -377,7 +377,7 @@ static int tell_result(const struct build *b, size_t tree_len, struct sk_err *er
 	return 0;
 }
 
-static int finish(struct build *b, struct sk_err *err)
+static int build_finish(struct build *b, struct sk_err *err)
 {
 	_cleanup_free_ void *tree = NULL;
 	_cleanup_close_ int rootfs = -1;
@@ -391,7 +391,7 @@ static int finish(struct build *b, struct sk_err *err)
 	if (r < 0)
 		return r;
 	r = write_image(b, tree, len, rootfs, err);
-	return r < 0 ? r : tell_result(b, len, err);
+	return r < 0 ? r : print_result(b, len, err);
 }
 
 static int check_usage(const struct build *b, struct sk_err *err)
@@ -419,7 +419,7 @@ static int build_in(struct build *b, struct sk_err *err)
 	r = b->root ? unpack_source(b, err) : sk_err_oom(err);
 	if (r < 0)
 		return r;
-	tell_left_out(b);
+	print_left_out(b);
 	if (b->epoch_s < 0)
 		b->epoch_s = b->unpacked.newest_s;
 	b->info.created_s = b->epoch_s;
@@ -433,10 +433,10 @@ static int build_in(struct build *b, struct sk_err *err)
 	if (r < 0)
 		return r;
 	r = sk_capsule_run_opts(b->cli, &b->info.run, err);
-	return r < 0 ? r : finish(b, err);
+	return r < 0 ? r : build_finish(b, err);
 }
 
-static int run_build(struct sk_cli *cli, struct sk_err *err)
+static int run_capsule_build(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(build_done) struct build b = {
 		.cli = cli,
@@ -516,5 +516,5 @@ const struct sk_cmd sk_cmd_capsule_build = {
 		"the same image, bit by bit; SOURCE_DATE_EPOCH sets its time stamps.",
 	.examples = examples,
 	.opts = opts,
-	.run = run_build,
+	.run = run_capsule_build,
 };

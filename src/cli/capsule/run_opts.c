@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "cli/capsule/capsule.h"
 
-static int bad(struct sk_err *err, const char *opt, const char *value, const char *expect)
+static int bad_option(struct sk_err *err, const char *opt, const char *value, const char *expect)
 {
 	return sk_err_set(err, -EINVAL, "bad-value", "--%s %s: %s", opt, value, expect);
 }
@@ -46,7 +46,7 @@ static int command_opts(struct sk_cli *cli, struct sk_run *run, struct sk_err *e
 
 	if (command) {
 		if (!*command)
-			return bad(err, "command", "\"\"", "the program's name is empty");
+			return bad_option(err, "command", "\"\"", "the program's name is empty");
 		r = replace_strv(&run->command, words, err);
 	}
 	args = sk_cli_opt_all(cli, "arg");
@@ -61,7 +61,7 @@ static int set_env(struct sk_run *run, const char *entry, struct sk_err *err)
 	if (!name)
 		return sk_err_oom(err);
 	if (!*name || !strchr(entry, '='))
-		return bad(err, "env", entry, "write NAME=value");
+		return bad_option(err, "env", entry, "write NAME=value");
 	for (size_t i = 0; i < run->n_env; i++)
 		if (sk_streq(run->env[i].name, name))
 			return replace_str(&run->env[i].value, strchr(entry, '=') + 1, err);
@@ -85,9 +85,9 @@ static int word_opts(struct sk_cli *cli, struct sk_run *run, struct sk_err *err)
 	if (r == 0)
 		r = replace_str(&run->working_dir, sk_cli_opt(cli, "workdir"), err);
 	if (r == 0 && stop && sk_signal_parse(stop, &run->stop_signal) < 0)
-		r = bad(err, "stop-signal", stop, "write a signal's name, e.g. SIGQUIT");
+		r = bad_option(err, "stop-signal", stop, "write a signal's name, e.g. SIGQUIT");
 	if (r == 0 && grace && sk_parse_duration(grace, &run->stop_grace_ms) < 0)
-		r = bad(err, "stop-grace", grace, "write a duration, e.g. 10s");
+		r = bad_option(err, "stop-grace", grace, "write a duration, e.g. 10s");
 	return r;
 }
 
@@ -101,7 +101,8 @@ static int health_http(struct sk_health *h, const char *value, struct sk_err *er
 	if (!port)
 		return sk_err_oom(err);
 	if (sk_parse_u32(port, &n) < 0 || n == 0 || n > UINT16_MAX)
-		return bad(err, "health-http", value, "write a port and a path, e.g. 8080/health");
+		return bad_option(err, "health-http", value,
+				  "write a port and a path, e.g. 8080/health");
 	h->kind = SK_HEALTH_HTTP;
 	h->port = (uint16_t)n;
 	return replace_str(&h->http_path, path ? path : "/", err);
@@ -112,7 +113,7 @@ static int health_tcp(struct sk_health *h, const char *value, struct sk_err *err
 	uint32_t n;
 
 	if (sk_parse_u32(value, &n) < 0 || n == 0 || n > UINT16_MAX)
-		return bad(err, "health-tcp", value, "write a port");
+		return bad_option(err, "health-tcp", value, "write a port");
 	h->kind = SK_HEALTH_TCP;
 	h->port = (uint16_t)n;
 	return 0;
@@ -168,10 +169,10 @@ static int health_opts(struct sk_cli *cli, struct sk_health *h, struct sk_err *e
 		const char *value = sk_cli_opt(cli, times[i].opt);
 
 		if (value && sk_parse_duration(value, times[i].to) < 0)
-			r = bad(err, times[i].opt, value, "write a duration, e.g. 10s");
+			r = bad_option(err, times[i].opt, value, "write a duration, e.g. 10s");
 	}
 	if (r == 0 && retries && sk_parse_u32(retries, &h->retries) < 0)
-		r = bad(err, "health-retries", retries, "write a number");
+		r = bad_option(err, "health-retries", retries, "write a number");
 	return r;
 }
 

@@ -58,7 +58,7 @@ static const char *type_name(const struct image *i)
 }
 
 /* Words that are not given are left out. Steals @value. */
-static void set(json_t *obj, const char *key, json_t *value)
+static void set_if(json_t *obj, const char *key, json_t *value)
 {
 	if (value)
 		(void)json_object_set_new(obj, key, value);
@@ -77,40 +77,40 @@ static json_t *strv_json(char *const *v)
 	return list;
 }
 
-static json_t *health_json(const struct sk_health *h)
+static json_t *capsule_health_json(const struct sk_health *h)
 {
 	json_t *o;
 
 	if (h->kind == SK_HEALTH_NONE)
 		return NULL;
 	o = json_object();
-	set(o, "command", strv_json(h->command));
-	set(o, "http", h->http_path ? json_string(h->http_path) : NULL);
-	set(o, "port", h->port ? json_integer(h->port) : NULL);
-	set(o, "interval_ms", json_integer((json_int_t)h->interval_ms));
-	set(o, "timeout_ms", json_integer((json_int_t)h->timeout_ms));
-	set(o, "start_period_ms", json_integer((json_int_t)h->start_period_ms));
-	set(o, "retries", json_integer(h->retries));
+	set_if(o, "command", strv_json(h->command));
+	set_if(o, "http", h->http_path ? json_string(h->http_path) : NULL);
+	set_if(o, "port", h->port ? json_integer(h->port) : NULL);
+	set_if(o, "interval_ms", json_integer((json_int_t)h->interval_ms));
+	set_if(o, "timeout_ms", json_integer((json_int_t)h->timeout_ms));
+	set_if(o, "start_period_ms", json_integer((json_int_t)h->start_period_ms));
+	set_if(o, "retries", json_integer(h->retries));
 	return o;
 }
 
-static json_t *run_json(const struct sk_run *run)
+static json_t *capsule_run_json(const struct sk_run *run)
 {
 	json_t *o = json_object(), *env = run->n_env > 0 ? json_object() : NULL;
 	char signal[16];
 
 	for (size_t i = 0; i < run->n_env; i++)
-		set(env, run->env[i].name, json_string(run->env[i].value));
-	set(o, "command", strv_json(run->command));
-	set(o, "arguments", strv_json(run->arguments));
-	set(o, "environment", env);
-	set(o, "user", run->user ? json_string(run->user) : NULL);
-	set(o, "working_dir", run->working_dir ? json_string(run->working_dir) : NULL);
-	set(o, "stop_signal",
-	    run->stop_signal ? json_string(sk_signal_name(signal, run->stop_signal)) : NULL);
-	set(o, "stop_grace_ms",
-	    run->stop_grace_ms ? json_integer((json_int_t)run->stop_grace_ms) : NULL);
-	set(o, "health", health_json(&run->health));
+		set_if(env, run->env[i].name, json_string(run->env[i].value));
+	set_if(o, "command", strv_json(run->command));
+	set_if(o, "arguments", strv_json(run->arguments));
+	set_if(o, "environment", env);
+	set_if(o, "user", run->user ? json_string(run->user) : NULL);
+	set_if(o, "working_dir", run->working_dir ? json_string(run->working_dir) : NULL);
+	set_if(o, "stop_signal",
+	       run->stop_signal ? json_string(sk_signal_name(signal, run->stop_signal)) : NULL);
+	set_if(o, "stop_grace_ms",
+	       run->stop_grace_ms ? json_integer((json_int_t)run->stop_grace_ms) : NULL);
+	set_if(o, "health", capsule_health_json(&run->health));
 	return o;
 }
 
@@ -119,19 +119,19 @@ static void show_json(const struct image *i)
 	const struct sk_image_info *info = i->info;
 	json_t *o = json_object();
 
-	set(o, "name", json_string(info->name));
-	set(o, "version", info->version ? json_string(info->version) : NULL);
-	set(o, "arch", json_string(info->arch));
-	set(o, "kind", json_string(info->kind == SK_KIND_VM ? "vm" : "container"));
-	set(o, "created_s", json_integer((json_int_t)info->created_s));
-	set(o, "digest", json_string(SK_DIGEST_STR(&i->digest)));
-	set(o, "size_bytes", json_integer((json_int_t)i->size));
-	set(o, "rootfs",
-	    json_pack("{s:s, s:s, s:I, s:I}", "type", type_name(i), "digest",
-		      SK_DIGEST_STR(&info->rootfs_digest), "offset_bytes",
-		      (json_int_t)info->rootfs_offset, "size_bytes",
-		      (json_int_t)info->rootfs_size));
-	set(o, "run", run_json(&info->run));
+	set_if(o, "name", json_string(info->name));
+	set_if(o, "version", info->version ? json_string(info->version) : NULL);
+	set_if(o, "arch", json_string(info->arch));
+	set_if(o, "kind", json_string(info->kind == SK_KIND_VM ? "vm" : "container"));
+	set_if(o, "created_s", json_integer((json_int_t)info->created_s));
+	set_if(o, "digest", json_string(SK_DIGEST_STR(&i->digest)));
+	set_if(o, "size_bytes", json_integer((json_int_t)i->size));
+	set_if(o, "rootfs",
+	       json_pack("{s:s, s:s, s:I, s:I}", "type", type_name(i), "digest",
+			 SK_DIGEST_STR(&info->rootfs_digest), "offset_bytes",
+			 (json_int_t)info->rootfs_offset, "size_bytes",
+			 (json_int_t)info->rootfs_size));
+	set_if(o, "run", capsule_run_json(&info->run));
 	sk_cli_print_json(o);
 }
 
@@ -228,7 +228,7 @@ static void show_lines(const struct image *i)
 	lines_of_run(&i->info->run);
 }
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_capsule_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(image_done) struct image i = { .fd = -1 };
 	int r = image_open(sk_cli_arg(cli, 0), &i, err);
@@ -261,7 +261,7 @@ static int verify_one(const char *path, struct image *i, struct sk_err *err)
 	return 0;
 }
 
-static int run_verify(struct sk_cli *cli, struct sk_err *err)
+static int run_capsule_verify(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *list = json_array();
 
@@ -298,7 +298,7 @@ const struct sk_cmd sk_cmd_capsule_show = {
 		"Name, version, architecture, root file system, run configuration, and the SHA-256 of "
 		"the whole file, which is its name on a device.",
 	.examples = show_examples,
-	.run = run_show,
+	.run = run_capsule_show,
 };
 
 const struct sk_cmd sk_cmd_capsule_verify = {
@@ -311,5 +311,5 @@ const struct sk_cmd sk_cmd_capsule_verify = {
 		"Reads each image as a device does and compares its root file system with the SHA-256 "
 		"in its tree. Who made an image is not told by the image: that is the release's "
 		"signature.",
-	.run = run_verify,
+	.run = run_capsule_verify,
 };

@@ -25,7 +25,7 @@ static int add_capsule(struct sk_table *t, const json_t *c)
 			    sk_device_text(c, "image"), NULL);
 }
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_device_list(struct sk_cli *cli, struct sk_err *err)
 {
 	static const char *const headings[] = { "NAME",	      "STATE", "HEALTH", "RESTARTS",
 						"GENERATION", "IMAGE", NULL };
@@ -37,7 +37,7 @@ const struct sk_cmd sk_cmd_capsule_list = {
 	.name = "list",
 	.summary = "list the capsules on this device",
 	.opts = sk_device_opts,
-	.run = run_list,
+	.run = run_device_list,
 };
 
 static int act(struct sk_cli *cli, const char *what, struct sk_err *err)
@@ -59,12 +59,12 @@ static int act(struct sk_cli *cli, const char *what, struct sk_err *err)
 	return r;
 }
 
-static int run_start(struct sk_cli *cli, struct sk_err *err)
+static int run_device_start(struct sk_cli *cli, struct sk_err *err)
 {
 	return act(cli, "start", err);
 }
 
-static int run_stop(struct sk_cli *cli, struct sk_err *err)
+static int run_device_stop(struct sk_cli *cli, struct sk_err *err)
 {
 	return act(cli, "stop", err);
 }
@@ -81,7 +81,7 @@ const struct sk_cmd sk_cmd_capsule_start = {
 	.min_args = 1,
 	.max_args = 1,
 	.opts = sk_device_opts,
-	.run = run_start,
+	.run = run_device_start,
 };
 
 const struct sk_cmd sk_cmd_capsule_stop = {
@@ -94,7 +94,7 @@ const struct sk_cmd sk_cmd_capsule_stop = {
 		"Its stop signal first, SIGKILL after its grace time. It stays stopped until it is "
 		"started again, or the next boot or release.",
 	.opts = sk_device_opts,
-	.run = run_stop,
+	.run = run_device_stop,
 };
 
 const struct sk_cmd sk_cmd_capsule_restart = {
@@ -121,7 +121,7 @@ static int print_log(void *arg, const void *data, size_t len)
 	return !*raw || fwrite(s, 1, len, stdout) == len ? 0 : -EIO;
 }
 
-static int run_logs(struct sk_cli *cli, struct sk_err *err)
+static int run_device_logs(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_http_client_freep) struct sk_http_client *client = NULL;
 	bool raw = !isatty(STDOUT_FILENO);
@@ -162,5 +162,5 @@ const struct sk_cmd sk_cmd_capsule_logs = {
 	.max_args = 1,
 	.about = "To follow it as it comes: docker -H unix:///run/skerry/skerry.sock logs -f NAME",
 	.opts = logs_opts,
-	.run = run_logs,
+	.run = run_device_logs,
 };

@@ -109,7 +109,7 @@ static void print_missing(const json_t *missing)
 			     sk_device_text(image, "digest"));
 }
 
-static int run_status(struct sk_cli *cli, struct sk_err *err)
+static int run_device_status(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *s = NULL;
 	const json_t *store;
@@ -152,7 +152,7 @@ const struct sk_cmd sk_cmd_status = {
 		 "and free room, as skerryd tells them.",
 	.examples = status_examples,
 	.opts = sk_device_opts,
-	.run = run_status,
+	.run = run_device_status,
 };
 
 int sk_device_list(struct sk_cli *cli, const char *path, const char *const *headings,

@@ -32,7 +32,7 @@ struct sending {
 	uint64_t base, total;	/* bytes of all images: sent before this one, to be sent */
 };
 
-static int on_progress(void *arg, uint64_t now, uint64_t total)
+static int device_on_progress(void *arg, uint64_t now, uint64_t total)
 {
 	struct sending *s = arg;
 
@@ -41,7 +41,7 @@ static int on_progress(void *arg, uint64_t now, uint64_t total)
 	return 0;
 }
 
-static int send_release(struct sending *s, const void *skr, size_t len, struct sk_err *err)
+static int device_send_release(struct sending *s, const void *skr, size_t len, struct sk_err *err)
 {
 	_cleanup_http_call_ struct sk_http_call call =
 		SK_HTTP_CALL(.method = "POST", .path = "/skerry/v1/releases", .data = skr,
@@ -102,7 +102,7 @@ static int skip_bundle(struct sending *s, uint64_t bytes)
 }
 
 /* @fd: of the image file, or -1 to read from the bundle. All missing bytes in one request. */
-static int send_image(struct sending *s, json_t *image, int fd, struct sk_err *err)
+static int device_send_image(struct sending *s, json_t *image, int fd, struct sk_err *err)
 {
 	uint64_t size = (uint64_t)json_integer_value(json_object_get(image, "size_bytes"));
 	uint64_t offset = (uint64_t)json_integer_value(json_object_get(image, "offset"));
@@ -110,7 +110,7 @@ static int send_image(struct sending *s, json_t *image, int fd, struct sk_err *e
 						sk_device_text(image, "digest"), offset);
 	_cleanup_http_call_ struct sk_http_call call =
 		SK_HTTP_CALL(.method = "PUT", .path = path, .body_fd = fd,
-			     .body_len = size - offset, .progress = on_progress, .arg = s);
+			     .body_len = size - offset, .progress = device_on_progress, .arg = s);
 	int r;
 
 	if (!path)
@@ -143,7 +143,7 @@ static int bundle_image(struct sending *s, const char *digest, int64_t size, str
 	if (size != json_integer_value(json_object_get(image, "size_bytes")))
 		return sk_err_set(err, -EINVAL, "bad-archive", "image %s has another size",
 				  s->name);
-	return send_image(s, image, -1, err);
+	return device_send_image(s, image, -1, err);
 }
 
 static int bundle_release(struct sending *s, int64_t size, struct sk_err *err)
@@ -158,7 +158,7 @@ static int bundle_release(struct sending *s, int64_t size, struct sk_err *err)
 		return sk_err_oom(err);
 	if (archive_read_data(s->bundle, skr, (size_t)size) != size)
 		return sk_err_set(err, -EIO, "bad-archive", "the bundle is cut short");
-	return send_release(s, skr, (size_t)size, err);
+	return device_send_release(s, skr, (size_t)size, err);
 }
 
 static int bundle_entry(struct sending *s, struct archive_entry *e, struct sk_err *err)
@@ -197,7 +197,7 @@ static int send_bundle(struct sending *s, const char *file, struct sk_err *err)
 }
 
 /* By name or by digest, as builders and stores call them. */
-static int open_image(const char *dir, const json_t *image)
+static int device_open_image(const char *dir, const json_t *image)
 {
 	static const char *const keys[] = { "name", "digest" };
 
@@ -224,18 +224,18 @@ static int send_folder(struct sending *s, const char *dir, struct sk_err *err)
 		if (json_is_true(json_object_get(image, "have")))
 			continue;
 		s->name = sk_device_text(image, "name");
-		fd = open_image(dir, image);
+		fd = device_open_image(dir, image);
 		if (fd < 0)
 			return sk_err_set(err, -ENOENT, "not-found", "%s holds no image %s", dir,
 					  s->name);
-		r = send_image(s, image, fd, err);
+		r = device_send_image(s, image, fd, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int send_file(struct sending *s, const char *file, struct sk_err *err)
+static int device_send_file(struct sending *s, const char *file, struct sk_err *err)
 {
 	const char *dir = sk_cli_opt(s->cli, "images");
 	_cleanup_free_ char *skr = NULL;
@@ -245,7 +245,7 @@ static int send_file(struct sending *s, const char *file, struct sk_err *err)
 	if (r < 0)
 		return sk_err_set(err, r, r == -ENOENT ? "not-found" : "io", "cannot read %s: %s",
 				  file, strerror(-r));
-	r = send_release(s, skr, len, err);
+	r = device_send_release(s, skr, len, err);
 	return r < 0 || !dir ? r : send_folder(s, dir, err);
 }
 
@@ -256,24 +256,25 @@ static int follow(struct sending *s, json_int_t generation, json_t **ret, struct
 
 	for (;;) {
 		char path[96];
-		_cleanup_json_ json_t *news = NULL;
+		_cleanup_json_ json_t *update = NULL;
 		const char *step;
 		int r;
 
 		(void)snprintf(path, sizeof(path),
 			       "/skerry/v1/update?since=%" JSON_INTEGER_FORMAT "&wait=30", seq);
-		r = sk_http_call_json(s->client, "GET", path, NULL, &news, err);
+		r = sk_http_call_json(s->client, "GET", path, NULL, &update, err);
 		if (r < 0)
 			return r;
-		step = sk_device_text(news, "step");
-		if (json_integer_value(json_object_get(news, "generation")) == generation &&
+		step = sk_device_text(update, "step");
+		if (json_integer_value(json_object_get(update, "generation")) == generation &&
 		    (sk_streq(step, "good") || sk_streq(step, "bad"))) {
-			*ret = TAKE_PTR(news);
+			*ret = TAKE_PTR(update);
 			return 0;
 		}
-		if (!sk_cli_json(s->cli) && json_integer_value(json_object_get(news, "seq")) != seq)
+		if (!sk_cli_json(s->cli) &&
+		    json_integer_value(json_object_get(update, "seq")) != seq)
 			(void)fprintf(stderr, "%s\n", step);
-		seq = json_integer_value(json_object_get(news, "seq"));
+		seq = json_integer_value(json_object_get(update, "seq"));
 	}
 }
 
@@ -281,7 +282,7 @@ static int apply(struct sending *s, struct sk_err *err)
 {
 	_cleanup_free_ char *path =
 		sk_asprintf("/skerry/v1/releases/%s/apply", sk_device_text(s->release, "id"));
-	_cleanup_json_ json_t *answer = NULL, *news = NULL;
+	_cleanup_json_ json_t *answer = NULL, *update = NULL;
 	json_int_t generation;
 	int r;
 
@@ -292,21 +293,21 @@ static int apply(struct sending *s, struct sk_err *err)
 		return r;
 	generation = json_integer_value(json_object_get(answer, "generation"));
 	if (!sk_cli_flag(s->cli, "no-wait"))
-		r = follow(s, generation, &news, err);
+		r = follow(s, generation, &update, err);
 	if (r < 0)
 		return r;
-	if (news && sk_streq(sk_device_text(news, "step"), "bad"))
+	if (update && sk_streq(sk_device_text(update, "step"), "bad"))
 		return sk_err_set(
 			err, -EREMOTEIO, "bad-state", "release %s %s failed and was undone: %s",
 			sk_device_text(s->release, "project"),
-			sk_device_text(s->release, "version"), sk_device_text(news, "reason"));
+			sk_device_text(s->release, "version"), sk_device_text(update, "reason"));
 	if (sk_cli_json(s->cli))
-		sk_cli_print_json(json_incref(news ? news : answer));
+		sk_cli_print_json(json_incref(update ? update : answer));
 	else
 		(void)printf("release %s %s is generation %" JSON_INTEGER_FORMAT "%s\n",
 			     sk_device_text(s->release, "project"),
 			     sk_device_text(s->release, "version"), generation,
-			     news ? ", good" : "");
+			     update ? ", good" : "");
 	return 0;
 }
 
@@ -320,7 +321,7 @@ static int run_apply(struct sk_cli *cli, struct sk_err *err)
 	s.client = client;
 	if (r == 0)
 		r = sk_str_ends(file, ".skb") ? send_bundle(&s, file, err)
-					      : send_file(&s, file, err);
+					      : device_send_file(&s, file, err);
 	sk_cli_progress_end(cli);
 	if (r == 0)
 		r = apply(&s, err);

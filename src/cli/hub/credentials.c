@@ -36,7 +36,7 @@ static char *file_in(const char *name)
 	return dir ? sk_asprintf("%s/%s", dir, name) : NULL;
 }
 
-static int copy(const json_t *j, const char *key, char **ret, struct sk_err *err)
+static int copy_string(const json_t *j, const char *key, char **ret, struct sk_err *err)
 {
 	const char *s = NULL;
 	int r = sk_json_get_str(j, key, &s, err);
@@ -59,11 +59,11 @@ int sk_credentials_load(struct sk_credentials *ret, struct sk_err *err)
 				  strerror(-r));
 	r = sk_json_parse(text, len, &j, err);
 	if (r == 0)
-		r = copy(j, "url", &ret->url, err);
+		r = copy_string(j, "url", &ret->url, err);
 	if (r == 0)
-		r = copy(j, "token", &ret->token, err);
+		r = copy_string(j, "token", &ret->token, err);
 	if (r == 0)
-		r = copy(j, "ca_file", &ret->ca_file, err);
+		r = copy_string(j, "ca_file", &ret->ca_file, err);
 	return r < 0 ? sk_err_prefix(err, "%s", path) : 0;
 }
 

@@ -21,7 +21,7 @@ static const struct sk_hub_column list_columns[] = {
 	{ "DEVICES", "devices", SK_HUB_TEXT }, { 0 },
 };
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_crl_list(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	json_t *list = NULL;
@@ -34,7 +34,8 @@ static int run_list(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-static int send_file(struct sk_http_client *c, const char *file, json_t **ret, struct sk_err *err)
+static int crl_send_file(struct sk_http_client *c, const char *file, json_t **ret,
+			 struct sk_err *err)
 {
 	_cleanup_free_ char *bytes = NULL;
 	_cleanup_http_call_ struct sk_http_call call =
@@ -53,14 +54,14 @@ static int send_file(struct sk_http_client *c, const char *file, json_t **ret, s
 	return r < 0 ? r : sk_json_parse(call.answer.data, call.answer.len, ret, err);
 }
 
-static int run_upload(struct sk_cli *cli, struct sk_err *err)
+static int run_crl_upload(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_json_ json_t *answer = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
 	if (r == 0)
-		r = send_file(c, sk_cli_arg(cli, 0), &answer, err);
+		r = crl_send_file(c, sk_cli_arg(cli, 0), &answer, err);
 	if (r < 0)
 		return r;
 	sk_hub_print_list(cli, json_incref(json_object_get(answer, "crls")), list_columns);
@@ -120,7 +121,7 @@ static const struct sk_hub_column show_columns[] = {
 	{ "devices", "devices", SK_HUB_TEXT },	  { 0 },
 };
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_crl_show(struct sk_cli *cli, struct sk_err *err)
 {
 	json_t *crl = NULL;
 	int r = on_crl(cli, "GET", &crl, err);
@@ -130,7 +131,7 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-static int run_delete(struct sk_cli *cli, struct sk_err *err)
+static int run_crl_delete(struct sk_cli *cli, struct sk_err *err)
 {
 	int r = on_crl(cli, "DELETE", NULL, err);
 
@@ -162,16 +163,16 @@ static const struct sk_cmd cmd_upload = {
 		 "own roots signed it and its number is higher than that of the list it has.",
 	.examples = upload_examples,
 	.opts = plain_opts,
-	.run = run_upload,
+	.run = run_crl_upload,
 };
 static const struct sk_cmd cmd_list = {
 	.name = "list",
 	.summary = "revocation lists at the hub, and how many devices have each",
 	.opts = plain_opts,
-	.run = run_list,
+	.run = run_crl_list,
 };
-static const struct sk_cmd cmd_show = ON("show", "one list (--json: with its PEM)", run_show);
-static const struct sk_cmd cmd_delete = ON("delete", "take a list off the hub", run_delete);
+static const struct sk_cmd cmd_show = ON("show", "one list (--json: with its PEM)", run_crl_show);
+static const struct sk_cmd cmd_delete = ON("delete", "take a list off the hub", run_crl_delete);
 static const struct sk_cmd *const cmds[] = { &cmd_upload, &cmd_list, &cmd_show, &cmd_delete, NULL };
 const struct sk_cmd sk_hub_cmd_crl = {
 	.name = "crl",

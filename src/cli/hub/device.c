@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "cli/hub/session.h"
-#include "cli/hub/watch.h"
+#include "cli/hub/follow.h"
 #include "io/json.h"
 
 #define _cleanup_client_ _cleanup_(sk_http_client_freep)
@@ -45,7 +45,7 @@ static int add_filter(char **path, const char *key, const char *value)
 	return longer ? 0 : -ENOMEM;
 }
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_device_list(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("devices"), *project = NULL, *name = NULL;
@@ -109,7 +109,7 @@ static const struct sk_hub_column crl_columns[] = {
 	{ 0 },
 };
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_device_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *crls = NULL;
 	json_t *d = NULL;
@@ -182,7 +182,7 @@ static int run_rename(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-static int run_delete(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_device_delete(struct sk_cli *cli, struct sk_err *err)
 {
 	int r = on_device(cli, "DELETE", "", NULL, NULL, err);
 
@@ -222,7 +222,7 @@ static int watch_job(struct sk_cli *cli, const json_t *job, struct sk_err *err)
 		sk_hub_path("jobs/{}", json_string_value(json_object_get(job, "id")));
 	int r = sk_hub_open(cli, &c, err);
 
-	return r < 0 ? r : sk_hub_watch(cli, c, path, err);
+	return r < 0 ? r : sk_hub_follow(cli, c, path, err);
 }
 
 static int run_upgrade(struct sk_cli *cli, struct sk_err *err)
@@ -243,8 +243,8 @@ static int run_upgrade(struct sk_cli *cli, struct sk_err *err)
 }
 
 /* Asks the device and waits until its answer is here. */
-static int ask(struct sk_cli *cli, const char *rest, json_t *body, char **ret_job,
-	       struct sk_err *err)
+static int device_ask(struct sk_cli *cli, const char *rest, json_t *body, char **ret_job,
+		      struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_json_ json_t *job = NULL;
@@ -283,7 +283,7 @@ static int run_inventory(struct sk_cli *cli, struct sk_err *err)
 	int r = 0;
 
 	if (sk_cli_flag(cli, "ask"))
-		r = ask(cli, "/inventory", NULL, &job, err);
+		r = device_ask(cli, "/inventory", NULL, &job, err);
 	if (r == 0)
 		r = on_device(cli, "GET", "/inventory", NULL, &answer, err);
 	if (r == 0)
@@ -315,11 +315,12 @@ static int ask_logs(struct sk_cli *cli, char **ret_job, struct sk_err *err)
 		return sk_err_set(err, -EINVAL, "usage", "--ask needs the name of a capsule");
 	if (tail && sk_parse_u64(tail, &n) < 0)
 		return sk_err_set(err, -EINVAL, "usage", "--tail \"%s\" is no number", tail);
-	return ask(cli, "/logs", json_pack("{s:s, s:I}", "capsule", capsule, "tail", (json_int_t)n),
-		   ret_job, err);
+	return device_ask(cli, "/logs",
+			  json_pack("{s:s, s:I}", "capsule", capsule, "tail", (json_int_t)n),
+			  ret_job, err);
 }
 
-static int run_logs(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_device_logs(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *job = NULL, *id = NULL, *path = NULL;
@@ -467,10 +468,10 @@ static const struct sk_opt jobs_opts[] = {
 		.opts = (o), .run = (f)                                                         \
 	}
 
-static const struct sk_cmd cmd_list =
-	CMD("list", "devices: status, release, when seen", NULL, 0, 0, list_opts, run_list);
+static const struct sk_cmd cmd_list = CMD("list", "devices: status, release, when seen", NULL, 0, 0,
+					  list_opts, run_hub_device_list);
 static const struct sk_cmd cmd_show =
-	CMD("show", "everything about one device", "DEVICE", 1, 1, plain_opts, run_show);
+	CMD("show", "everything about one device", "DEVICE", 1, 1, plain_opts, run_hub_device_show);
 static const struct sk_cmd cmd_accept =
 	CMD("accept", "let a waiting device in", "DEVICE PROJECT/DEPLOYMENT", 2, 2, plain_opts,
 	    run_accept);
@@ -483,14 +484,14 @@ static const struct sk_cmd cmd_block =
 static const struct sk_cmd cmd_rename =
 	CMD("rename", "give a device another name", "DEVICE NAME", 2, 2, plain_opts, run_rename);
 static const struct sk_cmd cmd_delete =
-	CMD("delete", "forget a device", "DEVICE", 1, 1, plain_opts, run_delete);
+	CMD("delete", "forget a device", "DEVICE", 1, 1, plain_opts, run_hub_device_delete);
 static const struct sk_cmd cmd_upgrade =
 	CMD("upgrade", "bring one device to a release (its deployment's, or another)",
 	    "DEVICE [VERSION]", 1, 2, wait_opts, run_upgrade);
 static const struct sk_cmd cmd_inventory = CMD("inventory", "what a device says of itself (JSON)",
 					       "DEVICE", 1, 1, ask_opts, run_inventory);
-static const struct sk_cmd cmd_logs =
-	CMD("logs", "output of a device's capsules", "DEVICE [CAPSULE]", 1, 2, logs_opts, run_logs);
+static const struct sk_cmd cmd_logs = CMD("logs", "output of a device's capsules",
+					  "DEVICE [CAPSULE]", 1, 2, logs_opts, run_hub_device_logs);
 static const struct sk_cmd *const device_cmds[] = {
 	&cmd_list,   &cmd_show,	  &cmd_accept,	&cmd_reject,	&cmd_block, &cmd_move,
 	&cmd_rename, &cmd_delete, &cmd_upgrade, &cmd_inventory, &cmd_logs,  NULL,
@@ -502,8 +503,8 @@ const struct sk_cmd sk_hub_cmd_device = {
 	.sub = device_cmds,
 };
 
-const struct sk_cmd sk_hub_cmd_logs =
-	CMD("logs", "output of a device's capsules", "DEVICE [CAPSULE]", 1, 2, logs_opts, run_logs);
+const struct sk_cmd sk_hub_cmd_logs = CMD("logs", "output of a device's capsules",
+					  "DEVICE [CAPSULE]", 1, 2, logs_opts, run_hub_device_logs);
 
 static const struct sk_cmd job_list =
 	CMD("list", "jobs, the newest first", NULL, 0, 0, jobs_opts, run_jobs);

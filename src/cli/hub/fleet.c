@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "base/text.h"
 #include "cli/hub/session.h"
-#include "cli/hub/watch.h"
+#include "cli/hub/follow.h"
 #include "io/json.h"
 
 /* Projects and deployments. */
@@ -94,7 +94,7 @@ static const struct sk_hub_column deployment_columns[] = {
 	{ "DEVICES", "devices", SK_HUB_TEXT }, { 0 },
 };
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_deployment_list(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path =
@@ -175,7 +175,7 @@ static const struct sk_hub_column show_columns[] = {
 	{ 0 },
 };
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_deployment_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *d = NULL;
 	int r = on_deployment(cli, "GET", "", NULL, &d, err);
@@ -188,7 +188,7 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-static int run_delete(struct sk_cli *cli, struct sk_err *err)
+static int run_deployment_delete(struct sk_cli *cli, struct sk_err *err)
 {
 	int r = on_deployment(cli, "DELETE", "", NULL, NULL, err);
 
@@ -244,7 +244,7 @@ static int run_attach(struct sk_cli *cli, struct sk_err *err)
 	}
 	json_decref(answer);
 	jobs = sk_hub_path("projects/{}/deployments/{}/jobs", project, name);
-	return sk_hub_watch(cli, c, jobs, err);
+	return sk_hub_follow(cli, c, jobs, err);
 }
 
 static int run_abort(struct sk_cli *cli, struct sk_err *err)
@@ -308,7 +308,7 @@ static int run_tokens(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-static int run_revoke(struct sk_cli *cli, struct sk_err *err)
+static int run_enrolment_revoke(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_free_ char *rest = sk_asprintf("/enrolment-tokens/%s", sk_cli_arg(cli, 1));
 	int r;
@@ -352,10 +352,11 @@ static const struct sk_cmd cmd_list = { .name = "list",
 					.args = "[PROJECT]",
 					.max_args = 1,
 					.opts = plain_opts,
-					.run = run_list };
+					.run = run_deployment_list };
 static const struct sk_cmd cmd_create = ON("create", "make a deployment", run_create);
-static const struct sk_cmd cmd_show = ON("show", "its release and progress", run_show);
-static const struct sk_cmd cmd_delete = ON("delete", "delete one without devices", run_delete);
+static const struct sk_cmd cmd_show = ON("show", "its release and progress", run_deployment_show);
+static const struct sk_cmd cmd_delete =
+	ON("delete", "delete one without devices", run_deployment_delete);
 static const struct sk_cmd cmd_abort =
 	ON("abort", "take the release back from devices that have not finished", run_abort);
 static const struct sk_cmd cmd_tokens = ON("tokens", "its enrolment tokens", run_tokens);
@@ -389,7 +390,7 @@ static const struct sk_cmd cmd_revoke = { .name = "revoke-token",
 					  .min_args = 2,
 					  .max_args = 2,
 					  .opts = plain_opts,
-					  .run = run_revoke };
+					  .run = run_enrolment_revoke };
 
 static const struct sk_cmd *const deployment_cmds[] = {
 	&cmd_list,  &cmd_create, &cmd_show,   &cmd_delete, &cmd_attach,

@@ -25,7 +25,7 @@ static int need_opt(struct sk_cli *cli, const char *name, const char **ret, stru
 	return *ret ? 0 : sk_err_set(err, -EINVAL, "usage", "login needs --%s", name);
 }
 
-static int tell(struct sk_cli *cli, json_t *answer, const char *url, const char *user)
+static int print_login(struct sk_cli *cli, json_t *answer, const char *url, const char *user)
 {
 	bool temporary = json_is_true(json_object_get(answer, "password_temporary"));
 	json_t *said = json_pack("{s:s, s:s, s:b}", "hub", url, "user", user, "password_temporary",
@@ -68,7 +68,7 @@ static int run_login(struct sk_cli *cli, struct sk_err *err)
 		r = sk_json_need_str(answer, "token", 256, &token, err);
 	if (r == 0)
 		r = sk_credentials_save(url, token, pem, err);
-	return r < 0 ? r : tell(cli, answer, url, user);
+	return r < 0 ? r : print_login(cli, answer, url, user);
 }
 
 static const struct sk_opt login_opts[] = {

@@ -117,7 +117,7 @@ static int run_user_list(struct sk_cli *cli, struct sk_err *err)
 	return r;
 }
 
-static void tell_password(struct sk_cli *cli, json_t *user)
+static void print_user(struct sk_cli *cli, json_t *user)
 {
 	const char *made = json_string_value(json_object_get(user, "password"));
 	const char *name = json_string_value(json_object_get(user, "name"));
@@ -144,7 +144,7 @@ static int run_user_create(struct sk_cli *cli, struct sk_err *err)
 					  role ? role : "user", "password", password),
 				&answer, err);
 	if (r == 0)
-		tell_password(cli, answer);
+		print_user(cli, answer);
 	return r;
 }
 
@@ -174,7 +174,7 @@ static int run_user_reset(struct sk_cli *cli, struct sk_err *err)
 		r = sk_hub_call(c, "PATCH", path, json_pack("{s:b}", "reset_password", 1), &answer,
 				err);
 	if (r == 0)
-		tell_password(cli, answer);
+		print_user(cli, answer);
 	return r;
 }
 

@@ -74,7 +74,7 @@ char *sk_hub_text(const json_t *obj, const struct sk_hub_column *column)
 		     column->form == SK_HUB_SHORT ? SHORT_ID : json_string_length(v));
 }
 
-static void add_row(struct sk_table *t, const json_t *obj, const struct sk_hub_column *columns)
+static void add_text_row(struct sk_table *t, const json_t *obj, const struct sk_hub_column *columns)
 {
 	char *cell[SK_HUB_COLUMNS_MAX] = { NULL };
 	size_t n = 0;
@@ -103,7 +103,7 @@ void sk_hub_print_list(struct sk_cli *cli, json_t *steals, const struct sk_hub_c
 		headings[i] = columns[i].heading;
 	t = sk_table_new(headings);
 	json_array_foreach (steals, i, obj) {
-		add_row(t, obj, columns);
+		add_text_row(t, obj, columns);
 	}
 	sk_table_print(t);
 	json_decref(steals);

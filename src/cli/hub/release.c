@@ -29,7 +29,7 @@ static const struct sk_hub_column release_columns[] = {
 	{ 0 },
 };
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_release_list(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("projects/{}/releases", sk_cli_arg(cli, 0));
@@ -83,7 +83,7 @@ static const struct sk_hub_column image_columns[] = {
 	{ 0 },
 };
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_release_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *rel = NULL;
 	int r = on_release(cli, "GET", "", &rel, err);
@@ -98,7 +98,7 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-static int run_delete(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_release_delete(struct sk_cli *cli, struct sk_err *err)
 {
 	int r = on_release(cli, "DELETE", "", NULL, err);
 
@@ -123,7 +123,7 @@ static const struct sk_hub_column connection_columns[] = {
 	{ 0 },
 };
 
-static int run_graph(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_release_graph(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_json_ json_t *graph = NULL;
 	json_t *edges;
@@ -167,7 +167,7 @@ static void upload_done(struct upload *u)
 	free(u->bytes);
 }
 
-static int read_release(struct upload *u, const char *file, struct sk_err *err)
+static int upload_read_release(struct upload *u, const char *file, struct sk_err *err)
 {
 	_cleanup_(sk_manifest_freep) struct sk_manifest *m = NULL;
 	const char *project = sk_cli_opt(u->cli, "project");
@@ -187,7 +187,7 @@ static int read_release(struct upload *u, const char *file, struct sk_err *err)
 	return u->project ? 0 : sk_err_oom(err);
 }
 
-static int send_release(struct upload *u, json_t **ret, struct sk_err *err)
+static int upload_send_release(struct upload *u, json_t **ret, struct sk_err *err)
 {
 	_cleanup_free_ char *path = sk_hub_path("projects/{}/releases", u->project);
 	_cleanup_(sk_http_call_done) struct sk_http_call call =
@@ -199,18 +199,19 @@ static int send_release(struct upload *u, json_t **ret, struct sk_err *err)
 }
 
 /* <dir>/<name>, or <dir>/<digest>: of the size and bytes that the release says. */
-static int open_image(const struct upload *u, const json_t *image, int *ret_fd, struct sk_err *err)
+static int upload_open_image(const struct upload *u, const json_t *image, int *ret_fd,
+			     struct sk_err *err)
 {
 	const char *hex = json_string_value(json_object_get(image, "digest"));
 	_cleanup_free_ char *path = sk_asprintf("%s/%s", u->dir, u->name);
-	struct sk_digest want, got;
+	struct sk_digest expected, got;
 	struct stat st;
 	int fd;
 
 	if (!path)
 		return sk_err_oom(err);
 	fd = sk_path_ok(u->name) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (fd < 0 && sk_digest_parse(hex, &want) == 0) {
+	if (fd < 0 && sk_digest_parse(hex, &expected) == 0) {
 		free(path);
 		path = sk_asprintf("%s/%s", u->dir, hex);
 		fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -221,8 +222,8 @@ static int open_image(const struct upload *u, const json_t *image, int *ret_fd, 
 				  "--images",
 				  u->name, u->dir);
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != u->size ||
-	    sk_digest_of_fd(fd, 0, u->size, &got) < 0 || sk_digest_parse(hex, &want) < 0 ||
-	    !sk_digest_equal(&got, &want)) {
+	    sk_digest_of_fd(fd, 0, u->size, &got) < 0 || sk_digest_parse(hex, &expected) < 0 ||
+	    !sk_digest_equal(&got, &expected)) {
 		(void)close(fd);
 		return sk_err_set(err, -EBADMSG, "digest-mismatch",
 				  "%s is not the file that the release was built with: build the "
@@ -233,7 +234,7 @@ static int open_image(const struct upload *u, const json_t *image, int *ret_fd, 
 	return 0;
 }
 
-static int on_progress(void *arg, uint64_t now, uint64_t total)
+static int upload_on_progress(void *arg, uint64_t now, uint64_t total)
 {
 	struct upload *u = arg;
 
@@ -248,8 +249,8 @@ static int put_from(struct upload *u, const char *digest, int fd, struct sk_err 
 		path ? sk_asprintf("%s?offset=%llu", path, (unsigned long long)u->offset) : NULL;
 	_cleanup_(sk_http_call_done) struct sk_http_call call =
 		SK_HTTP_CALL(.method = "PUT", .path = full, .body_fd = fd,
-			     .body_len = u->size - u->offset, .progress = on_progress, .arg = u,
-			     .content_type = "application/octet-stream");
+			     .body_len = u->size - u->offset, .progress = upload_on_progress,
+			     .arg = u, .content_type = "application/octet-stream");
 
 	if (!full)
 		return sk_err_oom(err);
@@ -281,11 +282,11 @@ static bool worth_another(const struct sk_err *err)
 }
 
 /* Goes on from where the hub stands, however often the link breaks. */
-static int send_image(struct upload *u, const json_t *image, struct sk_err *err)
+static int upload_send_image(struct upload *u, const json_t *image, struct sk_err *err)
 {
 	const char *digest = json_string_value(json_object_get(image, "digest"));
 	_cleanup_close_ int fd = -1;
-	int r = open_image(u, image, &fd, err);
+	int r = upload_open_image(u, image, &fd, err);
 	uint64_t first = u->offset;
 
 	for (unsigned n = 1; r == 0; n++) {
@@ -323,14 +324,14 @@ static int send_images(struct upload *u, const json_t *release, struct sk_err *e
 			u->there++;
 			continue;
 		}
-		r = send_image(u, image, err);
+		r = upload_send_image(u, image, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int tell(struct upload *u, json_t *release)
+static int print_upload(struct upload *u, json_t *release)
 {
 	const char *version = json_string_value(json_object_get(release, "version"));
 	char sent[32], all[32];
@@ -345,11 +346,11 @@ static int tell(struct upload *u, json_t *release)
 	return 0;
 }
 
-static int run_upload(struct sk_cli *cli, struct sk_err *err)
+static int run_hub_release_upload(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(upload_done) struct upload u = { .cli = cli, .dir = sk_cli_opt(cli, "images") };
 	_cleanup_json_ json_t *release = NULL;
-	int r = read_release(&u, sk_cli_arg(cli, 0), err);
+	int r = upload_read_release(&u, sk_cli_arg(cli, 0), err);
 
 	if (!u.dir)
 		u.dir = ".";
@@ -358,11 +359,11 @@ static int run_upload(struct sk_cli *cli, struct sk_err *err)
 	r = sk_hub_open(cli, &u.client, err);
 	if (r < 0)
 		return r;
-	r = send_release(&u, &release, err);
+	r = upload_send_release(&u, &release, err);
 	if (r < 0)
 		return r;
 	r = send_images(&u, release, err);
-	return r < 0 ? r : tell(&u, release);
+	return r < 0 ? r : print_upload(&u, release);
 }
 
 static const struct sk_opt upload_opts[] = {
@@ -393,7 +394,7 @@ static const struct sk_cmd cmd_upload = {
 		"it stopped: run the command again.",
 	.examples = upload_examples,
 	.opts = upload_opts,
-	.run = run_upload,
+	.run = run_hub_release_upload,
 };
 static const struct sk_cmd cmd_list = { .name = "list",
 					.summary = "releases of a project",
@@ -401,10 +402,13 @@ static const struct sk_cmd cmd_list = { .name = "list",
 					.min_args = 1,
 					.max_args = 1,
 					.opts = plain_opts,
-					.run = run_list };
-static const struct sk_cmd cmd_show = ON("show", "what it is, and its images", run_show);
-static const struct sk_cmd cmd_graph = ON("graph", "its apps, and who talks to whom", run_graph);
-static const struct sk_cmd cmd_delete = ON("delete", "delete one that nothing uses", run_delete);
+					.run = run_hub_release_list };
+static const struct sk_cmd cmd_show =
+	ON("show", "what it is, and its images", run_hub_release_show);
+static const struct sk_cmd cmd_graph =
+	ON("graph", "its apps, and who talks to whom", run_hub_release_graph);
+static const struct sk_cmd cmd_delete =
+	ON("delete", "delete one that nothing uses", run_hub_release_delete);
 static const struct sk_cmd *const cmds[] = { &cmd_upload, &cmd_list,   &cmd_show,
 					     &cmd_graph,  &cmd_delete, NULL };
 const struct sk_cmd sk_hub_cmd_release = {

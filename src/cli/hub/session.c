@@ -144,7 +144,7 @@ int sk_hub_place(const char *arg, const char *what, char **ret_project, char **r
 	return *ret_project && *ret_name ? 0 : sk_err_oom(err);
 }
 
-static const char *str_of(const json_t *obj, const char *key)
+const char *sk_hub_str(const json_t *obj, const char *key)
 {
 	const char *s = json_string_value(json_object_get(obj, key));
 
@@ -164,9 +164,9 @@ int sk_hub_find_release(struct sk_http_client *c, const char *project, const cha
 	if (r < 0)
 		return r;
 	json_array_foreach (list, i, rel) {
-		if (sk_streq(str_of(rel, "version"), version) ||
-		    (strlen(version) >= 8 && sk_str_starts(str_of(rel, "id"), version)))
-			found = str_of(rel, "id");
+		if (sk_streq(sk_hub_str(rel, "version"), version) ||
+		    (strlen(version) >= 8 && sk_str_starts(sk_hub_str(rel, "id"), version)))
+			found = sk_hub_str(rel, "id");
 	}
 	if (!found)
 		return sk_err_set(err, -ENOENT, "not-found", "project %s has no release %s",
@@ -190,7 +190,7 @@ int sk_hub_find_device(struct sk_http_client *c, const char *arg, char **ret_id,
 	if (json_array_size(list) > 1)
 		return sk_err_set(err, -EINVAL, "bad-value",
 				  "several devices are called \"%s\": use the id", arg);
-	*ret_id = strdup(str_of(json_array_get(list, 0), "id"));
+	*ret_id = strdup(sk_hub_str(json_array_get(list, 0), "id"));
 	return *ret_id ? 0 : sk_err_oom(err);
 }
 

@@ -50,6 +50,9 @@ void sk_hub_print_one(struct sk_cli *cli, json_t *steals, const struct sk_hub_co
 /** sk_hub_text() - a member for people: no control letters, "-" for nothing. Owned by the caller. */
 char *sk_hub_text(const json_t *obj, const struct sk_hub_column *column);
 
+/** sk_hub_str() - a member that is text; "" where it is absent. Borrowed. */
+const char *sk_hub_str(const json_t *obj, const char *key);
+
 /** sk_hub_said() - one sentence for people, or the object with --json (stolen). */
 void sk_hub_said(struct sk_cli *cli, json_t *steals, const char *fmt, ...) SK_PRINTF(3, 4);
 

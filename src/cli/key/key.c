@@ -353,7 +353,7 @@ static void print_revoked(const struct sk_cli *cli, const struct sk_keyring *k,
 			c->name, c->serial, k->dir, k->crl_number);
 }
 
-static int run_revoke(struct sk_cli *cli, struct sk_err *err)
+static int run_key_revoke(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_keyring_ca_done) struct sk_keyring_ca ca = { 0 };
 	_cleanup_(sk_keyring_done) struct sk_keyring k = { .dirfd = -1 };
@@ -489,7 +489,7 @@ static const struct sk_cmd cmd_revoke = {
 	.about = "Writes crl.pem with the next number. A device that has it refuses every release "
 		 "that the certificate signed, also those from before.",
 	.opts = revoke_opts,
-	.run = run_revoke,
+	.run = run_key_revoke,
 };
 
 static const struct sk_cmd *const subs[] = {

@@ -74,7 +74,7 @@ static int damaged(const struct sk_keyring *k, struct sk_err *err)
 			  k->dir);
 }
 
-static int add_row(struct sk_keyring *k, const struct sk_issued *row)
+static int keyring_add_row(struct sk_keyring *k, const struct sk_issued *row)
 {
 	struct sk_issued *grown = reallocarray(k->issued, k->n_issued + 1, sizeof(*grown));
 
@@ -119,7 +119,7 @@ static int parse_index(struct sk_keyring *k, const char *text, struct sk_err *er
 
 		if (parse_row(lines[i], &row) < 0)
 			return damaged(k, err);
-		if (add_row(k, &row) < 0)
+		if (keyring_add_row(k, &row) < 0)
 			return sk_err_oom(err);
 	}
 	return 0;
@@ -186,7 +186,7 @@ int sk_keyring_add(struct sk_keyring *k, const char *name, const struct sk_cert 
 	row.from_s = f.from_s;
 	row.to_s = f.to_s;
 	sk_cert_facts_done(&f);
-	return add_row(k, &row) < 0 ? sk_err_oom(err) : 0;
+	return keyring_add_row(k, &row) < 0 ? sk_err_oom(err) : 0;
 }
 
 struct sk_issued *sk_keyring_find(struct sk_keyring *k, const char *name_or_serial)

@@ -21,7 +21,7 @@ static int take(const char *s, size_t len, char *buf, size_t size)
 	return (int)len;
 }
 
-static int from_file(const char *file, char *buf, size_t size)
+static int secret_from_file(const char *file, char *buf, size_t size)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -73,7 +73,7 @@ static int from_settings(const struct sk_secret_from *from, char *buf, size_t si
 	const char *env = getenv(SK_PASSPHRASE_ENV);
 
 	if (from->file)
-		return from_file(from->file, buf, size);
+		return secret_from_file(from->file, buf, size);
 	return env ? take(env, strlen(env), buf, size) : -ENODATA;
 }
 

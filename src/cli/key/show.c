@@ -56,7 +56,7 @@ static void print_issued(const struct sk_keyring *k)
 			"revoke the last one again.\n");
 }
 
-static int run_list(struct sk_cli *cli, struct sk_err *err)
+static int run_key_list(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_keyring_done) struct sk_keyring k = { .dirfd = -1 };
 	const char *dir = sk_cli_opt(cli, "dir");
@@ -141,7 +141,7 @@ static int show(const struct sk_cli *cli, const char *pem, size_t len, struct sk
 }
 
 /* "alice" is keys/alice.pem; a name with a slash or ".pem" is a file. */
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_key_show(struct sk_cli *cli, struct sk_err *err)
 {
 	const char *dir = sk_cli_opt(cli, "dir");
 	const char *name = sk_cli_argc(cli) ? sk_cli_arg(cli, 0) : "ca";
@@ -172,7 +172,7 @@ const struct sk_cmd sk_cmd_key_list = {
 	.name = "list",
 	.summary = "certificates that were issued, and which are revoked",
 	.opts = opts,
-	.run = run_list,
+	.run = run_key_list,
 };
 
 static const char *const show_examples[] = {
@@ -188,5 +188,5 @@ const struct sk_cmd sk_cmd_key_show = {
 	.max_args = 1,
 	.examples = show_examples,
 	.opts = opts,
-	.run = run_show,
+	.run = run_key_show,
 };

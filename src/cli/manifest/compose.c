@@ -184,7 +184,7 @@ static void read_x_skerry(struct compose *c, const struct item *i)
 	free(rest.pairs);
 }
 
-static void read_release(struct compose *c, const struct item *root)
+static void compose_read_release(struct compose *c, const struct item *root)
 {
 	const struct sk_yaml_pair *x = sk_yaml_get(root->v, "x-skerry");
 	const struct sk_yaml_pair *name = sk_yaml_get(root->v, "name");
@@ -316,7 +316,7 @@ static void read_root(struct compose *c, const struct sk_yaml *v)
 
 		declare_volumes(c, &at);
 	}
-	read_release(c, &root);
+	compose_read_release(c, &root);
 	for (size_t k = 0; k < v->n; k++) {
 		struct item at = sk_item_at(&root, &v->pairs[k], where);
 
@@ -341,7 +341,7 @@ static char *join_parts(const struct compose *c)
 			   c->links.data ? c->links.data : "");
 }
 
-static int finish(struct compose *c, struct sk_err *err)
+static int compose_finish(struct compose *c, struct sk_err *err)
 {
 	if (c->failed)
 		return sk_err_oom(err);
@@ -395,5 +395,5 @@ int sk_compose_to_dts(const char *yaml, size_t len, struct sk_source *s, struct 
 		return sk_err_oom(err);
 	if (r == 0)
 		read_root(&c, sk_yaml_root(doc));
-	return finish(&c, err);
+	return compose_finish(&c, err);
 }

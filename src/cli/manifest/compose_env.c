@@ -14,7 +14,7 @@ struct env {
 	struct sk_map *names; /* that stand there already */
 };
 
-static void put(struct env *e, const struct item *i, const char *name, const char *value)
+static void env_put(struct env *e, const struct item *i, const char *name, const char *value)
 {
 	if (sk_map_add(e->names, name, e) < 0)
 		e->s->c->failed = true;
@@ -39,7 +39,7 @@ static void put_variable(struct env *e, const struct item *i, const char *name, 
 		sk_item_wrong(e->s->c, i, "leave one of the two out",
 			      "variable %s stands there twice", copy);
 	else
-		put(e, i, copy, value);
+		env_put(e, i, copy, value);
 }
 
 static void from_map(struct env *e, const struct item *i)
@@ -78,13 +78,13 @@ static void from_environment(struct env *e, const struct item *i)
 }
 
 /* What "environment" or a later file says goes before it. */
-static void from_file(struct env *e, const struct item *i, const char *name, bool required)
+static void env_from_file(struct env *e, const struct item *i, const char *name, bool required)
 {
 	struct compose *c = e->s->c;
 	_cleanup_free_ char *path = sk_compose_beside(c->s, name);
 	_cleanup_(sk_map_freep) struct sk_map *vars = NULL;
-	const struct sk_place told = { (char *)(uintptr_t)c->s->path, i->line,
-				       (char *)(uintptr_t)i->where };
+	const struct sk_place named_at = { (char *)(uintptr_t)c->s->path, i->line,
+					   (char *)(uintptr_t)i->where };
 	const char *key;
 	char *value;
 	int r;
@@ -94,14 +94,15 @@ static void from_file(struct env *e, const struct item *i, const char *name, boo
 			      "\"%.64s\" leads elsewhere", name);
 		return;
 	}
-	r = path ? sk_vars_read(path, required ? &told : NULL, &c->s->mistakes, &vars) : -ENOMEM;
+	r = path ? sk_vars_read(path, required ? &named_at : NULL, &c->s->mistakes, &vars)
+		 : -ENOMEM;
 	if (r == -ENOMEM)
 		c->failed = true;
 	if (r < 0)
 		return;
 	SK_MAP_FOREACH (vars, key, value)
 		if (!sk_map_get(e->names, key))
-			put(e, i, key, value);
+			env_put(e, i, key, value);
 }
 
 /* "name", or a map with the words path, required and format. */
@@ -120,7 +121,7 @@ static void from_entry(struct env *e, const struct item *i)
 			sk_item_wrong(e->s->c, i, "write path: FILE", "the file is missing");
 	}
 	if (path)
-		from_file(e, i, path, !required || sk_yaml_bool(required->value) != 0);
+		env_from_file(e, i, path, !required || sk_yaml_bool(required->value) != 0);
 }
 
 /* The last file first: whoever comes first has the say. */

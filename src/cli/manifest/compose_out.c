@@ -110,7 +110,7 @@ static int depth_of(const char *path)
 	return n;
 }
 
-static void add_place(const struct dts *d, const char *prop, const struct item *i)
+static void note_place(const struct dts *d, const char *prop, const struct item *i)
 {
 	if (sk_places_add(d->c->s->places, d->path, prop, d->c->s->path, i->line, i->where) < 0)
 		d->c->failed = true;
@@ -120,7 +120,7 @@ static void begin(const struct dts *d, const char *prop, const struct item *i)
 {
 	static const char tabs[] = "\t\t\t\t\t\t\t\t";
 
-	add_place(d, prop, i);
+	note_place(d, prop, i);
 	sk_dts_raw(d, "%.*s%s", depth_of(d->path) + 1, tabs, prop);
 }
 
@@ -161,7 +161,7 @@ void sk_dts_open(const struct dts *d, const struct item *i)
 {
 	static const char tabs[] = "\t\t\t\t\t\t\t\t";
 
-	add_place(d, NULL, i);
+	note_place(d, NULL, i);
 	sk_dts_raw(d, "%.*s%s {\n", depth_of(d->path), tabs, strrchr(d->path, '/') + 1);
 }
 

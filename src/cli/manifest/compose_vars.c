@@ -32,7 +32,7 @@ struct expansion {
 	unsigned depth;
 };
 
-static int expand(struct expansion *x, const char *s, size_t len);
+static int vars_expand(struct expansion *x, const char *s, size_t len);
 
 static int refuse(struct expansion *x, const char *why, const char *name, size_t len)
 {
@@ -62,9 +62,9 @@ static int expand_braced(struct expansion *x, const char *s, size_t len)
 		return value ? sk_buf_adds(&x->out, value)
 			     : refuse(x, "there is no value for variable ", name, n);
 	if (len > 0 && *s == '-')
-		return unset ? expand(x, s + 1, len - 1) : sk_buf_adds(&x->out, value);
+		return unset ? vars_expand(x, s + 1, len - 1) : sk_buf_adds(&x->out, value);
 	if (len > 0 && *s == '+')
-		return unset ? 0 : expand(x, s + 1, len - 1);
+		return unset ? 0 : vars_expand(x, s + 1, len - 1);
 	if (len > 0 && *s == '?')
 		return unset ? refuse(x, "", s + 1, len - 1) : sk_buf_adds(&x->out, value);
 	return refuse(x, "only :- :+ and :? can follow the name of variable ", name, n);
@@ -108,7 +108,7 @@ static int expand_one(struct expansion *x, const char *s, size_t len, size_t *re
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most DEPTH_MAX deep */
-static int expand(struct expansion *x, const char *s, size_t len)
+static int vars_expand(struct expansion *x, const char *s, size_t len)
 {
 	int r = 0;
 
@@ -138,7 +138,7 @@ int sk_vars_expand(const struct sk_map *vars, const char *s, char **ret, char wh
 		*ret = strdup(s);
 		return *ret ? 0 : -ENOMEM;
 	}
-	r = expand(&x, s, strlen(s));
+	r = vars_expand(&x, s, strlen(s));
 	if (r == -EMSGSIZE)
 		r = refuse(&x, "it expands to more than 32 KiB", "", 0);
 	if (r == 0) {
@@ -158,7 +158,7 @@ struct reading {
 };
 
 /* What stands in the line is not repeated: it may be a secret. */
-static int wrong(const struct reading *rd, const char *hint, const char *text)
+static int vars_wrong(const struct reading *rd, const char *hint, const char *text)
 {
 	return sk_mistake(rd->mistakes, rd->path, rd->line, NULL, hint, "%s", text);
 }
@@ -179,10 +179,10 @@ static int unquote(const struct reading *rd, char *s)
 		*to++ = escape ? into[escape - from] : *s;
 	}
 	if (!*s)
-		return wrong(rd, "a value ends on its line", "a quote is left open");
+		return vars_wrong(rd, "a value ends on its line", "a quote is left open");
 	s += 1 + strspn(s + 1, " \t");
 	*to = '\0';
-	return *s && *s != '#' ? wrong(rd, NULL, "something follows the closing quote") : 0;
+	return *s && *s != '#' ? vars_wrong(rd, NULL, "something follows the closing quote") : 0;
 }
 
 static void cut_plain(char *s)
@@ -195,7 +195,7 @@ static void cut_plain(char *s)
 	*end = '\0';
 }
 
-static int set(const struct reading *rd, const char *name, char *value)
+static int vars_set(const struct reading *rd, const char *name, char *value)
 {
 	sk_map_del(rd->vars, name);
 	return sk_map_add(rd->vars, name, value);
@@ -218,15 +218,16 @@ static int read_value(const struct reading *rd, const char *name, char *s)
 	else
 		r = sk_vars_expand(rd->vars, s, &value, why);
 	if (r == -EINVAL)
-		return wrong(rd, "write $$ for a dollar sign, or the value in single quotes", why);
+		return vars_wrong(rd, "write $$ for a dollar sign, or the value in single quotes",
+				  why);
 	if (r == 0)
-		r = set(rd, name, value);
+		r = vars_set(rd, name, value);
 	if (r < 0)
 		free(value);
 	return r;
 }
 
-static int read_line(struct reading *rd, char *s)
+static int vars_read_line(struct reading *rd, char *s)
 {
 	size_t n;
 
@@ -237,7 +238,8 @@ static int read_line(struct reading *rd, char *s)
 		s += strlen("export ") + strspn(s + strlen("export "), " ");
 	n = strcspn(s, "= \t\r");
 	if (!sk_vars_name_ok(s, n) || s[n + strspn(s + n, " \t")] != '=')
-		return wrong(rd, "a name, an equals sign and the value itself", "write NAME=value");
+		return vars_wrong(rd, "a name, an equals sign and the value itself",
+				  "write NAME=value");
 	s[n + strspn(s + n, " \t")] = ' ';
 	s[n++] = '\0';
 	return read_value(rd, s, s + n + strspn(s + n, " \t"));
@@ -252,12 +254,12 @@ static int read_lines(struct reading *rd, char *text)
 		if (next)
 			*next++ = '\0';
 		rd->line++;
-		r = read_line(rd, line);
+		r = vars_read_line(rd, line);
 	}
 	return r;
 }
 
-int sk_vars_read(const char *path, const struct sk_place *told, struct sk_mistakes *mistakes,
+int sk_vars_read(const char *path, const struct sk_place *named_at, struct sk_mistakes *mistakes,
 		 struct sk_map **ret)
 {
 	_cleanup_(sk_map_freep) struct sk_map *vars = sk_map_new(free);
@@ -268,12 +270,13 @@ int sk_vars_read(const char *path, const struct sk_place *told, struct sk_mistak
 
 	if (r == -ENOMEM)
 		return r;
-	if (r < 0 && (told || r != -ENOENT))
-		return sk_mistake(mistakes, told ? told->file : path, told ? told->line : 0,
-				  told ? told->where : NULL, NULL, "cannot read \"%s\": %s", path,
+	if (r < 0 && (named_at || r != -ENOENT))
+		return sk_mistake(mistakes, named_at ? named_at->file : path,
+				  named_at ? named_at->line : 0, named_at ? named_at->where : NULL,
+				  NULL, "cannot read \"%s\": %s", path,
 				  r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	if (text && memchr(text, '\0', len))
-		return wrong(&rd, NULL, "it holds a zero byte");
+		return vars_wrong(&rd, NULL, "it holds a zero byte");
 	r = text ? read_lines(&rd, text) : 0;
 	if (r == 0)
 		*ret = TAKE_PTR(vars);

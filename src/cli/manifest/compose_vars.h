@@ -16,11 +16,11 @@
 
 /**
  * sk_vars_read() - lines NAME=value, as in .env
- * @told: file and line that name it, for a mistake when it cannot be read; NULL: it may be absent
+ * @named_at: file and line that name it, for a mistake when it cannot be read; NULL: it may be absent
  * @ret:  name -> char *, in the order of the file, empty when it is absent; owned by the caller
  * Return: 0; -EINVAL, see @mistakes; -ENOMEM
  */
-int sk_vars_read(const char *path, const struct sk_place *told, struct sk_mistakes *mistakes,
+int sk_vars_read(const char *path, const struct sk_place *named_at, struct sk_mistakes *mistakes,
 		 struct sk_map **ret);
 
 /**

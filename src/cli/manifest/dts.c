@@ -257,7 +257,7 @@ static void leave(struct walk *w)
 	w->path[w->len] = '\0';
 }
 
-static int add_place(struct walk *w, const char *prop, const char *file, unsigned line)
+static int walk_add_place(struct walk *w, const char *prop, const char *file, unsigned line)
 {
 	_cleanup_free_ char *full = NULL;
 
@@ -286,9 +286,9 @@ static int take_line(struct walk *w, char *line)
 	if (len == 0 || !placed)
 		return 0;
 	if (line[len - 1] != '{')
-		return add_place(w, cut_name(line), file, number);
+		return walk_add_place(w, cut_name(line), file, number);
 	r = enter(w, cut_name(line));
-	return r < 0 ? r : add_place(w, NULL, file, number);
+	return r < 0 ? r : walk_add_place(w, NULL, file, number);
 }
 
 int sk_dts_places(const char *path, struct sk_places **ret, struct sk_err *err)

@@ -37,7 +37,7 @@ struct scan {
 	char last; /* what was read before, blanks and comments aside */
 };
 
-static int wrong(struct scan *sc, const struct file *f, const char *hint, const char *text)
+static int scan_wrong(struct scan *sc, const struct file *f, const char *hint, const char *text)
 {
 	return sk_mistake(&sc->s->mistakes, f->name, f->line, NULL, hint, "%s", text);
 }
@@ -76,7 +76,7 @@ static int skip_quoted(struct scan *sc, struct file *f)
 		f->line += *f->at == '\n';
 	}
 	if (!*f->at)
-		return wrong(sc, &start, NULL, "a quote is left open");
+		return scan_wrong(sc, &start, NULL, "a quote is left open");
 	sc->last = *f->at++;
 	return 0;
 }
@@ -84,7 +84,7 @@ static int skip_quoted(struct scan *sc, struct file *f)
 static int count_entry(struct scan *sc, const struct file *f)
 {
 	if (++sc->entries[sc->depth] > ENTRIES_MAX)
-		return wrong(sc, f, NULL, "more than 4096 properties and nodes in one node");
+		return scan_wrong(sc, f, NULL, "more than 4096 properties and nodes in one node");
 	return 0;
 }
 
@@ -100,9 +100,9 @@ static int count(struct scan *sc, const struct file *f)
 	if (c != '{' || before == '&') /* "&{/path}" */
 		return 0;
 	if (sc->depth + 1 >= ARRAY_SIZE(sc->entries))
-		return wrong(sc, f, NULL, "nodes are nested more than 16 deep");
+		return scan_wrong(sc, f, NULL, "nodes are nested more than 16 deep");
 	if (++sc->nodes > SK_FDT_NODES_MAX)
-		return wrong(sc, f, NULL, "the manifest has more than 16384 nodes");
+		return scan_wrong(sc, f, NULL, "the manifest has more than 16384 nodes");
 	if (count_entry(sc, f) < 0)
 		return -EINVAL;
 	sc->entries[++sc->depth] = 0;
@@ -137,7 +137,8 @@ static int included(struct scan *sc, struct file *f)
 		;
 	len = *f->at == '"' ? strcspn(f->at + 1, "\"\n") : 0;
 	if (len == 0 || f->at[1 + len] != '"')
-		return wrong(sc, f, "write /include/ \"file.dtsi\"", "/include/ needs a file name");
+		return scan_wrong(sc, f, "write /include/ \"file.dtsi\"",
+				  "/include/ needs a file name");
 	folder = sk_path_folder(f->name);
 	if (folder && f->at[1] == '/')
 		name = strndup(f->at + 1, len);
@@ -162,14 +163,14 @@ static int scan_next(struct scan *sc, struct file *f) /* NOLINT(misc-no-recursio
 	if (sk_str_starts(f->at, "/include/"))
 		return included(sc, f);
 	if (sk_str_starts(f->at, "/incbin/"))
-		return wrong(sc, f, "write the value itself; files belong into an image",
-			     "/incbin/ is refused: it would put a file of this machine in");
+		return scan_wrong(sc, f, "write the value itself; files belong into an image",
+				  "/incbin/ is refused: it would put a file of this machine in");
 	if (sk_str_starts(f->at, "/plugin/"))
-		return wrong(sc, f, "write &label { ... }; into the manifest itself",
-			     "an overlay is no manifest");
+		return scan_wrong(sc, f, "write &label { ... }; into the manifest itself",
+				  "an overlay is no manifest");
 	if (*f->at == '#' && is_directive(f->at))
-		return wrong(sc, f, "write /include/ \"file.dtsi\", and values themselves",
-			     "there is no C preprocessor");
+		return scan_wrong(sc, f, "write /include/ \"file.dtsi\", and values themselves",
+				  "there is no C preprocessor");
 	r = count(sc, f);
 	f->at++;
 	return r;
@@ -182,7 +183,7 @@ static int read_source(struct scan *sc, const struct file *f, const char *name, 
 	int r = sk_file_read(AT_FDCWD, name, sc->bytes_left, ret, &len);
 
 	if (r == -EFBIG)
-		return wrong(sc, f, NULL, "the manifest has more than 16 MiB of source");
+		return scan_wrong(sc, f, NULL, "the manifest has more than 16 MiB of source");
 	if (r < 0)
 		return sk_mistake(&sc->s->mistakes, f->name, f->line, NULL, NULL,
 				  "cannot include \"%s\": %s", name,

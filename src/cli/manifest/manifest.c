@@ -122,7 +122,7 @@ static char *default_output(const char *path)
 			   name);
 }
 
-static int run_build(struct sk_cli *cli, struct sk_err *err)
+static int run_manifest_build(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_manifest_freep) struct sk_manifest *m = NULL;
 	_cleanup_source_ struct sk_source s = { 0 };
@@ -151,7 +151,7 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_manifest_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_manifest_freep) struct sk_manifest *m = NULL;
 	_cleanup_source_ struct sk_source s = { 0 };
@@ -166,7 +166,7 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-static int run_graph(struct sk_cli *cli, struct sk_err *err)
+static int run_manifest_graph(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_manifest_freep) struct sk_manifest *m = NULL;
 	_cleanup_source_ struct sk_source s = { 0 };
@@ -227,7 +227,7 @@ static const struct sk_cmd cmd_build = {
 		 "\"skerry release build\", which also writes the images' digests in.",
 	.examples = build_examples,
 	.opts = build_opts,
-	.run = run_build,
+	.run = run_manifest_build,
 };
 
 static const struct sk_cmd cmd_show = {
@@ -237,7 +237,7 @@ static const struct sk_cmd cmd_show = {
 	.min_args = 1,
 	.max_args = 1,
 	.about = "Release, images and apps in their start order, with limits and grants.",
-	.run = run_show,
+	.run = run_manifest_show,
 };
 
 static const char *const graph_examples[] = {
@@ -263,7 +263,7 @@ static const struct sk_cmd cmd_graph = {
 		 "brings; the other formats need nothing.",
 	.examples = graph_examples,
 	.opts = graph_opts,
-	.run = run_graph,
+	.run = run_manifest_graph,
 };
 
 static const struct sk_cmd *const subs[] = { &cmd_check, &cmd_build, &cmd_show, &cmd_graph, NULL };

@@ -41,7 +41,7 @@ static json_t *images_json(const struct sk_manifest *m)
 	return list;
 }
 
-static json_t *health_json(const struct sk_health *h)
+static json_t *app_health_json(const struct sk_health *h)
 {
 	json_t *o = json_pack("{s:s}", "kind", h->disabled ? "disabled" : health_names[h->kind]);
 
@@ -61,7 +61,7 @@ static json_t *health_json(const struct sk_health *h)
 	return o;
 }
 
-static json_t *run_json(const struct sk_run *run)
+static json_t *app_run_json(const struct sk_run *run)
 {
 	json_t *env = json_object();
 	char sig[16];
@@ -74,7 +74,7 @@ static json_t *run_json(const struct sk_run *run)
 			 "stop_signal",
 			 run->stop_signal ? sk_signal_name(sig, run->stop_signal) : NULL,
 			 "stop_grace_ms", (json_int_t)run->stop_grace_ms, "health",
-			 health_json(&run->health));
+			 app_health_json(&run->health));
 }
 
 static json_t *devices_json(const struct sk_app *a)
@@ -113,7 +113,7 @@ static json_t *app_json(const struct sk_app *a)
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:s, s:b, s:b, s:o, "
 			 "s:s?}",
 			 "name", a->name, "kind", kind_names[a->kind], "image", a->image->name,
-			 "run", run_json(&a->run), "devices", devices_json(a), "volumes",
+			 "run", app_run_json(&a->run), "devices", devices_json(a), "volumes",
 			 volumes_json(a), "memory_bytes", (json_int_t)a->memory_bytes, "cpu_millis",
 			 (json_int_t)a->cpu_millis, "pids", (json_int_t)a->pids, "restart",
 			 restart_json(a), "network", network_names[a->network], "writable_root",
@@ -219,7 +219,7 @@ static void print_release(const struct sk_manifest *m)
 		(void)printf("%-12s %s\n", "System", m->system->name);
 }
 
-static void print_images(const struct sk_manifest *m)
+static void print_manifest_images(const struct sk_manifest *m)
 {
 	static const char *const headings[] = { "IMAGE", "SIZE", "SHA-256", NULL };
 	struct sk_table *t = sk_table_new(headings);
@@ -303,7 +303,7 @@ static void print_links(const struct sk_manifest *m)
 void sk_manifest_print(const struct sk_manifest *m)
 {
 	print_release(m);
-	print_images(m);
+	print_manifest_images(m);
 	print_apps(m);
 	print_links(m);
 }

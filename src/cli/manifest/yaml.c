@@ -50,7 +50,7 @@ const struct sk_yaml *sk_yaml_root(const struct sk_yaml_doc *d)
 	return d->root;
 }
 
-static int wrong(struct reader *rd, size_t line, const char *hint, const char *text)
+static int yaml_wrong(struct reader *rd, size_t line, const char *hint, const char *text)
 {
 	return sk_mistake(rd->mistakes, rd->file, (unsigned)line + 1, NULL, hint, "%s", text);
 }
@@ -73,7 +73,7 @@ static int node_new(struct reader *rd, enum sk_yaml_kind kind, const yaml_event_
 	struct sk_yaml **all;
 
 	if (d->n >= SK_YAML_NODES_MAX)
-		return wrong(rd, e->start_mark.line, NULL, "the file has too many values");
+		return yaml_wrong(rd, e->start_mark.line, NULL, "the file has too many values");
 	if (d->n == d->room) {
 		all = reallocarray(d->all, d->room * 2 + 64, sizeof(*all));
 		if (!all)
@@ -92,20 +92,20 @@ static int node_new(struct reader *rd, enum sk_yaml_kind kind, const yaml_event_
 }
 
 /* Takes @s apart from its variables. */
-static int expand(struct reader *rd, char *s, size_t line, char **ret)
+static int yaml_expand(struct reader *rd, char *s, size_t line, char **ret)
 {
 	char why[SK_VARS_WHY];
 	int r = sk_vars_expand(rd->vars, s, ret, why);
 
 	free(s);
 	if (r == -EINVAL)
-		return wrong(
+		return yaml_wrong(
 			rd, line,
 			"variables come from .env beside this file; write ${NAME:-default}, or $$ "
 			"for a dollar sign",
 			why);
 	if (r == 0 && strlen(*ret) > rd->left)
-		return wrong(rd, line, NULL, "the file's values have more than 4 MiB");
+		return yaml_wrong(rd, line, NULL, "the file's values have more than 4 MiB");
 	if (r == 0)
 		rd->left -= strlen(*ret);
 	return r;
@@ -117,7 +117,7 @@ static int check_tag(struct reader *rd, const yaml_char_t *tag, size_t line)
 
 	if (!t || sk_str_starts(t, TAG_PREFIX))
 		return 0;
-	return wrong(rd, line, "leave the tag out", "YAML tags are not supported");
+	return yaml_wrong(rd, line, "leave the tag out", "YAML tags are not supported");
 }
 
 static int scalar_text(struct reader *rd, const yaml_event_t *e, char **ret)
@@ -126,7 +126,7 @@ static int scalar_text(struct reader *rd, const yaml_event_t *e, char **ret)
 	size_t len = e->data.scalar.length;
 
 	if (memchr(value, '\0', len))
-		return wrong(rd, e->start_mark.line, NULL, "a value holds a zero byte");
+		return yaml_wrong(rd, e->start_mark.line, NULL, "a value holds a zero byte");
 	*ret = strndup(value, len);
 	return *ret ? 0 : -ENOMEM;
 }
@@ -144,7 +144,7 @@ static int read_scalar(struct reader *rd, const yaml_event_t *e, struct sk_yaml 
 	if (r < 0)
 		return r;
 	(*ret)->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	return expand(rd, TAKE_PTR((*ret)->text), e->start_mark.line, &(*ret)->text);
+	return yaml_expand(rd, TAKE_PTR((*ret)->text), e->start_mark.line, &(*ret)->text);
 }
 
 static int add_weight(struct reader *rd, struct sk_yaml *to, const struct sk_yaml *child,
@@ -153,7 +153,7 @@ static int add_weight(struct reader *rd, struct sk_yaml *to, const struct sk_yam
 	to->weight += child->weight;
 	if (to->weight <= SK_YAML_NODES_MAX)
 		return 0;
-	return wrong(rd, line, NULL, "aliases expand to too much");
+	return yaml_wrong(rd, line, NULL, "aliases expand to too much");
 }
 
 static int append_item(struct sk_yaml *list, struct sk_yaml *item)
@@ -206,7 +206,8 @@ static int read_next(struct reader *rd, unsigned depth, struct sk_yaml **ret)
 	return r;
 }
 
-static int read_list(struct reader *rd, const yaml_event_t *e, unsigned depth, struct sk_yaml **ret)
+static int yaml_read_list(struct reader *rd, const yaml_event_t *e, unsigned depth,
+			  struct sk_yaml **ret)
 {
 	struct sk_yaml *item;
 	int r = check_tag(rd, e->data.sequence_start.tag, e->start_mark.line);
@@ -231,7 +232,7 @@ static int merge_map(struct reader *rd, struct sk_yaml *map, struct sk_map *keys
 	int r = 0;
 
 	if (from->kind != SK_YAML_MAP)
-		return wrong(rd, line - 1, NULL, "\"<<\" takes a map, or a list of maps");
+		return yaml_wrong(rd, line - 1, NULL, "\"<<\" takes a map, or a list of maps");
 	for (size_t i = 0; r == 0 && i < from->n; i++) {
 		const struct sk_yaml_pair *p = &from->pairs[i];
 
@@ -285,7 +286,7 @@ static int read_pairs(struct reader *rd, struct sk_yaml *map, struct sk_map *key
 		if (!key)
 			return merged ? merge(rd, map, keys, merged) : 0;
 		if (key->kind != SK_YAML_SCALAR)
-			return wrong(rd, key->line - 1, NULL, "a key must be a word");
+			return yaml_wrong(rd, key->line - 1, NULL, "a key must be a word");
 		r = read_next(rd, depth + 1, &value);
 		if (r == 0 && key->plain && sk_streq(key->text, MERGE_KEY) && !merged)
 			merged = value;
@@ -332,7 +333,7 @@ static int read_node(struct reader *rd, yaml_event_t *e, unsigned depth, struct 
 	int r;
 
 	if (depth > SK_YAML_DEPTH_MAX)
-		return wrong(rd, e->start_mark.line, NULL, "nested too deep");
+		return yaml_wrong(rd, e->start_mark.line, NULL, "nested too deep");
 	if (e->type == YAML_ALIAS_EVENT)
 		return read_alias(rd, e, ret);
 	if (e->type == YAML_SCALAR_EVENT) {
@@ -340,12 +341,12 @@ static int read_node(struct reader *rd, yaml_event_t *e, unsigned depth, struct 
 		r = read_scalar(rd, e, ret);
 	} else if (e->type == YAML_SEQUENCE_START_EVENT) {
 		anchor = e->data.sequence_start.anchor;
-		r = read_list(rd, e, depth, ret);
+		r = yaml_read_list(rd, e, depth, ret);
 	} else if (e->type == YAML_MAPPING_START_EVENT) {
 		anchor = e->data.mapping_start.anchor;
 		r = read_map(rd, e, depth, ret);
 	} else {
-		return wrong(rd, e->start_mark.line, NULL, "a value is missing");
+		return yaml_wrong(rd, e->start_mark.line, NULL, "a value is missing");
 	}
 	return r == 0 ? set_anchor(rd, anchor, *ret) : r;
 }
@@ -364,14 +365,14 @@ static int read_document(struct reader *rd)
 		if (e.type == YAML_STREAM_END_EVENT)
 			ended = true;
 		else if (e.type == YAML_DOCUMENT_START_EVENT && rd->doc->root)
-			r = wrong(rd, e.start_mark.line, NULL, "a second document begins");
+			r = yaml_wrong(rd, e.start_mark.line, NULL, "a second document begins");
 		else if (e.type != YAML_STREAM_START_EVENT && e.type != YAML_DOCUMENT_START_EVENT &&
 			 e.type != YAML_DOCUMENT_END_EVENT)
 			r = read_node(rd, &e, 0, &rd->doc->root);
 		yaml_event_delete(&e);
 	}
 	if (r == 0 && !rd->doc->root)
-		r = wrong(rd, 0, NULL, "the file is empty");
+		r = yaml_wrong(rd, 0, NULL, "the file is empty");
 	return r;
 }
 

@@ -201,7 +201,7 @@ static int write_release(const struct job *j, struct result *res, struct sk_err 
 	return sk_release_bundle(j->cli, &res->release, j->bundle, j->folders, j->named, err);
 }
 
-static void print(const struct job *j, const struct result *res)
+static void print_build(const struct job *j, const struct result *res)
 {
 	const struct sk_manifest *m = res->release.manifest;
 	char size[32];
@@ -226,7 +226,7 @@ static void print(const struct job *j, const struct result *res)
 			     "--trust\n");
 }
 
-static int run_build(struct sk_cli *cli, struct sk_err *err)
+static int run_release_build(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(job_done) struct job j = { 0 };
 	_cleanup_(result_done) struct result res = { 0 };
@@ -245,7 +245,7 @@ static int run_build(struct sk_cli *cli, struct sk_err *err)
 	if (r == 0)
 		r = write_release(&j, &res, err);
 	if (r == 0)
-		print(&j, &res);
+		print_build(&j, &res);
 	return r;
 }
 
@@ -280,5 +280,5 @@ const struct sk_cmd sk_cmd_release_build = {
 		"SOURCE_DATE_EPOCH set, the same input gives the same release id.",
 	.examples = examples,
 	.opts = opts,
-	.run = run_build,
+	.run = run_release_build,
 };

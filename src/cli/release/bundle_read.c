@@ -20,7 +20,7 @@ static void archive_freep(struct archive **a)
 	(void)archive_read_free(*a);
 }
 
-static int bad(const char *path, const char *why, struct sk_err *err)
+static int bad_bundle(const char *path, const char *why, struct sk_err *err)
 {
 	return sk_err_set(err, -EBADMSG, "bad-release", "%s is not a release bundle: %s", path,
 			  why);
@@ -34,7 +34,7 @@ static int open_tar(const char *path, struct archive **ret, struct sk_err *err)
 	if (!a || archive_read_support_format_tar(a) != ARCHIVE_OK)
 		return sk_err_oom(err);
 	if (archive_read_open_filename(a, path, BLOCK) != ARCHIVE_OK)
-		return bad(path, "no tar", err);
+		return bad_bundle(path, "no tar", err);
 	*ret = TAKE_PTR(a);
 	return 0;
 }
@@ -47,11 +47,11 @@ static int next_file(const char *path, struct archive *a, struct archive_entry *
 	if (r == ARCHIVE_EOF)
 		return 0;
 	if (r != ARCHIVE_OK)
-		return bad(path, "it is damaged or cut off", err);
+		return bad_bundle(path, "it is damaged or cut off", err);
 	if (archive_entry_filetype(*ret) != AE_IFREG || archive_entry_hardlink(*ret) ||
 	    !archive_entry_size_is_set(*ret) || archive_entry_size(*ret) < 0 ||
 	    !archive_entry_pathname(*ret))
-		return bad(path, "something in it is no regular file", err);
+		return bad_bundle(path, "something in it is no regular file", err);
 	return 1;
 }
 
@@ -64,7 +64,7 @@ static int read_all(const char *path, struct archive *a, char *buf, size_t len, 
 		la_ssize_t n = archive_read_data(a, buf + at, len - at);
 
 		if (n <= 0)
-			return bad(path, "it is damaged or cut off", err);
+			return bad_bundle(path, "it is damaged or cut off", err);
 		at += (size_t)n;
 	}
 	return 0;
@@ -81,9 +81,9 @@ static int read_head(const char *path, struct archive *a, char **ret, size_t *re
 	if (r < 0)
 		return r;
 	if (r == 0 || !sk_streq(archive_entry_pathname(e), "release.skr"))
-		return bad(path, "release.skr does not come first", err);
+		return bad_bundle(path, "release.skr does not come first", err);
 	if (archive_entry_size(e) > SK_RELEASE_FILE_MAX)
-		return bad(path, "its release.skr is too large", err);
+		return bad_bundle(path, "its release.skr is too large", err);
 	len = (size_t)archive_entry_size(e);
 	skr = malloc(len + 1);
 	if (!skr)
@@ -156,7 +156,7 @@ static int take_image(const char *path, struct archive *a, struct archive_entry 
 
 	if (!sk_str_starts(name, "images/") || strlen(name) != strlen("images/") + SK_DIGEST_HEX ||
 	    sk_digest_parse(name + strlen("images/"), &ret->digest) < 0)
-		return bad(path, "something in it is not named as an image", err);
+		return bad_bundle(path, "something in it is not named as an image", err);
 	ret->size_bytes = (uint64_t)archive_entry_size(e);
 	ret->archive = a;
 	return 0;

@@ -48,7 +48,7 @@ static int put_header(struct writing *w, const char *name, uint64_t size, int64_
 	return r == ARCHIVE_OK ? 0 : failed(w, err);
 }
 
-static int put(struct writing *w, const void *data, size_t len, struct sk_err *err)
+static int bundle_put(struct writing *w, const void *data, size_t len, struct sk_err *err)
 {
 	if (archive_write_data(w->archive, data, len) != (la_ssize_t)len)
 		return failed(w, err);
@@ -78,7 +78,7 @@ static int copy_image(struct writing *w, int fd, const struct sk_image_ref *imag
 					  n < 0 ? strerror(errno) : "it became shorter");
 		r = sk_hasher_add(h, chunk, (size_t)n);
 		if (r == 0)
-			r = put(w, chunk, (size_t)n, err);
+			r = bundle_put(w, chunk, (size_t)n, err);
 		if (r < 0)
 			return r;
 		left -= (uint64_t)n;
@@ -125,7 +125,7 @@ static int put_all(struct writing *w, const struct sk_bundle_source *from, struc
 	int r = put_header(w, "release.skr", from->skr_len, m->created_s, err);
 
 	if (r == 0)
-		r = put(w, from->skr, from->skr_len, err);
+		r = bundle_put(w, from->skr, from->skr_len, err);
 	for (size_t i = 0; r == 0 && i < m->n_images; i++)
 		if (!is_repeated(m, i))
 			r = put_image(w, &m->images[i], from->files[i], m->created_s, err);

@@ -18,7 +18,7 @@ static char *bundle_name(const char *release)
 	return sk_asprintf("%.*s.skb", (int)len, release);
 }
 
-static void print(const struct sk_cli *cli, const struct sk_release *rel, const char *file)
+static void print_export(const struct sk_cli *cli, const struct sk_release *rel, const char *file)
 {
 	struct stat st = { 0 };
 	char size[32];
@@ -51,7 +51,7 @@ static int run_export(struct sk_cli *cli, struct sk_err *err)
 	if (r == 0)
 		r = sk_release_bundle(cli, &rel, out, folders, named, err);
 	if (r == 0)
-		print(cli, &rel, out);
+		print_export(cli, &rel, out);
 	return r;
 }
 

@@ -95,8 +95,8 @@ static int bad_image(const char *file, const char *why, struct sk_err *err)
 	return sk_err_set(err, -EINVAL, "bad-image", "%s is no capsule image: %s", file, why);
 }
 
-static int parse(int fd, const char *file, uint64_t size, struct sk_image_info **ret,
-		 struct sk_err *err)
+static int parse_image(int fd, const char *file, uint64_t size, struct sk_image_info **ret,
+		       struct sk_err *err)
 {
 	_cleanup_free_ void *tree = NULL;
 	size_t len;
@@ -136,7 +136,7 @@ static int check_capsule(const struct sk_manifest *m, const struct sk_image_ref 
 {
 	_cleanup_(sk_image_info_freep) struct sk_image_info *info = NULL;
 	struct sk_digest d;
-	int r = parse(fd, file, size, &info, err);
+	int r = parse_image(fd, file, size, &info, err);
 
 	if (r < 0)
 		return r;

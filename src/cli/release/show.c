@@ -22,7 +22,7 @@ static void print_signer(const struct sk_cert_facts *f)
 		     f->name, f->serial, f->issuer, sk_time_format(date, f->to_s));
 }
 
-static void print_images(const struct sk_manifest *m)
+static void print_release_images(const struct sk_manifest *m)
 {
 	struct sk_table *t =
 		sk_table_new((const char *const[]){ "IMAGE", "SIZE", "SHA-256", NULL });
@@ -35,7 +35,7 @@ static void print_images(const struct sk_manifest *m)
 	sk_table_print(t);
 }
 
-static void print(const struct sk_release *rel, const struct sk_cert_facts *signer)
+static void print_release(const struct sk_release *rel, const struct sk_cert_facts *signer)
 {
 	const struct sk_manifest *m = rel->manifest;
 	_cleanup_free_ char *types = sk_strv_join(m->compatible, ", ");
@@ -57,7 +57,7 @@ static void print(const struct sk_release *rel, const struct sk_cert_facts *sign
 		     m->n_apps, m->n_apps == 1 ? "" : "s", m->n_msg_servers,
 		     m->n_msg_servers == 1 ? "" : "s", m->n_images, m->n_images == 1 ? "" : "s",
 		     sk_format_size(size, sk_release_total(m)));
-	print_images(m);
+	print_release_images(m);
 }
 
 static json_t *to_json(const struct sk_release *rel, const struct sk_cert_facts *f)
@@ -77,7 +77,7 @@ static json_t *to_json(const struct sk_release *rel, const struct sk_cert_facts 
 			 "signer", signer, "manifest", sk_manifest_json(m));
 }
 
-static int run_show(struct sk_cli *cli, struct sk_err *err)
+static int run_release_show(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_release_done) struct sk_release rel = { 0 };
 	_cleanup_(sk_cert_freep) struct sk_cert *cert = NULL;
@@ -95,7 +95,7 @@ static int run_show(struct sk_cli *cli, struct sk_err *err)
 	if (sk_cli_json(cli))
 		sk_cli_print_json(to_json(&rel, &facts));
 	else
-		print(&rel, &facts);
+		print_release(&rel, &facts);
 	sk_cert_facts_done(&facts);
 	return 0;
 }
@@ -113,5 +113,5 @@ const struct sk_cmd sk_cmd_release_show = {
 	.min_args = 1,
 	.max_args = 1,
 	.examples = examples,
-	.run = run_show,
+	.run = run_release_show,
 };

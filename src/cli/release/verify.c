@@ -73,19 +73,19 @@ static int check_image(void *arg, struct sk_bundle_image *image, struct sk_err *
 {
 	const struct seen *s = arg;
 	struct sk_digest d;
-	bool wanted = false;
+	bool is_new = false;
 	int r;
 
 	for (size_t i = 0; i < s->manifest->n_images; i++) {
-		const struct sk_image_ref *want = &s->manifest->images[i];
+		const struct sk_image_ref *named = &s->manifest->images[i];
 
-		if (!sk_digest_equal(&want->digest, &image->digest) ||
-		    want->size_bytes != image->size_bytes)
+		if (!sk_digest_equal(&named->digest, &image->digest) ||
+		    named->size_bytes != image->size_bytes)
 			continue;
-		wanted = !s->found[i];
+		is_new = !s->found[i];
 		s->found[i] = true;
 	}
-	if (!wanted)
+	if (!is_new)
 		return sk_err_set(
 			err, -EBADMSG, "bad-release",
 			"the bundle has an image that the release does not name, or twice: "
@@ -115,7 +115,8 @@ static int check_bundle(const char *path, const struct sk_manifest *m, struct sk
 	return r;
 }
 
-static void print(const struct sk_cli *cli, const struct sk_release *rel, const char *signer)
+static void print_verdict(const struct sk_cli *cli, const struct sk_release *rel,
+			  const char *signer)
 {
 	const struct sk_manifest *m = rel->manifest;
 
@@ -131,7 +132,7 @@ static void print(const struct sk_cli *cli, const struct sk_release *rel, const 
 			     SK_DIGEST_STR(&rel->id));
 }
 
-static int run_verify(struct sk_cli *cli, struct sk_err *err)
+static int run_release_verify(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_(sk_trust_freep) struct sk_trust *trust = NULL;
 	_cleanup_(sk_release_done) struct sk_release rel = { 0 };
@@ -160,7 +161,7 @@ static int run_verify(struct sk_cli *cli, struct sk_err *err)
 		return r;
 	if (sk_digest_of(dtb, len, &rel.id) < 0)
 		return sk_err_oom(err);
-	print(cli, &rel, signer);
+	print_verdict(cli, &rel, signer);
 	return 0;
 }
 
@@ -191,5 +192,5 @@ const struct sk_cmd sk_cmd_release_verify = {
 		"purpose and dates; of a bundle, every image too. Exit status 4 means refused.",
 	.examples = examples,
 	.opts = opts,
-	.run = run_verify,
+	.run = run_release_verify,
 };

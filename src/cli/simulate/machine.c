@@ -227,7 +227,7 @@ static int spawn_holder(struct machine *m, struct sk_err *err)
 }
 
 /* "1" when the daemon answers; otherwise the sentence that says what went wrong. */
-static int wait_ready(struct machine *m, struct sk_err *err)
+static int wait_device_ready(struct machine *m, struct sk_err *err)
 {
 	struct pollfd p = { .fd = m->ready_read, .events = POLLIN };
 	char text[SK_ERR_TEXT_MAX] = "";
@@ -265,7 +265,7 @@ static void on_stop(int sig)
 static void wait_off(struct machine *m)
 {
 	struct sigaction sa = { .sa_handler = on_stop };
-	bool told = false;
+	bool stop_sent = false;
 	int status;
 
 	(void)sigaction(SIGINT, &sa, NULL);
@@ -279,9 +279,9 @@ static void wait_off(struct machine *m)
 		/* Only holder and network are our children; the network alone may go. */
 		if (pid > 0 && pid != m->network_pid)
 			return;
-		if (stop_asked && !told) {
+		if (stop_asked && !stop_sent) {
 			(void)kill(m->pid, SIGTERM);
-			told = true;
+			stop_sent = true;
 		}
 		if (pid == 0)
 			(void)nanosleep(&nap, NULL);
@@ -298,9 +298,9 @@ static int power_on(struct machine *m, struct sk_err *err)
 	if (r == 0)
 		r = sk_sim_network_up(m->c, m->pid, &m->network_pid, err);
 	if (r == 0 && write(m->go_write, "1", 1) != 1)
-		r = wait_ready(m, err) < 0 ? -EIO : 0;
+		r = wait_device_ready(m, err) < 0 ? -EIO : 0;
 	if (r == 0)
-		r = wait_ready(m, err);
+		r = wait_device_ready(m, err);
 	return r;
 }
 

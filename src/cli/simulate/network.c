@@ -37,7 +37,7 @@ static int start_slirp(pid_t device_pid, const char *api_socket, int ready_fd, i
 	return sk_child_spawn(&spec, ret_pid, err);
 }
 
-static int wait_ready(int fd)
+static int wait_network_ready(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char c;
@@ -140,7 +140,7 @@ static int attach(const struct sk_sim_config *c, pid_t device_pid, pid_t *ret_pi
 	if (r < 0)
 		return r;
 	(void)close(TAKE_FD(ready_write));
-	r = wait_ready(ready_read);
+	r = wait_network_ready(ready_read);
 	if (r < 0)
 		return sk_err_set(err, r, "child-failed", "slirp4netns did not come up; see %s",
 				  log_path);

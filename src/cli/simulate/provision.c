@@ -13,8 +13,8 @@
 #define FILE_MAX   (1u << 20)
 #define COMPATIBLE "skerry,virtual"
 
-static int put(const char *root, const char *name, const void *data, size_t len, mode_t mode,
-	       struct sk_err *err)
+static int provision_put(const char *root, const char *name, const void *data, size_t len,
+			 mode_t mode, struct sk_err *err)
 {
 	_cleanup_free_ char *path = sk_asprintf("%s/etc/skerry/%s", root, name);
 	int r = path ? sk_file_write(AT_FDCWD, path, data, len, mode) : -ENOMEM;
@@ -24,8 +24,8 @@ static int put(const char *root, const char *name, const void *data, size_t len,
 		     : 0;
 }
 
-static int copy(const char *from, const char *root, const char *name, mode_t mode,
-		struct sk_err *err)
+static int provision_copy(const char *from, const char *root, const char *name, mode_t mode,
+			  struct sk_err *err)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t len;
@@ -33,7 +33,7 @@ static int copy(const char *from, const char *root, const char *name, mode_t mod
 
 	if (r < 0)
 		return sk_err_set(err, r, "not-found", "cannot read %s: %s", from, strerror(-r));
-	return put(root, name, data, len, mode, err);
+	return provision_put(root, name, data, len, mode, err);
 }
 
 static int copy_trust(const char *dir, const char *root, struct sk_err *err)
@@ -48,9 +48,9 @@ static int copy_trust(const char *dir, const char *root, struct sk_err *err)
 	r = sk_mkdir_p(AT_FDCWD, at, 0755);
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot make the trust folder: %s", strerror(-r));
-	r = copy(ca, root, "trust/ca.pem", 0644, err);
+	r = provision_copy(ca, root, "trust/ca.pem", 0644, err);
 	if (r == 0 && access(crl, F_OK) == 0)
-		r = copy(crl, root, "trust/crl.pem", 0644, err);
+		r = provision_copy(crl, root, "trust/crl.pem", 0644, err);
 	return r;
 }
 
@@ -127,7 +127,7 @@ static int write_skerryd_conf(const struct sk_sim_provision *p, const char *root
 	r = r < 0 ? r : add_settings(&b, p->skerryd_settings);
 	if (r < 0)
 		return sk_err_set(err, r, "usage", "a setting is written KEY=VALUE");
-	return put(root, "skerryd.conf", b.data, b.len, 0644, err);
+	return provision_put(root, "skerryd.conf", b.data, b.len, 0644, err);
 }
 
 static int write_agent_conf(const struct sk_sim_config *c, const struct sk_sim_provision *p,
@@ -146,12 +146,12 @@ static int write_agent_conf(const struct sk_sim_config *c, const struct sk_sim_p
 	r = r < 0 ? r : add_settings(&b, p->agent_settings);
 	if (r < 0)
 		return sk_err_set(err, r, "usage", "a setting is written KEY=VALUE");
-	r = put(root, "agent.conf", b.data, b.len, 0644, err);
+	r = provision_put(root, "agent.conf", b.data, b.len, 0644, err);
 	if (r == 0 && p->hub_ca_file)
-		r = copy(p->hub_ca_file, root, "hub-ca.pem", 0644, err);
+		r = provision_copy(p->hub_ca_file, root, "hub-ca.pem", 0644, err);
 	/* Its own user reads it, nobody else but root. */
 	if (r == 0 && p->token_file)
-		r = copy(p->token_file, root, "enrol-token", 0444, err);
+		r = provision_copy(p->token_file, root, "enrol-token", 0444, err);
 	return r;
 }
 

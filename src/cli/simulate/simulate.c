@@ -190,7 +190,7 @@ static int run_detached(struct starting *s, const struct sk_sim_provision *p, st
 	return sk_err_set(err, -ECHILD, "child-failed", "the device's process died");
 }
 
-static int run_start(struct sk_cli *cli, struct sk_err *err)
+static int run_simulate_start(struct sk_cli *cli, struct sk_err *err)
 {
 	_cleanup_strv_ char **publish = sk_strv_copy(sk_cli_opt_all(cli, "publish"));
 	_cleanup_strv_ char **set = sk_strv_copy(sk_cli_opt_all(cli, "set"));
@@ -224,7 +224,7 @@ static int run_start(struct sk_cli *cli, struct sk_err *err)
 	return sk_sim_run(&s.c, &p, announce, &s, err);
 }
 
-static int run_stop(struct sk_cli *cli, struct sk_err *err)
+static int run_simulate_stop(struct sk_cli *cli, struct sk_err *err)
 {
 	struct sk_sim_config c = { 0 };
 	int r = need_root(err);
@@ -267,7 +267,7 @@ static int run_exec(struct sk_cli *cli, struct sk_err *err)
 	return sk_err_set(err, -errno, "child-failed", "cannot run nsenter: %s", strerror(errno));
 }
 
-static int run_status(struct sk_cli *cli, struct sk_err *err)
+static int run_simulate_status(struct sk_cli *cli, struct sk_err *err)
 {
 	struct sk_sim_config c = { 0 };
 	int r = use_dir(sk_cli_arg(cli, 0), false, &c, err);
@@ -322,7 +322,7 @@ static const struct sk_cmd cmd_start = {
 		"Without --detach the command stays until Ctrl-C, which shuts the device down.",
 	.examples = start_examples,
 	.opts = start_opts,
-	.run = run_start,
+	.run = run_simulate_start,
 };
 
 static const struct sk_cmd cmd_stop = {
@@ -331,7 +331,7 @@ static const struct sk_cmd cmd_stop = {
 	.args = "DIR",
 	.min_args = 1,
 	.max_args = 1,
-	.run = run_stop,
+	.run = run_simulate_stop,
 };
 
 static const struct sk_cmd cmd_power_cut = {
@@ -361,7 +361,7 @@ static const struct sk_cmd cmd_status = {
 	.args = "DIR",
 	.min_args = 1,
 	.max_args = 1,
-	.run = run_status,
+	.run = run_simulate_status,
 };
 
 static const struct sk_cmd *const simulate_commands[] = {

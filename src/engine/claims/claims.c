@@ -135,7 +135,7 @@ static void on_freed(void *arg, int status, const char *out, const char *err_tai
 {
 	struct freeing *f = arg;
 
-	sk_store_settle(f->c->store);
+	sk_store_refill_ballast(f->c->store);
 	freeing_free(f);
 }
 

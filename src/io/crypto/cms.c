@@ -21,7 +21,7 @@ struct layout {
 	size_t n_certs, n_signers;
 };
 
-static int refuse(struct sk_err *err, const char *why)
+static int refuse_release(struct sk_err *err, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-release", "not a release file: %s", why);
 }
@@ -47,13 +47,15 @@ static int find_content(struct sk_der encap, struct layout *ret, struct sk_err *
 {
 	struct sk_der oid, box;
 
-	if (sk_der_want(&encap, SK_DER_OID, &oid) < 0 || !is_oid(&oid, oid_data, sizeof(oid_data)))
-		return refuse(err, "what it holds is not marked as plain data");
-	if (sk_der_want(&encap, SK_DER_CONTEXT(0), &box) < 0 ||
-	    sk_der_want(&box, SK_DER_OCTET_STRING, &ret->content) < 0 || ret->content.len == 0)
-		return refuse(err, "the signature stands alone, without the manifest in it");
+	if (sk_der_expect(&encap, SK_DER_OID, &oid) < 0 ||
+	    !is_oid(&oid, oid_data, sizeof(oid_data)))
+		return refuse_release(err, "what it holds is not marked as plain data");
+	if (sk_der_expect(&encap, SK_DER_CONTEXT(0), &box) < 0 ||
+	    sk_der_expect(&box, SK_DER_OCTET_STRING, &ret->content) < 0 || ret->content.len == 0)
+		return refuse_release(err,
+				      "the signature stands alone, without the manifest in it");
 	if (box.len || encap.len)
-		return refuse(err, "malformed");
+		return refuse_release(err, "malformed");
 	return 0;
 }
 
@@ -63,18 +65,18 @@ static int find_parts(struct sk_der sd, struct layout *ret, struct sk_err *err)
 	struct sk_der version, algorithms, encap, part;
 	int r;
 
-	if (sk_der_want(&sd, SK_DER_INTEGER, &version) < 0 ||
-	    sk_der_want(&sd, SK_DER_SET, &algorithms) < 0 ||
-	    sk_der_want(&sd, SK_DER_SEQUENCE, &encap) < 0)
-		return refuse(err, "malformed signature");
+	if (sk_der_expect(&sd, SK_DER_INTEGER, &version) < 0 ||
+	    sk_der_expect(&sd, SK_DER_SET, &algorithms) < 0 ||
+	    sk_der_expect(&sd, SK_DER_SEQUENCE, &encap) < 0)
+		return refuse_release(err, "malformed signature");
 	r = find_content(encap, ret, err);
 	if (r < 0)
 		return r;
-	if (sk_der_want(&sd, SK_DER_CONTEXT(0), &part) == 0)
+	if (sk_der_expect(&sd, SK_DER_CONTEXT(0), &part) == 0)
 		ret->n_certs = count(part);
-	(void)sk_der_want(&sd, SK_DER_CONTEXT(1), &part); /* never used: see sk_trust */
-	if (sk_der_want(&sd, SK_DER_SET, &part) < 0 || sd.len)
-		return refuse(err, "malformed signature");
+	(void)sk_der_expect(&sd, SK_DER_CONTEXT(1), &part); /* never used: see sk_trust */
+	if (sk_der_expect(&sd, SK_DER_SET, &part) < 0 || sd.len)
+		return refuse_release(err, "malformed signature");
 	ret->n_signers = count(part);
 	return 0;
 }
@@ -87,13 +89,14 @@ static int lay_out(const void *der, size_t len, size_t content_max, struct layou
 
 	*ret = (struct layout){ 0 };
 	if (len > INT_MAX || sk_der_check(der, len) < 0)
-		return refuse(err, "it is damaged, cut off, or has something behind its end");
-	if (sk_der_want(&in, SK_DER_SEQUENCE, &info) < 0 ||
-	    sk_der_want(&info, SK_DER_OID, &oid) < 0 ||
+		return refuse_release(err,
+				      "it is damaged, cut off, or has something behind its end");
+	if (sk_der_expect(&in, SK_DER_SEQUENCE, &info) < 0 ||
+	    sk_der_expect(&info, SK_DER_OID, &oid) < 0 ||
 	    !is_oid(&oid, oid_signed_data, sizeof(oid_signed_data)) ||
-	    sk_der_want(&info, SK_DER_CONTEXT(0), &box) < 0 || info.len ||
-	    sk_der_want(&box, SK_DER_SEQUENCE, &sd) < 0 || box.len)
-		return refuse(err, "it is not CMS SignedData");
+	    sk_der_expect(&info, SK_DER_CONTEXT(0), &box) < 0 || info.len ||
+	    sk_der_expect(&box, SK_DER_SEQUENCE, &sd) < 0 || box.len)
+		return refuse_release(err, "it is not CMS SignedData");
 	r = find_parts(sd, ret, err);
 	if (r < 0)
 		return r;
@@ -114,17 +117,17 @@ static int parse(const void *der, size_t len, size_t content_max, CMS_ContentInf
 	if (r < 0)
 		return r;
 	if (l.n_signers == 0)
-		return refuse(err, "nobody signed it");
+		return refuse_release(err, "nobody signed it");
 	if (l.n_signers > 1)
-		return refuse(err, "it has several signers; one is needed");
+		return refuse_release(err, "it has several signers; one is needed");
 	if (l.n_certs == 0)
-		return refuse(err, "the signer's certificate is not in it");
+		return refuse_release(err, "the signer's certificate is not in it");
 	if (l.n_certs > CERTS_MAX)
-		return refuse(err, "too many certificates in it");
+		return refuse_release(err, "too many certificates in it");
 	*ret = d2i_CMS_ContentInfo(NULL, &at, (long)len);
 	if (!*ret || at != (const unsigned char *)der + len) {
 		ERR_clear_error();
-		return refuse(err, "malformed signature");
+		return refuse_release(err, "malformed signature");
 	}
 	return 0;
 }
@@ -136,7 +139,7 @@ static int find_signer(CMS_ContentInfo *cms, STACK_OF(X509) * certs, CMS_SignerI
 	STACK_OF(CMS_SignerInfo) *infos = CMS_get0_SignerInfos(cms);
 
 	if (sk_CMS_SignerInfo_num(infos) != 1)
-		return refuse(err, "malformed signature");
+		return refuse_release(err, "malformed signature");
 	*ret_si = sk_CMS_SignerInfo_value(infos, 0);
 	for (int i = 0; i < sk_X509_num(certs); i++) {
 		if (CMS_SignerInfo_cert_cmp(*ret_si, sk_X509_value(certs, i)) != 0)
@@ -145,7 +148,7 @@ static int find_signer(CMS_ContentInfo *cms, STACK_OF(X509) * certs, CMS_SignerI
 		CMS_SignerInfo_set1_signer_cert(*ret_si, *ret);
 		return 0;
 	}
-	return refuse(err, "the signer's certificate is not in it");
+	return refuse_release(err, "the signer's certificate is not in it");
 }
 
 static int check_algorithms(CMS_SignerInfo *si, X509 *cert, struct sk_err *err)
@@ -182,13 +185,13 @@ static int check_attributes(CMS_SignerInfo *si, struct sk_err *err)
 	const ASN1_OBJECT *type;
 
 	if (CMS_signed_get_attr_count(si) < 2)
-		return refuse(err, "its signature has no signed attributes");
+		return refuse_release(err, "its signature has no signed attributes");
 	/* -3: exactly one such attribute with exactly one value */
 	type = CMS_signed_get0_data_by_OBJ(si, OBJ_nid2obj(NID_pkcs9_contentType), -3,
 					   V_ASN1_OBJECT);
 	if (!type || OBJ_obj2nid(type) != NID_pkcs7_data) {
 		ERR_clear_error();
-		return refuse(err, "its signature is for another type of content");
+		return refuse_release(err, "its signature is for another type of content");
 	}
 	return 0;
 }
@@ -223,7 +226,7 @@ static int take_content(CMS_ContentInfo *cms, void **ret, size_t *ret_len, struc
 	ASN1_OCTET_STRING **at = CMS_get0_content(cms);
 
 	if (!at || !*at || ASN1_STRING_length(*at) <= 0)
-		return refuse(err, "it is empty");
+		return refuse_release(err, "it is empty");
 	return copy_out(ASN1_STRING_get0_data(*at), (size_t)ASN1_STRING_length(*at), ret, ret_len,
 			err);
 }

@@ -171,7 +171,7 @@ static struct sk_crl *list_of(const struct sk_crls *c, X509 *issuer)
 }
 
 /* Consumes @one. */
-static int add(struct sk_crls *c, struct sk_crl *one, struct sk_err *err)
+static int add_crl(struct sk_crls *c, struct sk_crl *one, struct sk_err *err)
 {
 	struct sk_crl *grown = reallocarray(c->v, c->n + 1, sizeof(*grown));
 
@@ -195,7 +195,7 @@ static int load_one(struct sk_crls *c, X509_CRL *list, STACK_OF(X509) * roots, s
 		crl_done(&one);
 		return sk_x509_crl_refuse(err, "a root has two of them");
 	}
-	return add(c, &one, err);
+	return add_crl(c, &one, err);
 }
 
 int sk_crls_load(struct sk_crls *c, const void *pem, size_t len, STACK_OF(X509) * roots,
@@ -241,7 +241,7 @@ static int copy_others(const struct sk_crls *old, const struct sk_crl *but, stru
 			crl_done(&copy);
 			return sk_err_oom(err);
 		}
-		r = add(ret, &copy, err);
+		r = add_crl(ret, &copy, err);
 		if (r < 0)
 			return r;
 	}
@@ -266,7 +266,7 @@ int sk_crls_with(const struct sk_crls *old, const void *crl, size_t len, STACK_O
 		crl_done(&one);
 		return 1;
 	}
-	r = add(ret, &one, err);
+	r = add_crl(ret, &one, err);
 	return r < 0 ? r : copy_others(old, present, ret, err);
 }
 

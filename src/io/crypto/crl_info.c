@@ -85,13 +85,13 @@ int sk_crl_info_fill(struct sk_crl_info *ret, void *x509_crl, struct sk_err *err
 	return sk_err_oom(err);
 }
 
-static int too_large(struct sk_err *err)
+static int refuse_large(struct sk_err *err)
 {
 	return sk_err_set(err, -EFBIG, "too-large", "revocation list: larger than %u bytes",
 			  SK_CRL_INFO_SIZE_MAX);
 }
 
-static int add(X509_CRL *list, struct sk_crl_info **v, size_t *n, struct sk_err *err)
+static int add_info(X509_CRL *list, struct sk_crl_info **v, size_t *n, struct sk_err *err)
 {
 	const char *why = sk_crl_unfit(list);
 	struct sk_crl_info *grown;
@@ -108,7 +108,7 @@ static int add(X509_CRL *list, struct sk_crl_info **v, size_t *n, struct sk_err 
 		return r;
 	/* DER grows by a third when it becomes PEM, and that is what is handed on. */
 	if (strlen(grown[(*n)++].pem) > SK_CRL_INFO_SIZE_MAX)
-		return too_large(err);
+		return refuse_large(err);
 	return 0;
 }
 
@@ -118,7 +118,7 @@ static int read_der(const void *data, size_t len, struct sk_crl_info **v, size_t
 	_cleanup_(X509_CRL_freep) X509_CRL *list = NULL;
 	int r = sk_x509_crl_read_der(data, len, &list, err);
 
-	return r < 0 ? r : add(list, v, n, err);
+	return r < 0 ? r : add_info(list, v, n, err);
 }
 
 static int read_pem(const void *data, size_t len, size_t max, struct sk_crl_info **v, size_t *n,
@@ -133,7 +133,7 @@ static int read_pem(const void *data, size_t len, size_t max, struct sk_crl_info
 		return sk_err_set(err, -EFBIG, "too-large",
 				  "revocation list: more than %zu in one file", max);
 	for (int i = 0; r == 0 && i < sk_X509_CRL_num(lists); i++)
-		r = add(sk_X509_CRL_value(lists, i), v, n, err);
+		r = add_info(sk_X509_CRL_value(lists, i), v, n, err);
 	return r;
 }
 
@@ -145,7 +145,7 @@ int sk_crl_infos_read(const void *data, size_t len, size_t max, struct sk_crl_in
 	int r;
 
 	if (len > SK_CRL_INFO_SIZE_MAX)
-		return too_large(err);
+		return refuse_large(err);
 	if (sk_is_der(data, len))
 		r = read_der(data, len, &v, &n, err);
 	else

@@ -57,7 +57,7 @@ int sk_der_next(struct sk_der *in, uint8_t *ret_tag, struct sk_der *ret_body)
 	return 0;
 }
 
-int sk_der_want(struct sk_der *in, uint8_t tag, struct sk_der *ret_body)
+int sk_der_expect(struct sk_der *in, uint8_t tag, struct sk_der *ret_body)
 {
 	struct sk_der at = *in;
 	uint8_t found;

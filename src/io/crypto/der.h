@@ -32,5 +32,5 @@ int sk_der_check(const void *der, size_t len);
 /** sk_der_next() - take one value off @in. Return: 0 or -EBADMSG (malformed, or none left) */
 int sk_der_next(struct sk_der *in, uint8_t *ret_tag, struct sk_der *ret_body);
 
-/** sk_der_want() - the same, and the tag must be @tag. */
-int sk_der_want(struct sk_der *in, uint8_t tag, struct sk_der *ret_body);
+/** sk_der_expect() - the same, and the tag must be @tag. */
+int sk_der_expect(struct sk_der *in, uint8_t tag, struct sk_der *ret_body);

@@ -22,7 +22,7 @@
 #define SCRYPT_R     8
 #define SCRYPT_P     1
 
-static int failed(struct sk_err *err, const char *what)
+static int pki_failed(struct sk_err *err, const char *what)
 {
 	return sk_err_set(err, -EIO, "io", "cannot make %s: %s", what, sk_ossl_why());
 }
@@ -49,7 +49,7 @@ int sk_key_make(enum sk_key_type type, struct sk_key **ret, struct sk_err *err)
 		break;
 	}
 	if (!k->pkey)
-		return failed(err, "a key");
+		return pki_failed(err, "a key");
 	*ret = TAKE_PTR(k);
 	return 0;
 }
@@ -87,7 +87,7 @@ int sk_key_pem(const struct sk_key *k, const char *passphrase, char **ret, size_
 		ok = write_encrypted(b, k->pkey, passphrase);
 	else
 		ok = PEM_write_bio_PKCS8PrivateKey(b, k->pkey, NULL, NULL, 0, NULL, NULL) == 1;
-	return ok ? sk_bio_text(b, ret, ret_len, err) : failed(err, "the key file");
+	return ok ? sk_bio_text(b, ret, ret_len, err) : pki_failed(err, "the key file");
 }
 
 int sk_key_public_pem(const struct sk_key *k, char **ret, size_t *ret_len, struct sk_err *err)
@@ -194,7 +194,7 @@ static int add_hosts(X509 *cert, const char *hosts, struct sk_err *err)
 		return sk_err_oom(err);
 	return add_extension(cert, NULL, &(struct extension){ NID_subject_alt_name, value })
 		       ? 0
-		       : failed(err, "the certificate");
+		       : pki_failed(err, "the certificate");
 }
 
 static const struct extension *extensions_for(const struct sk_subject *who, bool root)
@@ -260,14 +260,14 @@ static int make_cert(const struct sk_subject *who, EVP_PKEY *key, X509 *issuer,
 		return r;
 	ERR_clear_error();
 	if (!cert || !fill(cert, who, key, issuer ? issuer : cert))
-		return failed(err, "the certificate");
+		return pki_failed(err, "the certificate");
 	if (issuer && who->use == SK_CERT_SERVER) {
 		r = add_hosts(cert, who->hosts, err);
 		if (r < 0)
 			return r;
 	}
 	if (X509_sign(cert, issuer_key, sk_hash_for(issuer_key)) <= 0)
-		return failed(err, "the certificate");
+		return pki_failed(err, "the certificate");
 	return sk_cert_wrap(TAKE_PTR(cert), ret, err);
 }
 
@@ -352,7 +352,7 @@ int sk_request_make(const struct sk_key *key, const char *name, char **ret, size
 	    X509_REQ_set_pubkey(req, key->pkey) != 1 ||
 	    X509_REQ_sign(req, key->pkey, sk_hash_for(key->pkey)) <= 0 ||
 	    PEM_write_bio_X509_REQ(b, req) != 1)
-		return failed(err, "the request");
+		return pki_failed(err, "the request");
 	return sk_bio_text(b, ret, ret_len, err);
 }
 
@@ -441,6 +441,6 @@ int sk_ca_revoke(const struct sk_ca *ca, const struct sk_crl_subject *what, char
 	if (!ok || X509_CRL_sort(crl) != 1 ||
 	    X509_CRL_sign(crl, ca->key->pkey, sk_hash_for(ca->key->pkey)) <= 0 ||
 	    PEM_write_bio_X509_CRL(b, crl) != 1)
-		return failed(err, "the revocation list");
+		return pki_failed(err, "the revocation list");
 	return sk_bio_text(b, ret, ret_len, err);
 }

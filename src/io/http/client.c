@@ -155,7 +155,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
-static size_t fail(struct running *run, int code, size_t ret)
+static size_t client_fail(struct running *run, int code, size_t ret)
 {
 	if (run->failure == 0)
 		run->failure = code;
@@ -182,10 +182,10 @@ static size_t on_answer(char *data, size_t size, size_t n, void *arg)
 	if (r >= 0)
 		return len;
 	run->too_large = r == -EMSGSIZE;
-	return fail(run, r, len + 1);
+	return client_fail(run, r, len + 1);
 }
 
-static ssize_t read_fd(struct running *run, char *buf, size_t size)
+static ssize_t read_body_fd(struct running *run, char *buf, size_t size)
 {
 	ssize_t n;
 
@@ -195,28 +195,28 @@ static ssize_t read_fd(struct running *run, char *buf, size_t size)
 	return n < 0 ? -errno : n;
 }
 
-static size_t on_body(char *buf, size_t size, size_t n, void *arg)
+static size_t on_answer_body(char *buf, size_t size, size_t n, void *arg)
 {
 	struct running *run = arg;
 	struct sk_http_call *call = run->call;
-	size_t want = size * n, got = 0;
+	size_t room = size * n, got = 0;
 	ssize_t r;
 
 	if (call->body_len > 0 || !call->read)
-		want = SK_MIN(want, run->body_left);
-	if (want == 0)
+		room = SK_MIN(room, run->body_left);
+	if (room == 0)
 		return 0;
 	if (call->read) {
-		r = call->read(call->arg, buf, want, &got);
+		r = call->read(call->arg, buf, room, &got);
 	} else {
-		r = read_fd(run, buf, want);
+		r = read_body_fd(run, buf, room);
 		got = r > 0 ? (size_t)r : 0;
 	}
 	if (r < 0)
-		return fail(run, (int)r, CURL_READFUNC_ABORT);
+		return client_fail(run, (int)r, CURL_READFUNC_ABORT);
 	/* Less than was announced: cut the connection rather than wait for ever. */
 	if (got == 0 && run->body_left > 0)
-		return fail(run, -ENODATA, CURL_READFUNC_ABORT);
+		return client_fail(run, -ENODATA, CURL_READFUNC_ABORT);
 	run->body_left -= SK_MIN(run->body_left, got);
 	return got;
 }
@@ -231,7 +231,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
 	r = run->call->progress(run->call->arg, (uint64_t)(uploading ? up : down),
 				(uint64_t)(uploading ? up_total : down_total));
 	if (r != 0)
-		fail(run, r < 0 ? r : -ECANCELED, 0);
+		client_fail(run, r < 0 ? r : -ECANCELED, 0);
 	return r;
 }
 
@@ -290,7 +290,7 @@ static int set_body(struct running *run)
 
 		run->body_left = call->body_len;
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_body);
+		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_answer_body);
 		curl_easy_setopt(curl, CURLOPT_READDATA, run);
 		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
 				 chunked ? (curl_off_t)-1 : (curl_off_t)call->body_len);

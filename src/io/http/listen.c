@@ -13,7 +13,7 @@
 
 #define BACKLOG 512
 
-static int fail(struct sk_err *err, int code, const char *what)
+static int listen_fail(struct sk_err *err, int code, const char *what)
 {
 	return sk_err_set(err, code, code == -EADDRINUSE ? "in-use" : "io",
 			  "cannot listen on %s: %s", what, strerror(-code));
@@ -44,7 +44,7 @@ int sk_http_listen_unix(const char *path, mode_t mode, gid_t gid, int *ret_fd, s
 	int r;
 
 	if (fd < 0)
-		return fail(err, -errno, path);
+		return listen_fail(err, -errno, path);
 	if (!tmp)
 		return sk_err_oom(err);
 	/* Renamed over the old one, so that there is always a socket to connect to. */
@@ -53,7 +53,7 @@ int sk_http_listen_unix(const char *path, mode_t mode, gid_t gid, int *ret_fd, s
 		r = -errno;
 	if (r < 0) {
 		(void)unlink(tmp);
-		return fail(err, r, path);
+		return listen_fail(err, r, path);
 	}
 	*ret_fd = TAKE_FD(fd);
 	return 0;
@@ -106,7 +106,7 @@ int sk_http_listen_tcp(const char *address, int *ret_fd, uint16_t *ret_port, str
 		r = -errno;
 	freeaddrinfo(ai);
 	if (r < 0)
-		return fail(err, r, address);
+		return listen_fail(err, r, address);
 	if (ret_port)
 		*ret_port = port_of(fd);
 	*ret_fd = TAKE_FD(fd);

@@ -13,10 +13,10 @@
 
 #define FILE_BLOCK (32 * 1024)
 
-static void apply_extra_headers(struct sk_http_req *r, struct MHD_Response *response)
+static void apply_added_headers(struct sk_http_req *r, struct MHD_Response *response)
 {
-	for (size_t i = 0; i < r->n_extra; i++)
-		(void)MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
+	for (size_t i = 0; i < r->n_added; i++)
+		(void)MHD_add_response_header(response, r->added[i].name, r->added[i].value);
 }
 
 /*
@@ -27,7 +27,7 @@ int sk_http_answer(struct sk_http_req *r, unsigned status, struct MHD_Response *
 {
 	if (!steals)
 		return -ENOMEM;
-	apply_extra_headers(r, steals);
+	apply_added_headers(r, steals);
 	if (r->phase < PHASE_SUSPENDED) {
 		if (r->response)
 			MHD_destroy_response(r->response);
@@ -160,13 +160,13 @@ int sk_http_add_header(struct sk_http_req *req, const char *name, const char *va
 {
 	_cleanup_free_ char *n = NULL, *v = NULL;
 
-	if (req->n_extra == HEADERS_EXTRA_MAX)
+	if (req->n_added == HEADERS_ADDED_MAX)
 		return -E2BIG;
 	n = strdup(name);
 	v = strdup(value);
 	if (!n || !v)
 		return -ENOMEM;
-	req->extra[req->n_extra++] = (struct pair){ TAKE_PTR(n), TAKE_PTR(v) };
+	req->added[req->n_added++] = (struct pair){ TAKE_PTR(n), TAKE_PTR(v) };
 	return 0;
 }
 

@@ -76,13 +76,13 @@ int sk_http_req_set_uri(struct sk_http_req *r, const char *uri)
 	return split_query(r, query);
 }
 
-static void drop_extra_headers(struct sk_http_req *r)
+static void drop_added_headers(struct sk_http_req *r)
 {
-	for (size_t i = 0; i < r->n_extra; i++) {
-		free((char *)r->extra[i].name);
-		free((char *)r->extra[i].value);
+	for (size_t i = 0; i < r->n_added; i++) {
+		free((char *)r->added[i].name);
+		free((char *)r->added[i].value);
 	}
-	r->n_extra = 0;
+	r->n_added = 0;
 }
 
 /* The request is over; the connection may bring another one. */
@@ -94,7 +94,7 @@ void sk_http_req_reset(struct sk_http_req *r)
 		r->free_user(user);
 	if (r->response)
 		MHD_destroy_response(TAKE_PTR(r->response));
-	drop_extra_headers(r);
+	drop_added_headers(r);
 	if (r->body.cap > BODY_KEEP)
 		sk_buf_done(&r->body);
 	r->body.len = 0;

@@ -52,7 +52,7 @@ static int compile_part(const char *s, size_t len, struct part *p)
 static int compile(const struct sk_http_route *route, struct row *row)
 {
 	const char *s = route->pattern;
-	size_t params = 0, rests = 0;
+	size_t params = 0, n_rest = 0;
 
 	if (*s != '/')
 		return -EINVAL;
@@ -63,11 +63,11 @@ static int compile(const struct sk_http_route *route, struct row *row)
 		if (row->n == SK_ROUTE_PARTS_MAX || compile_part(s, len, &row->parts[row->n]) < 0)
 			return -EINVAL;
 		params += row->parts[row->n].kind != PART_LITERAL;
-		rests += row->parts[row->n].kind == PART_REST;
+		n_rest += row->parts[row->n].kind == PART_REST;
 		row->n++;
 		s += len;
 	}
-	return params <= SK_ROUTE_PARAMS_MAX && rests <= 1 ? 0 : -EINVAL;
+	return params <= SK_ROUTE_PARAMS_MAX && n_rest <= 1 ? 0 : -EINVAL;
 }
 
 static int by_precedence(const void *a, const void *b)

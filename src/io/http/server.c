@@ -164,7 +164,8 @@ static bool body_expected(struct sk_http_req *r, uint64_t *ret_len)
  * Refuse before the body is taken. A peer that waits for "100 Continue" is told at once; a short
  * body is read and dropped, so that the connection lives on; anything else is told and cut off.
  */
-static enum MHD_Result refuse(struct sk_http_req *r, unsigned status, const struct sk_err *e)
+static enum MHD_Result refuse_request(struct sk_http_req *r, unsigned status,
+				      const struct sk_err *e)
 {
 	uint64_t len;
 
@@ -181,7 +182,7 @@ static enum MHD_Result refuse(struct sk_http_req *r, unsigned status, const stru
 
 static enum MHD_Result refuse_slug(struct sk_http_req *r, const struct sk_err *e)
 {
-	return refuse(r, (unsigned)sk_err_http_status(e->slug), e);
+	return refuse_request(r, (unsigned)sk_err_http_status(e->slug), e);
 }
 
 struct header_check {
@@ -248,14 +249,14 @@ static enum MHD_Result no_route(struct sk_http_req *r, int why, const char *allo
 
 	if (why == -ENOENT) {
 		sk_err_set(&err, why, "not-found", "page not found");
-		return refuse(r, MHD_HTTP_NOT_FOUND, &err);
+		return refuse_request(r, MHD_HTTP_NOT_FOUND, &err);
 	}
 	(void)sk_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
 	sk_err_set(&err, why, "bad-request", "the method is not allowed here; allowed: %s", allow);
-	return refuse(r, MHD_HTTP_METHOD_NOT_ALLOWED, &err);
+	return refuse_request(r, MHD_HTTP_METHOD_NOT_ALLOWED, &err);
 }
 
-static int too_large(const struct sk_http_req *r, struct sk_err *err)
+static int refuse_too_large(const struct sk_http_req *r, struct sk_err *err)
 {
 	return sk_err_set(err, -EFBIG, "too-large",
 			  r->route->body_max > 0 ? "the request's body is larger than %llu bytes"
@@ -280,7 +281,7 @@ static enum MHD_Result on_head(struct sk_http_req *r, const char *method)
 	if (c->authorize && c->authorize(r, r->route->flags, c->arg, &err) < 0)
 		return refuse_slug(r, &err);
 	if (body_expected(r, &len) && len != UINT64_MAX && len > r->route->body_max) {
-		(void)too_large(r, &err);
+		(void)refuse_too_large(r, &err);
 		return refuse_slug(r, &err);
 	}
 	r->body.max = r->route->body_max;
@@ -296,7 +297,7 @@ static int take_body(struct sk_http_req *r, const char *data, size_t len, struct
 	int failed;
 
 	if (len > r->route->body_max - r->body_seen)
-		return too_large(r, err);
+		return refuse_too_large(r, err);
 	if (r->route->on_body)
 		failed = r->route->on_body(r, handler_arg(r), data, len, err);
 	else
@@ -330,7 +331,7 @@ void sk_http_body_more(struct sk_http_req *req)
 }
 
 /* Some of the body was taken already: nothing but a raw answer is possible. */
-static enum MHD_Result on_body(struct sk_http_req *r, const char *data, size_t *len)
+static enum MHD_Result on_request_body(struct sk_http_req *r, const char *data, size_t *len)
 {
 	struct sk_err err = SK_ERR_INIT;
 	size_t n = *len;
@@ -392,7 +393,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 	if (r->phase == PHASE_HEAD)
 		return on_head(r, method);
 	if (*len > 0)
-		return on_body(r, data, len);
+		return on_request_body(r, data, len);
 	switch ((enum phase)r->phase) {
 	case PHASE_BODY:
 		return on_whole(r);

@@ -10,11 +10,11 @@
 #include "io/http/route.h"
 #include "io/http/server.h"
 
-/* What the files server.c, request.c, reply.c, stream.c and watch.c share. */
+/* What the files server.c, request.c, reply.c, stream.c and park.c share. */
 
 #define QUERY_MAX	  32	      /* name=value pairs of one request */
 #define URI_MAX		  (16 * 1024) /* bytes, encoded */
-#define HEADERS_EXTRA_MAX 8	      /* sk_http_add_header() per answer */
+#define HEADERS_ADDED_MAX 8	      /* sk_http_add_header() per answer */
 #define DRAIN_MAX	  (64 * 1024) /* a refused body up to this is read, to keep the connection */
 #define LINGER_MS	  2000 /* a longer one is read this long, so that the peer sees why */
 
@@ -69,8 +69,8 @@ struct sk_http_req {
 	void *user;
 	void (*free_user)(void *);
 
-	struct pair extra[HEADERS_EXTRA_MAX]; /* owned strings */
-	size_t n_extra;
+	struct pair added[HEADERS_ADDED_MAX]; /* owned strings */
+	size_t n_added;
 	struct MHD_Response *response;
 	unsigned status;
 
@@ -96,7 +96,7 @@ struct sk_http {
 	bool has_watcher;
 };
 
-/* watch.c: deadlines, and hang-ups of those whom MHD does not look at because they are suspended */
+/* park.c: deadlines, and hang-ups of those whom MHD does not look at because they are suspended */
 int sk_http_watch_start(struct sk_http *h, struct sk_err *err);
 void sk_http_watch_stop(struct sk_http *h);
 void sk_http_deadline(struct sk_http_req *r, uint64_t deadline_ms);

@@ -48,14 +48,14 @@ static ssize_t reader(void *cls, uint64_t pos, char *to, size_t max)
 {
 	struct sk_http_stream *s = cls;
 	struct sk_http *h = s->req->h;
-	bool tell;
+	bool drained;
 	ssize_t n;
 
 	pthread_mutex_lock(&h->lock);
-	tell = s->was_full && s->sent == 0 && s->buf.len == 0 && !s->ended;
-	s->was_full = s->was_full && !tell;
+	drained = s->was_full && s->sent == 0 && s->buf.len == 0 && !s->ended;
+	s->was_full = s->was_full && !drained;
 	pthread_mutex_unlock(&h->lock);
-	if (tell && s->ops.writable)
+	if (drained && s->ops.writable)
 		s->ops.writable(s, s->arg);
 
 	pthread_mutex_lock(&h->lock);

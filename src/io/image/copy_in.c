@@ -23,7 +23,7 @@ struct copying {
 	struct sk_err *err;
 };
 
-static int failed(const struct copying *c, int code, const char *path)
+static int copy_failed(const struct copying *c, int code, const char *path)
 {
 	return sk_err_set(c->err, -code, code == ENOENT ? "not-found" : "io", "%s: %s", path,
 			  strerror(code));
@@ -37,7 +37,7 @@ static int copy_file(const struct copying *c, const char *source, const char *ta
 	int r;
 
 	if (from < 0)
-		return failed(c, errno, source);
+		return copy_failed(c, errno, source);
 	r = sk_tree_add_file(c->tree, target, &m, &to, c->err);
 	if (r < 0)
 		return r;
@@ -55,7 +55,7 @@ static int copy_symlink(const struct copying *c, const char *source, const char 
 	ssize_t n = readlink(source, link, sizeof(link) - 1);
 
 	if (n < 0)
-		return failed(c, errno, source);
+		return copy_failed(c, errno, source);
 	link[n] = '\0';
 	return sk_tree_add_symlink(c->tree, target, link, &m, c->err);
 }
@@ -70,7 +70,7 @@ static int copy_child(const struct copying *c, const char *source, const char *t
 
 	if (snprintf(from, sizeof(from), "%s/%s", source, name) >= (int)sizeof(from) ||
 	    snprintf(to, sizeof(to), "%s%s%s", target, *target ? "/" : "", name) >= (int)sizeof(to))
-		return failed(c, ENAMETOOLONG, name);
+		return copy_failed(c, ENAMETOOLONG, name);
 	r = sk_tree_path(to, clean, c->err);
 	return r < 0 ? r : copy_any(c, from, clean);
 }
@@ -88,12 +88,12 @@ static int copy_dir(const struct copying *c, const char *source, const char *tar
 		return r;
 	dir = opendir(source);
 	if (!dir)
-		return failed(c, errno, source);
+		return copy_failed(c, errno, source);
 	while (r == 0 && (errno = 0, e = readdir(dir)))
 		if (!sk_streq(e->d_name, ".") && !sk_streq(e->d_name, ".."))
 			r = copy_child(c, source, target, e->d_name);
 	if (r == 0 && errno != 0)
-		r = failed(c, errno, source);
+		r = copy_failed(c, errno, source);
 	(void)closedir(dir);
 	return r;
 }
@@ -104,7 +104,7 @@ static int copy_any(const struct copying *c, const char *source, const char *tar
 	struct stat st;
 
 	if (lstat(source, &st) < 0)
-		return failed(c, errno, source);
+		return copy_failed(c, errno, source);
 	if (S_ISDIR(st.st_mode))
 		return copy_dir(c, source, target);
 	if (S_ISLNK(st.st_mode))
@@ -186,7 +186,7 @@ static int add_text(const struct copying *c, const void *arg)
 		return r;
 	r = sk_fd_write(fd, t->text, strlen(t->text));
 	if (r < 0)
-		return failed(c, -r, t->path);
+		return copy_failed(c, -r, t->path);
 	return sk_tree_end_file(c->tree, fd, &m, c->err);
 }
 

@@ -20,7 +20,7 @@
 /* Headers and padding come on top of the files: 1.5 KiB for each entry with a long name. */
 #define TAR_OVERHEAD 1536
 
-static int bad(struct sk_err *err, const char *what, const char *path, const char *why)
+static int bad_layer(struct sk_err *err, const char *what, const char *path, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-archive", "%s: %.200s: %s", what, path, why);
 }
@@ -59,13 +59,13 @@ static int apply_whiteout(struct sk_tree *tree, const char *what, const char *pa
 	memcpy(target, path, folder);
 	target[folder > 0 ? folder - 1 : 0] = '\0';
 	if (!sk_str_starts(base, WHITEOUT) || has_whiteout(target))
-		return bad(err, what, path, "a folder is named as a whiteout");
+		return bad_layer(err, what, path, "a folder is named as a whiteout");
 	if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
-		return bad(err, what, path, "a whiteout is not a plain file");
+		return bad_layer(err, what, path, "a whiteout is not a plain file");
 	if (sk_streq(base, OPAQUE))
 		return sk_tree_remove_children(tree, target, err);
 	if (!*name || sk_streq(name, ".") || sk_streq(name, "..") || sk_str_starts(name, WHITEOUT))
-		return bad(err, what, path, "no whiteout has this name");
+		return bad_layer(err, what, path, "no whiteout has this name");
 	memcpy(target, path, folder);
 	memcpy(target + folder, name, strlen(name) + 1);
 	return sk_tree_remove(tree, target, err);
@@ -77,7 +77,7 @@ static int check_kind(struct archive_entry *e, const char *what, const char *pat
 	switch (archive_entry_filetype(e)) {
 	case AE_IFREG:
 	case AE_IFLNK:
-		return *path ? 0 : bad(err, what, "/", "the root is not a folder");
+		return *path ? 0 : bad_layer(err, what, "/", "the root is not a folder");
 	case AE_IFDIR:
 		return 0;
 	case AE_IFCHR:
@@ -86,9 +86,10 @@ static int check_kind(struct archive_entry *e, const char *what, const char *pat
 	case AE_IFSOCK:
 		if (below_dev(path))
 			return 0;
-		return bad(err, what, path, "device nodes, FIFOs and sockets are refused");
+		return bad_layer(err, what, path, "device nodes, FIFOs and sockets are refused");
 	default:
-		return archive_entry_hardlink(e) ? 0 : bad(err, what, path, "of an unknown kind");
+		return archive_entry_hardlink(e) ? 0
+						 : bad_layer(err, what, path, "of an unknown kind");
 	}
 }
 
@@ -99,7 +100,7 @@ static int check_owner(struct archive_entry *e, const char *what, const char *pa
 
 	/* 2^32 - 1 means "no change" to chown(). */
 	if (uid < 0 || gid < 0 || uid >= UINT32_MAX || gid >= UINT32_MAX)
-		return bad(err, what, path, "its owner is out of range");
+		return bad_layer(err, what, path, "its owner is out of range");
 	return 0;
 }
 
@@ -109,11 +110,11 @@ static int spend(struct sk_unpack_budget *b, struct archive_entry *e, const char
 	la_int64_t size = archive_entry_filetype(e) == AE_IFREG ? archive_entry_size(e) : 0;
 
 	if (b->entries == 0)
-		return bad(err, what, path, "the image has over 1,000,000 entries");
+		return bad_layer(err, what, path, "the image has over 1,000,000 entries");
 	if (strlen(path) > b->name_bytes)
-		return bad(err, what, path, "the image's names take over 256 MiB");
+		return bad_layer(err, what, path, "the image's names take over 256 MiB");
 	if (size < 0 || (uint64_t)size > b->bytes)
-		return bad(err, what, path, "the image unpacks to more than is allowed");
+		return bad_layer(err, what, path, "the image unpacks to more than is allowed");
 	b->entries--;
 	b->name_bytes -= strlen(path);
 	b->bytes -= (uint64_t)size;
@@ -149,8 +150,9 @@ static uint64_t stream_max(const struct sk_unpack_budget *b)
 	return b->bytes + b->entries * TAR_OVERHEAD + b->name_bytes + (1u << 20);
 }
 
-static int check_layer(struct sk_tree *tree, int fd, const char *what, const struct sk_digest *want,
-		       struct sk_unpack_budget *budget, struct sk_err *err)
+static int check_layer(struct sk_tree *tree, int fd, const char *what,
+		       const struct sk_digest *expected, struct sk_unpack_budget *budget,
+		       struct sk_err *err)
 {
 	_cleanup_(sk_tar_freep) struct sk_tar *tar = NULL;
 	struct archive_entry *e;
@@ -166,10 +168,10 @@ static int check_layer(struct sk_tree *tree, int fd, const char *what, const str
 	}
 	if (r == 0)
 		r = sk_tar_end(tar, &got, err);
-	if (r == 0 && want && !sk_digest_equal(&got, want))
+	if (r == 0 && expected && !sk_digest_equal(&got, expected))
 		return sk_err_set(err, -EBADMSG, "bad-archive",
 				  "%s is damaged: its SHA-256 is %s, the image says %s", what,
-				  SK_DIGEST_STR(&got), SK_DIGEST_STR(want));
+				  SK_DIGEST_STR(&got), SK_DIGEST_STR(expected));
 	return r;
 }
 

@@ -33,7 +33,7 @@ void sk_layout_done(struct sk_layout *l)
 	*l = (struct sk_layout){ 0 };
 }
 
-static int bad(struct sk_err *err, const char *what, const char *why)
+static int bad_layout(struct sk_err *err, const char *what, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-archive", "%s: %s", what, why);
 }
@@ -41,7 +41,7 @@ static int bad(struct sk_err *err, const char *what, const char *why)
 /* The JSON reader speaks of requests; here its sentence is about @what. */
 static int bad_json(struct sk_err *err, int r, const char *what, const struct sk_err *why)
 {
-	return r == -ENOMEM ? sk_err_oom(err) : bad(err, what, why->text);
+	return r == -ENOMEM ? sk_err_oom(err) : bad_layout(err, what, why->text);
 }
 
 static int read_text(int fd, uint64_t size, size_t max, const char *what, char **ret,
@@ -50,7 +50,7 @@ static int read_text(int fd, uint64_t size, size_t max, const char *what, char *
 	int r;
 
 	if (size > max)
-		return bad(err, what, "is larger than such a file can be");
+		return bad_layout(err, what, "is larger than such a file can be");
 	r = sk_fd_read(fd, max, ret, ret_len);
 	if (r == -ENOMEM)
 		return sk_err_oom(err);
@@ -100,13 +100,13 @@ static int descriptor(const json_t *obj, const char *what, struct sk_digest *ret
 	int r;
 
 	if (!json_is_object(obj))
-		return bad(err, what, "a descriptor is not an object");
+		return bad_layout(err, what, "a descriptor is not an object");
 	r = sk_json_need_str(obj, "digest", 256, &digest, &why);
 	if (r < 0)
 		return bad_json(err, r, what, &why);
 	/* sk_digest_parse() would take bare digits too. */
 	if (!sk_str_starts(digest, "sha256:") || sk_digest_parse(digest, ret) < 0)
-		return bad(err, what, "a digest is not a SHA-256");
+		return bad_layout(err, what, "a digest is not a SHA-256");
 	return 0;
 }
 
@@ -164,7 +164,7 @@ static int read_config(int fd, uint64_t size, const char *what, char **ret, size
 	r = sk_json_parse(*ret, *ret_len, ret_json, &why);
 	if (r < 0)
 		return bad_json(err, r, what, &why);
-	return json_is_object(*ret_json) ? 0 : bad(err, what, "is not an object");
+	return json_is_object(*ret_json) ? 0 : bad_layout(err, what, "is not an object");
 }
 
 /* Reads the configuration of a manifest; it tells the platform, whatever the index says. */
@@ -201,7 +201,7 @@ static int look_at_list(struct search *s, const json_t *list, int depth, struct 
 	size_t i;
 
 	if (!json_is_array(list) || json_array_size(list) == 0)
-		return bad(err, "image index", "lists no image");
+		return bad_layout(err, "image index", "lists no image");
 	json_array_foreach (list, i, desc) {
 		int r = look_at(s, desc, depth, err);
 
@@ -257,7 +257,7 @@ static int look_at(struct search *s, const json_t *desc, int depth, struct sk_er
 	if (r < 0)
 		return r;
 	if (depth >= INDEX_DEPTH_MAX || s->n == FOUND_MAX || ++s->looks > LOOKS_MAX)
-		return bad(err, "image index", "is too deep or too long");
+		return bad_layout(err, "image index", "is too deep or too long");
 	if (is_attestation(desc) || already_found(s, &d))
 		return 0;
 	if (depth > 0 && blob_absent(s, &d))
@@ -267,7 +267,7 @@ static int look_at(struct search *s, const json_t *desc, int depth, struct sk_er
 		return r;
 	/* One document that is both has fooled others (CVE-2021-41190). */
 	if (json_object_get(doc, "manifests") && json_object_get(doc, "layers"))
-		return bad(err, "image index", "a document is index and image at once");
+		return bad_layout(err, "image index", "a document is index and image at once");
 	if (json_object_get(doc, "manifests"))
 		return look_at_list(s, json_object_get(doc, "manifests"), depth + 1, err);
 	return add_found(s, &d, doc, annotation(desc), err);
@@ -323,23 +323,23 @@ static int take_diff_ids(struct sk_layout *l, struct sk_err *err)
 		return bad_json(err, r, "image configuration", &why);
 	rootfs = json_object_get(config, "rootfs");
 	if (!json_is_object(rootfs))
-		return bad(err, "image configuration", "has no rootfs");
+		return bad_layout(err, "image configuration", "has no rootfs");
 	r = sk_json_get_strv(rootfs, "diff_ids", LAYERS_MAX, &ids, &why);
 	if (r < 0)
 		return bad_json(err, r, "image configuration", &why);
 	if (sk_strv_len(ids) != l->n_layers)
-		return bad(err, "image configuration", "has not one digest for each layer");
+		return bad_layout(err, "image configuration", "has not one digest for each layer");
 	for (size_t i = 0; i < l->n_layers; i++)
 		if (!sk_str_starts(ids[i], "sha256:") ||
 		    sk_digest_parse(ids[i], &l->layers[i].diff_id) < 0)
-			return bad(err, "image configuration", "a diff_id is not a SHA-256");
+			return bad_layout(err, "image configuration", "a diff_id is not a SHA-256");
 	return 0;
 }
 
 static int alloc_layers(struct sk_layout *l, size_t n, struct sk_err *err)
 {
 	if (n == 0 || n > LAYERS_MAX)
-		return bad(err, "image manifest", "has no layers, or over 512");
+		return bad_layout(err, "image manifest", "has no layers, or over 512");
 	l->layers = calloc(n, sizeof(*l->layers));
 	l->n_layers = l->layers ? n : 0;
 	return l->layers ? 0 : sk_err_oom(err);
@@ -441,7 +441,7 @@ static int read_docker(const struct sk_spool *spool, const char *arch, struct sk
 	if (r < 0)
 		return r;
 	if (!json_is_array(list) || !json_is_object(json_array_get(list, 0)))
-		return bad(err, "manifest.json", "lists no image");
+		return bad_layout(err, "manifest.json", "lists no image");
 	if (json_array_size(list) > 1)
 		return sk_err_set(err, -EBADMSG, "bad-archive",
 				  "the archive holds %zu images: save one at a time",
@@ -461,9 +461,9 @@ int sk_layout_read(const struct sk_spool *spool, const char *arch, struct sk_lay
 	else if (docker)
 		r = read_docker(spool, arch, &l, err);
 	else
-		return bad(err, "image archive",
-			   "is neither a docker-archive (manifest.json) nor an OCI layout "
-			   "(oci-layout); make one with: docker save NAME, or skopeo copy");
+		return bad_layout(err, "image archive",
+				  "is neither a docker-archive (manifest.json) nor an OCI layout "
+				  "(oci-layout); make one with: docker save NAME, or skopeo copy");
 	if (r < 0)
 		return r;
 	*ret = l;

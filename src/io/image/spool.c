@@ -32,7 +32,7 @@ struct sk_spool {
 	struct sk_map *members;
 };
 
-static int bad(struct sk_err *err, const char *name, const char *why)
+static int bad_member(struct sk_err *err, const char *name, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-archive", "archive member %.200s: %s", name, why);
 }
@@ -54,7 +54,7 @@ static int copy_member(struct sk_spool *s, struct sk_tar *tar, struct archive_en
 	int r;
 
 	if (archive_entry_size(e) > 0 && (uint64_t)archive_entry_size(e) > s->left)
-		return bad(err, archive_entry_pathname(e), "holds more than is allowed");
+		return bad_member(err, archive_entry_pathname(e), "holds more than is allowed");
 	(void)snprintf(file, sizeof(file), "%u", m->number);
 	fd = openat(s->dir_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -82,18 +82,19 @@ static int resolve_link(const char *name, const char *target, bool symlink, char
 	const char *part = target;
 
 	if (*target == '/')
-		return bad(err, name, "a link that leads out of the archive");
+		return bad_member(err, name, "a link that leads out of the archive");
 	memcpy(buf, name, len);
 	while (*part) {
 		size_t n = strcspn(part, "/");
 
 		if (n == 2 && part[0] == '.' && part[1] == '.') {
 			if (len == 0)
-				return bad(err, name, "a link that leads out of the archive");
+				return bad_member(err, name,
+						  "a link that leads out of the archive");
 			len = folder_len(buf, len);
 		} else if (n > 0 && !(n == 1 && part[0] == '.')) {
 			if (len + n + 2 > PATH_MAX)
-				return bad(err, name, "a link that is too long");
+				return bad_member(err, name, "a link that is too long");
 			if (len > 0)
 				buf[len++] = '/';
 			memcpy(buf + len, part, n);
@@ -115,7 +116,7 @@ static int read_member(struct sk_spool *s, struct sk_tar *tar, struct archive_en
 	if (!hard && archive_entry_filetype(e) == AE_IFREG)
 		return copy_member(s, tar, e, m, err);
 	if (!hard && !soft)
-		return bad(err, name, "is neither a file nor a link");
+		return bad_member(err, name, "is neither a file nor a link");
 	r = resolve_link(name, hard ? hard : soft, !hard, target, err);
 	if (r < 0)
 		return r;
@@ -136,8 +137,9 @@ static int add_member(struct sk_spool *s, struct sk_tar *tar, struct archive_ent
 	if (archive_entry_filetype(e) == AE_IFDIR && !archive_entry_hardlink(e))
 		return 0;
 	if (strlen(name) > NAME_MAX_LEN || s->count == MEMBERS_MAX)
-		return bad(err, name,
-			   "this does not look like an image: names are too long or too many");
+		return bad_member(
+			err, name,
+			"this does not look like an image: names are too long or too many");
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return sk_err_oom(err);
@@ -145,7 +147,7 @@ static int add_member(struct sk_spool *s, struct sk_tar *tar, struct archive_ent
 	r = sk_map_add(s->members, name, m);
 	if (r < 0) {
 		free(m);
-		return r == -EEXIST ? bad(err, name, "is there twice") : sk_err_oom(err);
+		return r == -EEXIST ? bad_member(err, name, "is there twice") : sk_err_oom(err);
 	}
 	return read_member(s, tar, e, name, m, err);
 }
@@ -219,7 +221,7 @@ int sk_spool_open(const struct sk_spool *s, const char *name, int *ret_fd, uint6
 	int fd;
 
 	if (!m)
-		return bad(err, name, "is missing from the archive");
+		return bad_member(err, name, "is missing from the archive");
 	(void)snprintf(file, sizeof(file), "%u", m->number);
 	fd = openat(s->dir_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
@@ -245,7 +247,7 @@ int sk_spool_blob(const struct sk_spool *s, const struct sk_digest *d, int *ret_
 	if (r < 0)
 		return sk_err_set(err, r, "io", "unpacked archive: %s", strerror(-r));
 	if (!sk_digest_equal(&got, d))
-		return bad(err, name, "is damaged: its SHA-256 is another");
+		return bad_member(err, name, "is damaged: its SHA-256 is another");
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

@@ -26,7 +26,7 @@ struct sk_tar {
 	char chunk[CHUNK], compressed[CHUNK];
 };
 
-static int bad(const struct sk_tar *t, struct sk_err *err, const char *why)
+static int bad_tar(const struct sk_tar *t, struct sk_err *err, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-archive", "%s: %s", t->what,
 			  why ? why : "cannot be read");
@@ -44,10 +44,10 @@ static int read_failed(const struct sk_tar *t, struct archive *a, struct sk_err 
 		return sk_err_oom(err);
 	if (code == EIO || code == EBADF || code == EISDIR)
 		return sk_err_set(err, -code, "io", "%s: %s", t->what, strerror(code));
-	return bad(t, err, archive_error_string(a));
+	return bad_tar(t, err, archive_error_string(a));
 }
 
-static la_ssize_t read_fd(struct archive *a, void *arg, const void **ret)
+static la_ssize_t tar_read(struct archive *a, void *arg, const void **ret)
 {
 	struct sk_tar *t = arg;
 	ssize_t n;
@@ -104,7 +104,7 @@ static int open_readers(struct sk_tar *t, struct sk_err *err)
 {
 	struct archive_entry *e;
 
-	if (archive_read_open(t->raw, t, NULL, read_fd, NULL) != ARCHIVE_OK ||
+	if (archive_read_open(t->raw, t, NULL, tar_read, NULL) != ARCHIVE_OK ||
 	    archive_read_next_header(t->raw, &e) != ARCHIVE_OK)
 		return read_failed(t, t->raw, err);
 	if (archive_read_open(t->tar, t, NULL, read_raw, NULL) != ARCHIVE_OK)
@@ -165,7 +165,7 @@ int sk_tar_next(struct sk_tar *t, struct archive_entry **ret, struct sk_err *err
 	if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 		return read_failed(t, t->tar, err);
 	if (!archive_entry_pathname(*ret))
-		return bad(t, err, "an entry has no readable name");
+		return bad_tar(t, err, "an entry has no readable name");
 	return 1;
 }
 
@@ -180,7 +180,7 @@ int sk_tar_read(struct sk_tar *t, const void **ret, size_t *ret_len, uint64_t *r
 	if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
 		return read_failed(t, t->tar, err);
 	if (offset < 0)
-		return bad(t, err, "an entry has a negative offset");
+		return bad_tar(t, err, "an entry has a negative offset");
 	*ret_offset = (uint64_t)offset;
 	return 1;
 }

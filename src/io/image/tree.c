@@ -17,7 +17,7 @@
 
 #define RETRIES 1000
 
-static int bad(struct sk_err *err, const char *path, const char *why)
+static int bad_path(struct sk_err *err, const char *path, const char *why)
 {
 	return sk_err_set(err, -EBADMSG, "bad-archive", "%.200s: %s", path, why);
 }
@@ -29,7 +29,7 @@ int sk_tree_failed(struct sk_err *err, int r, const char *path)
 	if (r == -ENOSPC || r == -EDQUOT)
 		return sk_err_set(err, r, "no-space", "%.200s: no space to unpack it", path);
 	if (r == -ENOTDIR || r == -ENAMETOOLONG || r == -EXDEV || r == -ELOOP || r == -EEXIST)
-		return bad(err, path, strerror(-r));
+		return bad_path(err, path, strerror(-r));
 	return sk_err_set(err, r, "io", "%.200s: %s", path, strerror(-r));
 }
 
@@ -71,14 +71,14 @@ static int add_part(const char *name, const char *part, size_t n, char *buf, siz
 		    struct sk_err *err)
 {
 	if (n == 2 && part[0] == '.' && part[1] == '.')
-		return bad(err, name, "a name with \"..\" could leave the root");
+		return bad_path(err, name, "a name with \"..\" could leave the root");
 	if (n > NAME_MAX)
-		return bad(err, name, "a part of the name has over 255 bytes");
+		return bad_path(err, name, "a part of the name has over 255 bytes");
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)part[i] < ' ' || part[i] == 0x7f)
-			return bad(err, name, "the name has control characters");
+			return bad_path(err, name, "the name has control characters");
 	if (len + n + 2 > PATH_MAX)
-		return bad(err, name, "the name has over 4095 bytes");
+		return bad_path(err, name, "the name has over 4095 bytes");
 	if (len > 0)
 		buf[len++] = '/';
 	memcpy(buf + len, part, n);
@@ -92,7 +92,7 @@ int sk_tree_path(const char *name, char *buf, struct sk_err *err)
 
 	/* Some builders name the root itself "/". */
 	if (name[0] == '/' && name[1] != '\0')
-		return bad(err, name, "the name is absolute");
+		return bad_path(err, name, "the name is absolute");
 	while (*part) {
 		size_t n = strcspn(part, "/");
 
@@ -101,7 +101,7 @@ int sk_tree_path(const char *name, char *buf, struct sk_err *err)
 			if (len < 0)
 				return len;
 			if (++depth > SK_TREE_DEPTH_MAX)
-				return bad(err, name, "over 100 folders deep");
+				return bad_path(err, name, "over 100 folders deep");
 		}
 		part += n + (part[n] == '/');
 	}
@@ -113,11 +113,11 @@ int sk_tree_path(const char *name, char *buf, struct sk_err *err)
  * EAGAIN: somewhere on the machine a rename or mount went on while ".." of a symlink was being
  * resolved, so the kernel could not tell; it can the next time.
  */
-static int open_beneath(const struct sk_tree *t, const char *path, uint64_t extra)
+static int open_beneath(const struct sk_tree *t, const char *path, uint64_t resolve)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | extra,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve,
 	};
 	long fd = -1;
 
@@ -144,7 +144,7 @@ static ssize_t read_fd_path(int fd, char buf[static PATH_MAX])
  * A way over symlinks may end deeper than its name tells. What lies too deep could not be removed
  * again, so that is refused like a deep name.
  */
-static int check_depth(const struct sk_tree *t, int fd)
+static int tree_check_depth(const struct sk_tree *t, int fd)
 {
 	char real[PATH_MAX], root[PATH_MAX];
 	ssize_t n = read_fd_path(fd, real), root_n = read_fd_path(t->root_fd, root);
@@ -169,7 +169,7 @@ static int open_dir(const struct sk_tree *t, const char *path)
 	fd = open_beneath(t, path, 0);
 	if (fd < 0)
 		return fd;
-	r = check_depth(t, fd);
+	r = tree_check_depth(t, fd);
 	if (r < 0) {
 		(void)close(fd);
 		return r;
@@ -269,13 +269,13 @@ static int make_dir(struct sk_tree *t, const char *path) /* NOLINT(misc-no-recur
 static int parent_failed(int r, const char *path, struct sk_err *err)
 {
 	if (r == -EXDEV)
-		return bad(err, path, "a symlink on the way leads out of the root");
+		return bad_path(err, path, "a symlink on the way leads out of the root");
 	if (r == -ELOOP || r == -EEXIST)
-		return bad(err, path, "a symlink on the way leads nowhere");
+		return bad_path(err, path, "a symlink on the way leads nowhere");
 	if (r == -ENOTDIR)
-		return bad(err, path, "a file is used as a folder");
+		return bad_path(err, path, "a file is used as a folder");
 	if (r == -ENAMETOOLONG)
-		return bad(err, path, "over 100 folders deep");
+		return bad_path(err, path, "over 100 folders deep");
 	if (r == -ENOSYS)
 		return sk_err_set(err, r, "not-supported",
 				  "this kernel lacks openat2(): Linux 5.6 or newer is needed");
@@ -337,7 +337,7 @@ static int clear_place(struct sk_tree *t, const char *path, int *ret_parent, con
 	int r;
 
 	if (!*path)
-		return bad(err, "/", "the root is not a folder in this archive");
+		return bad_path(err, "/", "the root is not a folder in this archive");
 	parent = open_parent(t, path, true, ret_base);
 	if (parent < 0)
 		return parent_failed(parent, path, err);
@@ -392,7 +392,7 @@ int sk_tree_add_symlink(struct sk_tree *t, const char *path, const char *target,
 	int r;
 
 	if (!*target || strlen(target) >= PATH_MAX)
-		return bad(err, path, "a symlink has no target, or one over 4095 bytes");
+		return bad_path(err, path, "a symlink has no target, or one over 4095 bytes");
 	r = clear_place(t, path, &parent, &base, err);
 	if (r < 0)
 		return r;
@@ -435,20 +435,20 @@ int sk_tree_add_hardlink(struct sk_tree *t, const char *path, const char *target
 	int r;
 
 	if (sk_streq(path, target))
-		return bad(err, path, "is a hard link to itself");
+		return bad_path(err, path, "is a hard link to itself");
 	from = open_parent(t, target, false, &from_base);
 	if (from < 0 && from != -ENOENT)
 		return parent_failed(from, target, err);
 	if (from < 0 || fstatat(from, from_base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return bad(err, path, "is a hard link to something that is not there");
+		return bad_path(err, path, "is a hard link to something that is not there");
 	if (!S_ISREG(st.st_mode))
-		return bad(err, path, "is a hard link to something other than a file");
+		return bad_path(err, path, "is a hard link to something other than a file");
 	r = clear_place(t, path, &to, &to_base, err);
 	if (r < 0)
 		return r;
 	/* Clearing the place may have taken the target away: a link over its own folder. */
 	if (linkat(from, from_base, to, to_base, 0) < 0)
-		return errno == ENOENT ? bad(err, path, "is a hard link into what it replaces")
+		return errno == ENOENT ? bad_path(err, path, "is a hard link into what it replaces")
 				       : sk_tree_failed(err, -errno, path);
 	r = remember_link(t, from, from_base, to, to_base);
 	return r < 0 ? sk_tree_failed(err, r, path) : 0;
@@ -494,7 +494,7 @@ int sk_tree_remove(struct sk_tree *t, const char *path, struct sk_err *err)
 	int r;
 
 	if (!*path)
-		return bad(err, "/", "a whiteout of the root");
+		return bad_path(err, "/", "a whiteout of the root");
 	parent = open_parent(t, path, false, &base);
 	if (parent == -ENOENT)
 		return 0;

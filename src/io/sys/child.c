@@ -86,7 +86,7 @@ static int limits(const struct sk_child_spec *s)
 }
 
 /* Put the wanted descriptors at 0 to n + 2 and close all others. */
-static int place_fds(const struct sk_child_spec *s)
+static int place_child_fds(const struct sk_child_spec *s)
 {
 	int high[FDS_MAX + 3], n = (int)s->n_fds + 3;
 
@@ -112,7 +112,7 @@ static int place_fds(const struct sk_child_spec *s)
 	return close_range((unsigned)n, ~0U, 0) < 0 ? -errno : 0;
 }
 
-static int fail(struct launch *l, const char *step, int r)
+static int child_fail(struct launch *l, const char *step, int r)
 {
 	l->step = step;
 	l->error = r;
@@ -128,25 +128,25 @@ static int launch_main(void *arg)
 
 	sk_child_reset_signals();
 	if (s->setsid && setsid() < 0)
-		return fail(l, "start a session", -errno);
-	r = place_fds(s);
+		return child_fail(l, "start a session", -errno);
+	r = place_child_fds(s);
 	if (r < 0)
-		return fail(l, "hand on descriptors", r);
+		return child_fail(l, "hand on descriptors", r);
 	if (s->cwd && chdir(s->cwd) < 0)
-		return fail(l, "enter the working folder", -errno);
+		return child_fail(l, "enter the working folder", -errno);
 	r = limits(s);
 	if (r < 0)
-		return fail(l, "set limits", r);
+		return child_fail(l, "set limits", r);
 	r = sk_child_become(s->uid, s->gid);
 	if (r < 0)
-		return fail(l, "change user", r);
+		return child_fail(l, "change user", r);
 	if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return fail(l, "set no_new_privs", -errno);
+		return child_fail(l, "set no_new_privs", -errno);
 	r = s->kill_with_parent ? sk_child_die_with(l->parent) : 0;
 	if (r < 0)
-		return fail(l, "tie it to its parent", r);
+		return child_fail(l, "tie it to its parent", r);
 	(void)execvpe(s->argv[0], (char *const *)s->argv, s->env ? (char *const *)s->env : environ);
-	return fail(l, "run it", -errno);
+	return child_fail(l, "run it", -errno);
 }
 
 /* vfork semantics: this thread goes on once the child has called exec or ended. */

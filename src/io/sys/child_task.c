@@ -44,7 +44,7 @@ static int close_others(const int *keep, size_t n)
 	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
 }
 
-static int place_fds(const struct sk_task *t, int out_w, int err_w)
+static int place_task_fds(const struct sk_task *t, int out_w, int err_w)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -122,7 +122,7 @@ static int set_up(const struct sk_task *t, pid_t parent, int out_w, int err_w)
 	int r;
 
 	sk_child_reset_signals();
-	r = place_fds(t, out_w, err_w);
+	r = place_task_fds(t, out_w, err_w);
 	if (r == 0 && t->cwd && chdir(t->cwd) < 0)
 		r = -errno;
 	if (r == 0)

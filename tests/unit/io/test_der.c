@@ -62,9 +62,9 @@ static void walking(void **state)
 	struct sk_der in = { bytes, sizeof(bytes) }, body;
 	uint8_t tag;
 
-	assert_int_equal(sk_der_want(&in, SK_DER_SEQUENCE, &body), -EBADMSG);
+	assert_int_equal(sk_der_expect(&in, SK_DER_SEQUENCE, &body), -EBADMSG);
 	assert_int_equal(in.len, sizeof(bytes)); /* nothing was taken */
-	assert_int_equal(sk_der_want(&in, SK_DER_INTEGER, &body), 0);
+	assert_int_equal(sk_der_expect(&in, SK_DER_INTEGER, &body), 0);
 	assert_int_equal(body.len, 1);
 	assert_int_equal(*body.at, 7);
 	assert_int_equal(sk_der_next(&in, &tag, &body), 0);

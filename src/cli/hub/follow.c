@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/hub/watch.h"
+#include "cli/hub/follow.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,13 +13,6 @@
 #define EVERY_MS    1000
 #define RETRIES_MAX 30 /* in a row: the hub may be restarted meanwhile */
 
-static const char *str_of(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
-
 static void say_change(const json_t *job)
 {
 	_cleanup_free_ char *name =
@@ -31,7 +24,7 @@ static void say_change(const json_t *job)
 	char size[32] = "";
 	uint64_t total = (uint64_t)json_integer_value(json_object_get(job, "bytes_total"));
 
-	if (sk_streq(str_of(job, "step"), "downloading") && total > 0)
+	if (sk_streq(sk_hub_str(job, "step"), "downloading") && total > 0)
 		(void)sk_format_size(size, total);
 	(void)printf("%s: %s%s%s%s%s\n", name ? name : "?", step ? step : "?", *size ? " " : "",
 		     size, reason && !sk_streq(reason, "-") ? ": " : "",
@@ -40,15 +33,15 @@ static void say_change(const json_t *job)
 }
 
 /* Prints what changed since the last look; counts those that go on and those that failed. */
-static int look(struct sk_cli *cli, const json_t *list, struct sk_map *seen, size_t *running,
-		size_t *failed)
+static int print_changes(struct sk_cli *cli, const json_t *list, struct sk_map *seen,
+			 size_t *running, size_t *failed)
 {
 	const json_t *job;
 	size_t i;
 
 	*running = *failed = 0;
 	json_array_foreach (list, i, job) {
-		const char *step = str_of(job, "step"), *id = str_of(job, "id");
+		const char *step = sk_hub_str(job, "step"), *id = sk_hub_str(job, "id");
 		const char *before = sk_map_get(seen, id);
 		char *copy;
 
@@ -83,7 +76,8 @@ static int fetch(struct sk_http_client *c, const char *path, json_t **ret, struc
 	return r;
 }
 
-int sk_hub_watch(struct sk_cli *cli, struct sk_http_client *c, const char *path, struct sk_err *err)
+int sk_hub_follow(struct sk_cli *cli, struct sk_http_client *c, const char *path,
+		  struct sk_err *err)
 {
 	_cleanup_(sk_map_freep) struct sk_map *seen = sk_map_new(free);
 	size_t running = 1, failed = 0;
@@ -99,7 +93,7 @@ int sk_hub_watch(struct sk_cli *cli, struct sk_http_client *c, const char *path,
 			return r;
 		if (r == 0) {
 			retries = 0;
-			if (look(cli, list, seen, &running, &failed) < 0)
+			if (print_changes(cli, list, seen, &running, &failed) < 0)
 				return sk_err_oom(err);
 		}
 		if (running == 0) {
