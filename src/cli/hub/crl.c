@@ -12,8 +12,6 @@
 
 /* Revocation lists at the hub. */
 
-#define _cleanup_client_ _cleanup_(sk_http_client_freep)
-
 static const struct sk_hub_column list_columns[] = {
 	{ "ROOT", "issuer", SK_HUB_TEXT },     { "ID", "id", SK_HUB_SHORT },
 	{ "NUMBER", "number", SK_HUB_TEXT },   { "REVOKED", "entries", SK_HUB_TEXT },
@@ -27,11 +25,13 @@ static int run_crl_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/crls", "crls", NULL, &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, list_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, "/api/v1/crls", "crls", NULL, &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, list_columns);
+	return 0;
 }
 
 static int crl_send_file(struct sk_http_client *c, const char *file, json_t **ret,
@@ -68,7 +68,7 @@ static int run_crl_upload(struct sk_cli *cli, struct sk_err *err)
 	return 0;
 }
 
-/* The id of the list that the first argument names: a root's name, or the beginning of its id. */
+/* The id of the list that the first argument names, by its root's name or the beginning of the id. */
 static int find(struct sk_cli *cli, struct sk_http_client *c, char **ret, struct sk_err *err)
 {
 	_cleanup_json_ json_t *list = NULL;

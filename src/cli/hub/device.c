@@ -10,8 +10,7 @@
 #include "cli/hub/follow.h"
 #include "io/json.h"
 
-#define _cleanup_client_ _cleanup_(sk_http_client_freep)
-#define ANSWER_WAIT_S	 60
+#define ANSWER_WAIT_S 60
 
 static const struct sk_opt plain_opts[] = { SK_HUB_OPTS, { 0 } };
 
@@ -61,11 +60,13 @@ static int run_hub_device_list(struct sk_cli *cli, struct sk_err *err)
 	(void)add_filter(&path, "project", project ? project : sk_cli_opt(cli, "project"));
 	(void)add_filter(&path, "deployment", name);
 	r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_list(c, path, "devices", "after", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, list_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, path, "devices", "after", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, list_columns);
+	return 0;
 }
 
 /* One request on the device that the first argument names. */
@@ -132,13 +133,14 @@ static int place(struct sk_cli *cli, const char *verb, const char *done, struct 
 	json_t *d = NULL;
 	int r = sk_hub_place(sk_cli_arg(cli, 1), "DEPLOYMENT", &project, &name, err);
 
-	if (r == 0)
-		r = on_device(cli, "POST", verb,
-			      json_pack("{s:s, s:s}", "project", project, "deployment", name), &d,
-			      err);
-	if (r == 0)
-		sk_hub_said(cli, d, "%s %s %s", sk_cli_arg(cli, 0), done, sk_cli_arg(cli, 1));
-	return r;
+	if (r < 0)
+		return r;
+	r = on_device(cli, "POST", verb,
+		      json_pack("{s:s, s:s}", "project", project, "deployment", name), &d, err);
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, d, "%s %s %s", sk_cli_arg(cli, 0), done, sk_cli_arg(cli, 1));
+	return 0;
 }
 
 static int run_accept(struct sk_cli *cli, struct sk_err *err)
@@ -204,15 +206,19 @@ static int upgrade_body(struct sk_cli *cli, json_t **ret, struct sk_err *err)
 	if (!version)
 		return 0;
 	r = on_device(cli, "GET", "", NULL, &d, err);
-	if (r == 0)
-		r = sk_json_need_str(d, "project", 256, &project, err);
-	if (r == 0)
-		r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_find_release(c, project, version, &id, err);
-	if (r == 0)
-		(void)json_object_set_new(*ret, "release", json_string(id));
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(d, "project", 256, &project, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_open(cli, &c, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_find_release(c, project, version, &id, err);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(*ret, "release", json_string(id));
+	return 0;
 }
 
 static int watch_job(struct sk_cli *cli, const json_t *job, struct sk_err *err)

@@ -12,8 +12,6 @@
 
 /* Projects and deployments. */
 
-#define _cleanup_client_ _cleanup_(sk_http_client_freep)
-
 static const struct sk_opt plain_opts[] = { SK_HUB_OPTS, { 0 } };
 
 static const struct sk_hub_column project_columns[] = {
@@ -28,38 +26,36 @@ static int run_project_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/projects", "projects", "after", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, project_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, "/api/v1/projects", "projects", "after", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, project_columns);
+	return 0;
 }
 
 static int run_project_create(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	json_t *answer = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "POST", "/api/v1/projects",
+			       json_pack("{s:s}", "name", sk_cli_arg(cli, 0)), &answer, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "POST", "/api/v1/projects",
-				json_pack("{s:s}", "name", sk_cli_arg(cli, 0)), &answer, err);
-	if (r == 0)
-		sk_hub_said(cli, answer, "project %s", sk_cli_arg(cli, 0));
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, answer, "project %s", sk_cli_arg(cli, 0));
+	return 0;
 }
 
 static int run_project_delete(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("projects/{}", sk_cli_arg(cli, 0));
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "DELETE", path, NULL, NULL, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "DELETE", path, NULL, NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "deleted project %s", sk_cli_arg(cli, 0));
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "deleted project %s", sk_cli_arg(cli, 0));
+	return 0;
 }
 
 static const struct sk_cmd project_list = { .name = "list",
@@ -103,11 +99,13 @@ static int run_deployment_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, path, "deployments", "after", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, deployment_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, path, "deployments", "after", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, deployment_columns);
+	return 0;
 }
 
 static int run_create(struct sk_cli *cli, struct sk_err *err)

@@ -10,8 +10,6 @@
 
 /* Organisation, users, tokens, audit log. */
 
-#define _cleanup_client_ _cleanup_(sk_http_client_freep)
-
 static const struct sk_opt plain_opts[] = { SK_HUB_OPTS, { 0 } };
 
 static const struct sk_hub_column org_columns[] = {
@@ -24,20 +22,17 @@ static const struct sk_hub_column org_columns[] = {
 
 static int run_org_show(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	json_t *answer = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "GET", "/api/v1/organisation", NULL, &answer, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "GET", "/api/v1/organisation", NULL, &answer, err);
-	if (r == 0)
-		sk_hub_print_one(cli, answer, org_columns);
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_print_one(cli, answer, org_columns);
+	return 0;
 }
 
 static int run_org_set_ca(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *pem = NULL;
 	const char *file = sk_cli_arg(cli, 0);
 	size_t len;
@@ -45,25 +40,22 @@ static int run_org_set_ca(struct sk_cli *cli, struct sk_err *err)
 
 	if (r < 0)
 		return sk_err_set(err, r, "io", "cannot read %s: %s", file, strerror(-r));
-	r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_call(c, "PUT", "/api/v1/organisation/ca", json_pack("{s:s}", "pem", pem),
-				NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "uploads must now be signed under %s", file);
-	return r;
+	r = sk_hub_request(cli, "PUT", "/api/v1/organisation/ca", json_pack("{s:s}", "pem", pem),
+			   NULL, err);
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "uploads must now be signed under %s", file);
+	return 0;
 }
 
 static int run_org_drop_ca(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "DELETE", "/api/v1/organisation/ca", NULL, NULL, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "DELETE", "/api/v1/organisation/ca", NULL, NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "the hub no longer checks signatures; devices still do");
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "the hub no longer checks signatures; devices still do");
+	return 0;
 }
 
 static const struct sk_cmd org_show = {
@@ -110,11 +102,13 @@ static int run_user_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/users", "users", "after", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, user_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, "/api/v1/users", "users", "after", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, user_columns);
+	return 0;
 }
 
 static void print_user(struct sk_cli *cli, json_t *user)
@@ -150,45 +144,39 @@ static int run_user_create(struct sk_cli *cli, struct sk_err *err)
 
 static int run_user_role(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("users/{}", sk_cli_arg(cli, 0));
 	json_t *answer = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "PATCH", path, json_pack("{s:s}", "role", sk_cli_arg(cli, 1)),
+			       &answer, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "PATCH", path, json_pack("{s:s}", "role", sk_cli_arg(cli, 1)),
-				&answer, err);
-	if (r == 0)
-		sk_hub_said(cli, answer, "%s is now %s", sk_cli_arg(cli, 0), sk_cli_arg(cli, 1));
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, answer, "%s is now %s", sk_cli_arg(cli, 0), sk_cli_arg(cli, 1));
+	return 0;
 }
 
 static int run_user_reset(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("users/{}", sk_cli_arg(cli, 0));
 	json_t *answer = NULL;
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "PATCH", path, json_pack("{s:b}", "reset_password", 1), &answer,
+			       err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "PATCH", path, json_pack("{s:b}", "reset_password", 1), &answer,
-				err);
-	if (r == 0)
-		print_user(cli, answer);
-	return r;
+	if (r < 0)
+		return r;
+	print_user(cli, answer);
+	return 0;
 }
 
 static int run_user_delete(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("users/{}", sk_cli_arg(cli, 0));
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "DELETE", path, NULL, NULL, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "DELETE", path, NULL, NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "deleted %s", sk_cli_arg(cli, 0));
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "deleted %s", sk_cli_arg(cli, 0));
+	return 0;
 }
 
 static int run_user_password(struct sk_cli *cli, struct sk_err *err)
@@ -197,18 +185,22 @@ static int run_user_password(struct sk_cli *cli, struct sk_err *err)
 	_cleanup_secret_ char *old = NULL, *new = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_password(sk_cli_opt(cli, "old-file"), "SKERRY_PASSWORD",
-				    "Password now: ", &old, err);
-	if (r == 0)
-		r = sk_hub_password(sk_cli_opt(cli, "new-file"), "SKERRY_NEW_PASSWORD",
-				    "New password: ", &new, err);
-	if (r == 0)
-		r = sk_hub_call(c, "POST", "/api/v1/me/password",
-				json_pack("{s:s, s:s}", "old", old, "new", new), NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "the password is set; your other sessions have ended");
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_password(sk_cli_opt(cli, "old-file"), "SKERRY_PASSWORD", "Password now: ", &old,
+			    err);
+	if (r < 0)
+		return r;
+	r = sk_hub_password(sk_cli_opt(cli, "new-file"), "SKERRY_NEW_PASSWORD",
+			    "New password: ", &new, err);
+	if (r < 0)
+		return r;
+	r = sk_hub_call(c, "POST", "/api/v1/me/password",
+			json_pack("{s:s, s:s}", "old", old, "new", new), NULL, err);
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "the password is set; your other sessions have ended");
+	return 0;
 }
 
 static const struct sk_opt user_create_opts[] = {
@@ -285,16 +277,17 @@ static int run_token_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, "/api/v1/tokens", "tokens", "after", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, token_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, "/api/v1/tokens", "tokens", "after", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, token_columns);
+	return 0;
 }
 
 static int run_token_create(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	const char *expires = sk_cli_opt(cli, "expires");
 	uint64_t ms = 90ull * 86400 * 1000;
 	json_t *answer = NULL;
@@ -302,28 +295,25 @@ static int run_token_create(struct sk_cli *cli, struct sk_err *err)
 
 	if (r < 0)
 		return sk_err_set(err, r, "usage", "--expires \"%s\": 12h, 90d, ...", expires);
-	r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_call(c, "POST", "/api/v1/tokens",
-				json_pack("{s:s, s:I}", "name", sk_cli_arg(cli, 0), "expires_in_s",
-					  (json_int_t)(ms / 1000)),
-				&answer, err);
-	if (r == 0)
-		sk_hub_said(cli, answer, "%s", json_string_value(json_object_get(answer, "token")));
-	return r;
+	r = sk_hub_request(cli, "POST", "/api/v1/tokens",
+			   json_pack("{s:s, s:I}", "name", sk_cli_arg(cli, 0), "expires_in_s",
+				     (json_int_t)(ms / 1000)),
+			   &answer, err);
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, answer, "%s", json_string_value(json_object_get(answer, "token")));
+	return 0;
 }
 
 static int run_token_revoke(struct sk_cli *cli, struct sk_err *err)
 {
-	_cleanup_client_ struct sk_http_client *c = NULL;
 	_cleanup_free_ char *path = sk_hub_path("tokens/{}", sk_cli_arg(cli, 0));
-	int r = sk_hub_open(cli, &c, err);
+	int r = sk_hub_request(cli, "DELETE", path, NULL, NULL, err);
 
-	if (r == 0)
-		r = sk_hub_call(c, "DELETE", path, NULL, NULL, err);
-	if (r == 0)
-		sk_hub_said(cli, NULL, "revoked %s", sk_cli_arg(cli, 0));
-	return r;
+	if (r < 0)
+		return r;
+	sk_hub_said(cli, NULL, "revoked %s", sk_cli_arg(cli, 0));
+	return 0;
 }
 
 static const struct sk_opt token_create_opts[] = {
@@ -383,11 +373,13 @@ static int run_audit(struct sk_cli *cli, struct sk_err *err)
 				  AUDIT_MAX);
 	path = sk_asprintf("/api/v1/audit?limit=%d", (int)SK_MIN(max, 500u));
 	r = sk_hub_open(cli, &c, err);
-	if (r == 0)
-		r = sk_hub_list_some(c, path, "audit", "before", max, &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, audit_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list_some(c, path, "audit", "before", max, &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, audit_columns);
+	return 0;
 }
 
 static const struct sk_opt audit_opts[] = {

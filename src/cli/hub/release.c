@@ -14,8 +14,7 @@
 #include "model/manifest.h"
 #include "model/release.h"
 
-#define _cleanup_client_ _cleanup_(sk_http_client_freep)
-#define ATTEMPTS_MAX	 8
+#define ATTEMPTS_MAX 8
 
 static const struct sk_opt plain_opts[] = { SK_HUB_OPTS, { 0 } };
 
@@ -36,11 +35,13 @@ static int run_hub_release_list(struct sk_cli *cli, struct sk_err *err)
 	json_t *list = NULL;
 	int r = sk_hub_open(cli, &c, err);
 
-	if (r == 0)
-		r = sk_hub_list(c, path, "releases", "before", &list, err);
-	if (r == 0)
-		sk_hub_print_list(cli, list, release_columns);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_hub_list(c, path, "releases", "before", &list, err);
+	if (r < 0)
+		return r;
+	sk_hub_print_list(cli, list, release_columns);
+	return 0;
 }
 
 static int on_release(struct sk_cli *cli, const char *method, const char *rest, json_t **ret,
@@ -260,7 +261,7 @@ static int put_from(struct upload *u, const char *digest, int fd, struct sk_err 
 	return sk_http_call(u->client, &call, err);
 }
 
-/* Where does the hub stand? 1: it has all of it. */
+/* How much of the image the hub has. Return: 1 when it has all of it. */
 static int ask_offset(struct upload *u, const char *digest, struct sk_err *err)
 {
 	_cleanup_free_ char *path = sk_hub_path("images/{}", digest);

@@ -91,6 +91,16 @@ int sk_hub_call(struct sk_http_client *c, const char *method, const char *path, 
 	return sk_http_call_json(c, method, path, body, ret, err);
 }
 
+int sk_hub_request(struct sk_cli *cli, const char *method, const char *path, json_t *steals,
+		   json_t **ret, struct sk_err *err)
+{
+	_cleanup_client_ struct sk_http_client *c = NULL;
+	_cleanup_json_ json_t *body = steals;
+	int r = sk_hub_open(cli, &c, err);
+
+	return r < 0 ? r : sk_hub_call(c, method, path, TAKE_PTR(body), ret, err);
+}
+
 int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, const char *cursor,
 		json_t **ret, struct sk_err *err)
 {
@@ -119,7 +129,7 @@ int sk_hub_list_some(struct sk_http_client *c, const char *path, const char *nam
 					  "the hub's answer has no list \"%s\"", name);
 		last = next;
 		next = cursor ? json_integer_value(json_object_get(page, "next")) : 0;
-		/* A hub that leads in a circle would be followed until memory is full. */
+		/* The cursor must go on: a hub whose pages lead in a circle would be followed until memory is full. */
 		if (next > 0 && last > 0 &&
 		    (sk_streq(cursor, "after") ? next <= last : next >= last))
 			return sk_err_set(err, -EPROTO, "bad-request",

@@ -9,6 +9,8 @@
  * environment, paths, and printing.
  */
 
+#define _cleanup_client_ _cleanup_(sk_http_client_freep)
+
 /* Rows of every hub command's options. */
 #define SK_HUB_OPTS                                                                             \
 	{ "hub", 0, "URL", "hub to talk to (default: SKERRY_HUB, or that of the last login)" }, \
@@ -25,6 +27,10 @@ char *sk_hub_path(const char *template, ...);
 /** Request with optional body (stolen); answer may be NULL. A NULL @path is out of memory. */
 int sk_hub_call(struct sk_http_client *c, const char *method, const char *path, json_t *steals,
 		json_t **ret, struct sk_err *err);
+
+/** sk_hub_request() - the same over a connection of its own, for commands that make one request */
+int sk_hub_request(struct sk_cli *cli, const char *method, const char *path, json_t *steals,
+		   json_t **ret, struct sk_err *err);
 
 /** sk_hub_list() - all pages of a list; @name: its member; @cursor: "after", "before" or NULL. */
 int sk_hub_list(struct sk_http_client *c, const char *path, const char *name, const char *cursor,
