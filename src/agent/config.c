@@ -50,7 +50,7 @@ static int set_token_file(void *at, const char *value, struct sk_err *err)
 	size_t len;
 	int r = sk_file_read(AT_FDCWD, value, TOKEN_MAX, &text, &len);
 
-	/* Given away after enrolment: nothing to worry about. */
+	/* After enrolment the token is spent, so a missing file is no failure. */
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -94,7 +94,7 @@ static int set(void *arg, const char *key, const char *value, struct sk_err *err
 	return sk_err_set(err, -EINVAL, "bad-value", "there is no setting \"%s\"", key);
 }
 
-/* Tokens and sessions in the clear only where no network carries them. */
+/* Without TLS tokens and sessions go in the clear: only over loopback. */
 static int check_hub(const char *hub, struct sk_err *err)
 {
 	static const char *const local[] = { "http://127.0.0.1", "http://localhost",

@@ -34,13 +34,16 @@ static int parse_one(const json_t *j, struct crl *ret, struct sk_err *err)
 	int r = sk_json_need_digest(j, "issuer_id", &ret->id, err);
 
 	*ret = (struct crl){ .id = ret->id };
-	if (r == 0)
-		r = sk_json_need_str(j, "issuer", ISSUER_MAX, &issuer, err);
-	if (r == 0)
-		r = sk_json_get_u64(j, "number", &ret->number, err);
-	if (r == 0)
-		(void)snprintf(ret->issuer, sizeof(ret->issuer), "%s", issuer);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_json_need_str(j, "issuer", ISSUER_MAX, &issuer, err);
+	if (r < 0)
+		return r;
+	r = sk_json_get_u64(j, "number", &ret->number, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(ret->issuer, sizeof(ret->issuer), "%s", issuer);
+	return 0;
 }
 
 static int parse_crls(const json_t *answer, struct crls *ret, struct sk_err *err)
@@ -147,7 +150,7 @@ static int add_row(json_t *list, const struct crl *crl, const char *refused)
 						     refused && *refused ? refused : NULL));
 }
 
-/* Every root that skerryd has a list of, then those that it would take none of. */
+/* The lists that skerryd has, then the roots of which it has none and took none. */
 static int report(struct sk_hub_link *hub, uint64_t version, struct crls *offer, struct crls *have,
 		  struct sk_err *err)
 {

@@ -38,7 +38,7 @@ static void drop_session(struct sk_hub_link *h)
 	(void)sk_http_client_set_bearer(h->client, NULL);
 }
 
-/* A hub never redirects: somebody stands between, or it is none. */
+/* A hub never redirects: an answer that is neither success nor failure comes from something else. */
 static int call_hub(struct sk_hub_link *h, struct sk_http_call *call, struct sk_err *err)
 {
 	int r = sk_http_call(h->client, call, err);
@@ -186,7 +186,7 @@ int sk_hub_session(struct sk_hub_link *h, struct sk_err *err)
 	r = open_session(h, err);
 	if (r != -EACCES && r != -ENOENT)
 		return r;
-	/* It does not know the device, or not as accepted: introduce it, again if need be. */
+	/* The hub does not know the device, or has not accepted it: enrol, also again. */
 	r = enrol(h, err);
 	return r < 0 ? r : open_session(h, err);
 }

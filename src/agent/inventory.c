@@ -17,7 +17,7 @@
 
 #define OS_RELEASE_MAX 16384
 #define ADDRESSES_MAX  32
-/* Free room changes all the time; in these steps it is worth a message. */
+/* Free room changes all the time: rounded, so that only a large change makes a message. */
 #define FREE_STEP_BYTES (UINT64_C(256) << 20)
 
 static void put(json_t *j, const char *key, json_t *steals)

@@ -74,7 +74,7 @@ static int end_job(struct run *run, bool good, const char *reason, struct sk_err
 	job->ended = true;
 	job->good = good;
 	(void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
-	/* A character cut in two could be neither saved nor reported, ever. */
+	/* A character that was cut could be neither saved nor reported as JSON. */
 	sk_utf8_repair(job->reason);
 	if (good)
 		sk_notice("release %s is good", SK_DIGEST_STR(&job->release));

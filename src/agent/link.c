@@ -224,7 +224,10 @@ static int take_work(struct link *l, const json_t *work, struct sk_err *err)
 		r = send_inventory(l, true, err);
 	else
 		return report_simple(l, work, false, "this device does not know such a job", err);
-	/* What the hub will never take ends the job; otherwise all jobs behind it would wait. */
+	/*
+	 * An answer that the hub refuses for good ends the job; otherwise it would keep all jobs behind it
+	 * waiting.
+	 */
 	if (r < 0 && sk_hub_is_final(r))
 		return report_simple(l, work, false, err->text, err);
 	return r < 0 ? r : report_simple(l, work, true, "", err);

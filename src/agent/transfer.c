@@ -48,7 +48,7 @@ static void *feed(void *arg)
 			     .body_len = f->image.size_bytes - f->image.offset, .answer_max = 4096);
 
 	f->result = path ? sk_http_call(f->client, &call, &f->err) : sk_err_oom(&f->err);
-	/* Whoever still writes to the pipe learns that nobody reads. */
+	/* Closed, so that the writer of the pipe gets EPIPE. */
 	(void)close(TAKE_FD(f->from));
 	return NULL;
 }
@@ -112,7 +112,7 @@ static int start_feeding(struct feeding *f, pthread_t *ret)
 	return -r;
 }
 
-/* Both halves failed, or one: whose fault was it? */
+/* Whose failure is reported, and whether trying again can help. */
 static int judge(int asked, const struct feeding *f, const struct sk_err *ask_err,
 		 bool *ret_refused, struct sk_err *err)
 {
@@ -157,7 +157,7 @@ static int stream(struct sk_hub_link *hub, struct sk_device_link *device, struct
 		(void)close(fds[1]);
 		return sk_err_set(err, r, "internal", "no thread: %s", strerror(-r));
 	}
-	/* All may be here, only not sealed yet: then there is nothing to ask for. */
+	/* With all bytes here and only the seal missing, the hub is not asked. */
 	if (a->image.offset < a->image.size_bytes)
 		r = ask(hub, a, &ask_err);
 	(void)close(TAKE_FD(a->to));

@@ -38,7 +38,7 @@ static int look_at_target(struct sk_output *o, const char *path)
 		o->place = strdup(path);
 		return errno != ENOENT ? -errno : o->place ? 0 : -ENOMEM;
 	}
-	/* Of a symlink to a pipe, /dev/stdout, realpath() tells a name that is none. */
+	/* For /dev/stdout as a pipe realpath() gives "pipe:[…]", which is no path. */
 	if (stat(path, &st) < 0)
 		return -errno;
 	o->replaces = S_ISREG(st.st_mode);
@@ -76,7 +76,7 @@ static void end_by(int sig)
 	if (unfinished)
 		(void)unlink(unfinished);
 	(void)signal(sig, SIG_DFL);
-	(void)raise(sig); /* comes as soon as this returns: the caller sees what has ended it */
+	(void)raise(sig); /* ends the program once this returns */
 }
 
 static void block_stops(sigset_t *before)
@@ -89,7 +89,7 @@ static void block_stops(sigset_t *before)
 	(void)sigprocmask(SIG_BLOCK, &set, before);
 }
 
-/* What is ignored, or somebody else's, stays so. */
+/* A signal that is ignored, or has a handler of the caller's, is left alone. */
 static void catch_stops(void)
 {
 	struct sigaction now;
@@ -99,7 +99,7 @@ static void catch_stops(void)
 			(void)signal(stops[i], end_by);
 }
 
-/* A file of this name is of a dead process that had the same number. */
+/* A file of this name was left by a dead process that had the same id. */
 static int open_named(struct sk_output *o)
 {
 	sigset_t before;

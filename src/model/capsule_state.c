@@ -52,7 +52,7 @@ const struct sk_cap_transition *sk_cap_step(enum sk_cap_state state, enum sk_cap
 	return NULL;
 }
 
-/* What is not named here waits: something is under way that ends in an event of its own. */
+/* Any other state waits: an action is under way whose end is an event. */
 static const enum sk_cap_event toward[SK_CAP_N_GOALS][SK_CAP_N_STATES] = {
 	[SK_CAP_WANT_STOPPED] = {
 		[SK_CAP_PREPARED] = SK_CAP_EV_CLEAN,

@@ -103,7 +103,7 @@ void sk_rd_string(struct sk_reader *r, const struct sk_prop *p, const struct sk_
 		*(char **)field = sk_rd_strdup(r, s);
 }
 
-/* Number of strings, or 0 after telling what is wrong with them. */
+/* Number of strings, or 0 after reporting what is wrong with them. */
 static size_t count_strings(struct sk_reader *r, const struct sk_prop *p, const struct sk_word *w)
 {
 	size_t n = 0, longest = 0, len;

@@ -220,7 +220,7 @@ static const struct sk_word root_words[] = {
 	  .example = "persistent-boot;" },
 };
 
-/* Unknown and repeated nodes at the top; what belongs into "release" gets told so. */
+/* Unknown and repeated nodes at the top; a property that belongs into "release" gets a hint. */
 static void check_top(struct sk_reader *r)
 {
 	const struct sk_words set = { root_words, ARRAY_SIZE(root_words), sk_mr(r)->m };

@@ -19,7 +19,7 @@ static const struct sk_word rule_words[] = {
 	  .example = "connect = \"web\";" },
 };
 
-/* Who stands in a server's matrix must be connected to that server. */
+/* An app in a server's matrix must be connected to that server. */
 static void check_connected(struct sk_reader *r, int node, const char *prop, char *const *apps,
 			    const char *server)
 {
@@ -218,7 +218,7 @@ static void report_cycle(const struct order *o, int node)
 	while (o->placed[at])
 		at++;
 	for (size_t i = 0; i < o->m->n_apps; i++)
-		at = held_by(o, at); /* whoever goes back far enough goes round in the cycle */
+		at = held_by(o, at); /* after n_apps steps back the walk is inside the cycle */
 	start = at;
 	(void)sk_buf_adds(&b, apps[start].name);
 	do {

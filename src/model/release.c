@@ -23,7 +23,7 @@ static int check_device(const struct sk_manifest *m, const struct sk_device_fact
 			  mine && *mine ? mine : "of no type");
 }
 
-/* Versions of two projects have no order: going over is a step that the signer must have meant. */
+/* Versions of two projects have no order: a change of project must be allowed by the signer. */
 static int check_version(const struct sk_manifest *m, const struct sk_device_facts *facts,
 			 struct sk_err *err)
 {

@@ -18,7 +18,10 @@
 
 #define VERITY_BLOCK 4096
 
-/* A program that is being started holds copies of all descriptors until its exec. */
+/*
+ * fs-verity refuses a file that is open for writing, and a child between fork and exec holds copies of all
+ * descriptors: try again.
+ */
 #define VERITY_TRIES   50
 #define VERITY_WAIT_US 2000
 
@@ -137,7 +140,7 @@ static int posix_fsync(struct sk_fs *fs, int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* What says that this file system or kernel has no fs-verity, rather than that it failed. */
+/* The errors by which a kernel or file system without fs-verity answers; any other one is a failure. */
 static bool verity_absent(int code)
 {
 	return code == EOPNOTSUPP || code == ENOTTY || code == EINVAL || code == ENOSYS;
@@ -242,7 +245,7 @@ static int posix_space(struct sk_fs *fs, struct sk_fs_space *ret)
 	return 0;
 }
 
-/* Not the root: a child that had it would keep the lock over the daemon's end. */
+/* Not the root, which carries the lock: a child that had it would hold the lock after the daemon has ended. */
 static size_t posix_fds(const struct sk_fs *fs, int *ret, size_t max)
 {
 	const struct posix_fs *p = sk_container_of(fs, const struct posix_fs, fs);

@@ -12,7 +12,7 @@
 
 #define BALLAST	      ".ballast"
 #define BALLAST_BYTES (256 * 1024)
-/* Only where it is not itself what makes the disk full. */
+/* Only with this much room free: otherwise the ballast would itself fill the disk. */
 #define BALLAST_ROOM (16ull * BALLAST_BYTES)
 
 static int write_ballast(struct sk_fs *fs)
@@ -92,12 +92,12 @@ int sk_store_put_release(struct sk_store *s, const struct sk_digest *id, const v
 	r = put_sealed(s, id, name.s, skr, len);
 	if (r < 0)
 		return sk_store_fail(err, r, "store release", name.s);
-	/* The damaged copy was kept to look at; a whole one is here again. */
+	/* A whole copy is stored again, so the damaged one in quarantine is removed. */
 	(void)s->fs->ops->unlink(s->fs, SK_FS_QUARANTINE, name.s);
 	return 0;
 }
 
-/* Takes the seal off; *len is that of the release file afterwards. */
+/* Checks and removes the SHA-256 at the end; *len becomes the length of the release file alone. */
 static int unseal(const struct sk_digest *id, char *file, size_t *len)
 {
 	struct sk_digest stored, got;

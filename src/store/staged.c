@@ -91,11 +91,11 @@ static int check_room(struct sk_staged *st, uint64_t allocated)
 		return -ENOSPC;
 	r = fs->ops->allocate(fs, st->fd, st->size);
 	if (r == -ENOSPC || r == -EDQUOT) {
-		/* It may have got some of it: give that back. */
+		/* The allocation may have succeeded in part: give that back. */
 		(void)fs->ops->truncate(fs, st->fd, st->offset);
 		return r;
 	}
-	/* Elsewhere room is taken as bytes come; a file system without it says so here. */
+	/* A file system without fallocate() allocates as bytes come; one that is full says so here. */
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static int open_part(struct sk_staged *st)
 	struct sk_fs_stat stat;
 	int r;
 
-	/* A seal that failed half-way and could not be removed then: not to be written to any more. */
+	/* Sealed half-way and not removed: a sealed file cannot be written to, so start anew. */
 	if (fs->ops->stat(fs, SK_FS_STAGING, st->part.s, &stat) == 0 && stat.sealed) {
 		r = fs->ops->unlink(fs, SK_FS_STAGING, st->part.s);
 		if (r < 0)
@@ -306,13 +306,13 @@ static int list_sealed(struct sk_store *s, const struct sk_store_name *part,
 		return r;
 	r = fs->ops->sync_dir(fs, SK_FS_IMAGES);
 	if (r < 0) {
-		/* What may be gone after the next power cut must not be taken for stored. */
+		/* Sync before it is listed: a file that the next power cut may take is not stored. */
 		(void)fs->ops->unlink(fs, SK_FS_IMAGES, name.s);
 		return r;
 	}
-	/* The name in staging is dealt with at the next start if this is lost. */
+	/* If this is lost in a power cut, the next start removes the name in staging. */
 	(void)fs->ops->sync_dir(fs, SK_FS_STAGING);
-	/* The damaged copy was kept to look at; a whole one is here again. */
+	/* A whole copy is stored again, so the damaged one in quarantine is removed. */
 	(void)fs->ops->unlink(fs, SK_FS_QUARANTINE, name.s);
 	return 0;
 }
@@ -422,7 +422,7 @@ static int finish_sealed(struct sk_store *s, const char *part, const struct sk_d
 
 	if (r == 0)
 		r = list_sealed(s, &name, d);
-	/* Anything but success only costs another transfer; it must not keep the store shut. */
+	/* A part that cannot be used costs another transfer; it must not keep the store from opening. */
 	return r == 0 || r == -ENOMEM ? r : s->fs->ops->unlink(s->fs, SK_FS_STAGING, part);
 }
 

@@ -251,7 +251,7 @@ static int quarantine(struct sk_store *s, enum sk_fs_dir dir, const char *name)
 	const struct sk_fs_ops *ops = s->fs->ops;
 	int r = ops->rename(s->fs, dir, name, SK_FS_QUARANTINE, name);
 
-	/* No room to keep it to look at: what matters is that nobody uses it. */
+	/* Without room in quarantine it is removed: what matters is that it is not used. */
 	if (r < 0)
 		r = ops->unlink(s->fs, dir, name);
 	if (r == 0)

@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 		return usage(stdout);
 	if (argc != 2 || sk_parse_u64(argv[1], &unpacked_max) < 0)
 		return usage(stderr);
-	/* It was run by a descriptor: the kernel knows no better name. */
+	/* Started by descriptor, so the kernel would show the descriptor's number as its name. */
 	(void)prctl(PR_SET_NAME, "skerry-unpack");
 	r = convert(unpacked_max, &to, &err);
 	if (r == 0)

@@ -156,7 +156,7 @@ static int from_packages(struct build *b, struct sk_err *err)
 		return sk_err_set(err, -errno, "io", "%s: %s", b->work, strerror(errno));
 	sk_say(b->cli, "unpacking");
 	r = sk_archive_unpack_root(tar, b->work, max, sk_capsule_packages_keep, &b->unpacked, err);
-	/* What maintainer scripts write is as new as this build: no time stamp to go by. */
+	/* Maintainer scripts write files with the time of this build: no time stamp to take over. */
 	if (sk_cli_flag(b->cli, "scripts"))
 		b->unpacked.newest_s = 0;
 	b->unpacked.left_out_devices = b->unpacked.left_out_xattrs = 0;
@@ -179,7 +179,7 @@ static int from_folder(struct build *b, struct sk_err *err)
 		return sk_err_oom(err);
 	b->all_root = geteuid() != 0;
 	if (sk_cli_opt_all(b->cli, "copy")) {
-		/* Files are then added as their own user's, and told to be root's. */
+		/* Files are added with their present owners; the owners file makes them root's. */
 		if (b->all_root)
 			b->unpacked.owners = sk_asprintf("%s/owners", b->work);
 		if (b->all_root && !b->unpacked.owners)

@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_S 10 /* from the asking to the killing: mmdebstrap tidies up too */
+#define PATIENCE_S 10 /* between SIGTERM and SIGKILL: mmdebstrap cleans up too */
 #define POLL_MS	   20
 
 static void begin_child(const sigset_t *before)
 {
 	(void)setpgid(0, 0);
-	(void)signal(SIGTTOU, SIG_IGN); /* it still tells on the terminal what it does */
+	(void)signal(SIGTTOU, SIG_IGN); /* so that its messages still reach the terminal */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	(void)sigprocmask(SIG_SETMASK, before, NULL);
 }
@@ -29,7 +29,7 @@ static bool is_gone(pid_t pid, int *status)
 	return r == pid || (r < 0 && errno != EINTR);
 }
 
-/* The tools are no children of this process: nobody tells when the last one has ended. */
+/* The tools are grandchildren: no SIGCHLD says when the last one has ended, so look. */
 static void wait_for_group(pid_t group)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
@@ -40,7 +40,7 @@ static void wait_for_group(pid_t group)
 }
 
 /* Until the child has ended; returns the signal that came meanwhile, or 0. */
-static int watch(pid_t pid, const sigset_t *set, int *status)
+static int wait_child(pid_t pid, const sigset_t *set, int *status)
 {
 	const struct timespec patience = { .tv_sec = PATIENCE_S };
 	int stop = 0;
@@ -79,7 +79,7 @@ int sk_guard_fork(int *ret_code, struct sk_err *err)
 	pid_t pid;
 
 	choose_signals(&set);
-	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status away */
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, the exit status would be lost */
 	(void)fflush(stdout);
 	(void)sigprocmask(SIG_BLOCK, &set, &before);
 	pid = fork();
@@ -94,7 +94,7 @@ int sk_guard_fork(int *ret_code, struct sk_err *err)
 		return sk_err_set(err, -code, "io", "fork: %s", strerror(code));
 	}
 	(void)setpgid(pid, pid); /* both do it: whoever comes first */
-	stop = watch(pid, &set, &status);
+	stop = wait_child(pid, &set, &status);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	if (stop)
 		return sk_err_set(err, -EINTR, "child-failed", "interrupted");

@@ -31,8 +31,8 @@
 #define MERGED_LIB64 MERGE("lib64")
 
 /*
- * What is inside, for whoever has to know later: "name version architecture" per line. Without
- * scripts there is no database of dpkg; the archives themselves tell.
+ * The list of packages in the image: "name version architecture" per line. Without scripts dpkg has no
+ * database, so it is read from the archives.
  */
 #define LIST_FILE "\"$1/usr/share/skerry/packages\""
 #define LIST(command)                                                               \

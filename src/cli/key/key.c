@@ -134,7 +134,7 @@ static int make_root(struct sk_cli *cli, struct sk_keyring *k, struct sk_keyring
 		r = save_key(cli, k, "ca", ca->key, err);
 	if (r == 0)
 		r = save_cert(k, "ca", ca->cert, err);
-	/* The first list, empty: devices that have one know what is older than it. */
+	/* The first list is empty: a device that has it knows a number, and refuses what is older. */
 	return r < 0 ? r : sk_keyring_write_crl(k, ca, sk_wall_s(), err);
 }
 
@@ -369,7 +369,7 @@ static int run_key_revoke(struct sk_cli *cli, struct sk_err *err)
 				  "no certificate with name or serial \"%s\" was issued here; see "
 				  "skerry key list",
 				  which);
-	/* Revoked but the list is behind: a crash came between the two; finish it. */
+	/* Revoked in the index but not in the list: a crash came between the two, so finish it. */
 	if (c->revoked_s && sk_keyring_crl_current(&k))
 		return sk_err_set(err, -EEXIST, "already-exists", "\"%s\" is revoked already",
 				  which);

@@ -18,7 +18,7 @@ static void limit_words(struct service *s, const struct item *i)
 	sk_compose_words(&s->props, i, words);
 }
 
-/* Compose says "none" and "any" where a manifest says "no" and "always". */
+/* Compose's "none" and "any" are a manifest's "no" and "always". */
 static void policy_condition(struct service *s, const struct item *i)
 {
 	const char *text = sk_item_text(s->c, i);

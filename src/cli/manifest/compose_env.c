@@ -77,7 +77,7 @@ static void from_environment(struct env *e, const struct item *i)
 		sk_item_wrong(e->s->c, i, NULL, "must be a map or a list of NAME=value");
 }
 
-/* What "environment" or a later file says goes before it. */
+/* A variable of "environment" or of a later file wins over this one. */
 static void env_from_file(struct env *e, const struct item *i, const char *name, bool required)
 {
 	struct compose *c = e->s->c;
@@ -124,7 +124,7 @@ static void from_entry(struct env *e, const struct item *i)
 		env_from_file(e, i, path, !required || sk_yaml_bool(required->value) != 0);
 }
 
-/* The last file first: whoever comes first has the say. */
+/* The last file is read first: a variable that is set already is kept. */
 static void from_files(struct env *e, const struct item *i)
 {
 	if (i->v->kind != SK_YAML_LIST) {

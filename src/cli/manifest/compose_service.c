@@ -259,7 +259,7 @@ static bool is_true_of(const char *s, const char *prop)
 	return sk_str_starts(prop, s) && sk_streq(prop + strlen(s), ":true");
 }
 
-/* What every capsule has anyway may be said; nothing else. */
+/* An option that says what every capsule has anyway is accepted; any other is not. */
 void sk_service_same(struct service *s, const struct item *i, const char *prop)
 {
 	size_t n;
@@ -307,7 +307,7 @@ static void read_key(struct service *s, const struct item *i)
 		sk_compose_unknown(s->c, i, sk_service_keys, sizeof(sk_service_keys[0]));
 }
 
-/* What a manifest takes for granted and Compose does not. */
+/* Defaults of a manifest that Compose does not have. */
 static void service_defaults(struct service *s, const struct item *i)
 {
 	if (!s->has_image)

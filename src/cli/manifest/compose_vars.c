@@ -157,7 +157,7 @@ struct reading {
 	struct sk_mistakes *mistakes;
 };
 
-/* What stands in the line is not repeated: it may be a secret. */
+/* The line is not quoted in the message: it may hold a secret. */
 static int vars_wrong(const struct reading *rd, const char *hint, const char *text)
 {
 	return sk_mistake(rd->mistakes, rd->path, rd->line, NULL, hint, "%s", text);

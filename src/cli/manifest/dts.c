@@ -50,7 +50,7 @@ static bool split_place(char *s, struct dtc_line *ret)
 	return false;
 }
 
-/* What dtc says so tersely that it needs a word more. */
+/* Messages of dtc that need an explanation. */
 static const struct {
 	const char *says;
 	const char *hint;
@@ -104,7 +104,7 @@ static void take_check(struct sk_source *s, const struct dtc_line *l, const char
 				 where, NULL, "%s", text);
 }
 
-/* One line of dtc's messages; those that only say that there was an error before say nothing. */
+/* One line of dtc's messages. Lines that only announce earlier errors are skipped. */
 static void take_message(struct sk_source *s, char *line)
 {
 	char *path, *prop, *text;

@@ -19,7 +19,7 @@ void sk_source_done(struct sk_source *s)
 	*s = (struct sk_source){ 0 };
 }
 
-/* A mistake in the device tree, told in terms of what it was made from. */
+/* A mistake in the device tree, in terms of the source that it was made from. */
 static int take_diag(struct sk_source *s, const struct sk_diag *d)
 {
 	const struct sk_place *at = s->places ? sk_places_find(s->places, d->path, d->prop) : NULL;
@@ -29,7 +29,7 @@ static int take_diag(struct sk_source *s, const struct sk_diag *d)
 	own = d->prop ? sk_asprintf("%s: %s", d->path, d->prop) : strdup(d->path);
 	if (!own)
 		return -ENOMEM;
-	/* Somebody who writes YAML has no use for device-tree syntax. */
+	/* The hints show device-tree syntax, which does not help with a Compose file. */
 	if (s->dts && hint && strchr(hint, ';'))
 		hint = NULL;
 	return sk_mistake(&s->mistakes, at ? at->file : s->path, at ? at->line : 0,

@@ -307,7 +307,7 @@ static int read_map(struct reader *rd, const yaml_event_t *e, unsigned depth, st
 	return r == 0 ? read_pairs(rd, *ret, keys, depth) : r;
 }
 
-/* Only finished nodes can be meant: so there is no circle. A later anchor replaces an earlier. */
+/* An alias names a finished node, so there is no circle. A later anchor replaces an earlier one of its name. */
 static int set_anchor(struct reader *rd, const yaml_char_t *anchor, struct sk_yaml *node)
 {
 	const char *name = (const char *)anchor;

@@ -61,7 +61,7 @@ static int creation_time(int64_t *ret, struct sk_err *err)
 	return 0;
 }
 
-/* Both can be written, and not over each other. */
+/* Both outputs can be written, and they are two files. */
 static int check_outputs(const struct job *j, struct sk_err *err)
 {
 	int r = j->output ? sk_output_check(j->output, err) : 0;
@@ -234,19 +234,25 @@ static int run_release_build(struct sk_cli *cli, struct sk_err *err)
 	size_t len;
 	int r = read_options(cli, &j, err);
 
-	if (r == 0)
-		r = check_outputs(&j, err);
-	if (r == 0)
-		r = pin(&j, &dtb, &len, err);
-	if (r == 0)
-		r = sign(&j, dtb, len, &res.release, err);
-	if (r == 0)
-		r = check_as_device(&j, &res, err);
-	if (r == 0)
-		r = write_release(&j, &res, err);
-	if (r == 0)
-		print_build(&j, &res);
-	return r;
+	if (r < 0)
+		return r;
+	r = check_outputs(&j, err);
+	if (r < 0)
+		return r;
+	r = pin(&j, &dtb, &len, err);
+	if (r < 0)
+		return r;
+	r = sign(&j, dtb, len, &res.release, err);
+	if (r < 0)
+		return r;
+	r = check_as_device(&j, &res, err);
+	if (r < 0)
+		return r;
+	r = write_release(&j, &res, err);
+	if (r < 0)
+		return r;
+	print_build(&j, &res);
+	return 0;
 }
 
 static const struct sk_opt opts[] = {

@@ -48,11 +48,13 @@ static int run_export(struct sk_cli *cli, struct sk_err *err)
 	if (!out || !beside || sk_strv_add(&folders, beside) < 0)
 		return sk_err_oom(err);
 	r = sk_release_open(file, &rel, err);
-	if (r == 0)
-		r = sk_release_bundle(cli, &rel, out, folders, named, err);
-	if (r == 0)
-		print_export(cli, &rel, out);
-	return r;
+	if (r < 0)
+		return r;
+	r = sk_release_bundle(cli, &rel, out, folders, named, err);
+	if (r < 0)
+		return r;
+	print_export(cli, &rel, out);
+	return 0;
 }
 
 static const struct sk_opt opts[] = {

@@ -19,7 +19,7 @@ static const struct sk_image_ref *image_named(const struct sk_manifest *m, const
 	return NULL;
 }
 
-/* A mistyped NAME=FILE must not end in another file being signed. */
+/* A NAME=FILE whose name is in no manifest is an error: otherwise another file would be signed. */
 static int check_named(const struct sk_manifest *m, char *const *named, struct sk_err *err)
 {
 	SK_STRV_FOREACH (it, named) {
@@ -109,7 +109,7 @@ static int parse_image(int fd, const char *file, uint64_t size, struct sk_image_
 	return r;
 }
 
-/* What would fail on the device only when the app starts. */
+/* Checks that would otherwise fail on the device when the app starts. */
 static int check_app(const struct sk_app *app, const struct sk_image_info *info, const char *file,
 		     struct sk_err *err)
 {

@@ -14,7 +14,7 @@
 
 #define CHUNK (256u << 10)
 
-/* --at TIME, --no-clock, or now. 0 is what a device says whose clock it does not trust. */
+/* --at TIME, --no-clock (0: as on a device that does not trust its clock), or now. */
 static int pick_time(const struct sk_cli *cli, int64_t *ret, struct sk_err *err)
 {
 	const char *at = sk_cli_opt(cli, "at");
@@ -30,7 +30,7 @@ static int pick_time(const struct sk_cli *cli, int64_t *ret, struct sk_err *err)
 	return 0;
 }
 
-/* Only what the options tell of the device is checked. */
+/* Only properties of the device that an option states are checked. */
 static int check_device(struct sk_cli *cli, const struct sk_manifest *m, int64_t now_s,
 			struct sk_err *err)
 {

@@ -53,7 +53,7 @@ pid_t sk_sim_pid(const struct sk_sim_config *c)
 	uint32_t pid;
 	size_t len;
 
-	/* The lock goes with the process that runs the device, so an old pid file fools nobody. */
+	/* The lock is held by the process that runs the device: a pid file without it is stale. */
 	if (!path || fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0)
 		return 0;
 	if (sk_file_read(AT_FDCWD, path, 32, &text, &len) < 0 || sk_parse_u32(text, &pid) < 0)
@@ -113,7 +113,7 @@ static void device_main(struct machine *m, int go_read, int ready_write)
 	struct sk_err err = SK_ERR_INIT;
 	char c;
 
-	/* Its power hangs on the process that runs it. */
+	/* The device ends with the process that runs it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Only here: pivot_root() moves every process of a mount namespace, the holder too. */
 	if (unshare(CLONE_NEWNS) < 0)
@@ -179,7 +179,10 @@ static void holder_main(struct machine *m, int pid_write, int go_read, int ready
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (m->cgroup[0]) {
-		/* Out of it first: a group with a process in it cannot go. Then leaf by leaf. */
+		/*
+		 * Leave the group first, because a group with a process in it cannot be removed; then remove
+		 * the leaves.
+		 */
 		_cleanup_free_ char *up = sk_asprintf("%s/../cgroup.procs", m->cgroup);
 		_cleanup_close_ int fd = up ? open(up, O_WRONLY | O_CLOEXEC) : -1;
 

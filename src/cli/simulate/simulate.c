@@ -156,8 +156,8 @@ static void announce_and_detach(void *arg)
 }
 
 /*
- * The device outlives the command: its process of the desk becomes a session of its own, and tells what
- * went wrong itself.
+ * The device outlives the command: the process that holds it becomes a session of its own and writes failures
+ * itself.
  */
 static int run_detached(struct starting *s, const struct sk_sim_provision *p, struct sk_err *err)
 {

@@ -107,7 +107,7 @@ static int read_files(const char *dir, struct files *ret, struct sk_err *err)
 		     : read_file(dir, "crl.pem", SK_CRL_FILE_MAX, &ret->crl, &ret->crl_len, err);
 }
 
-/* Of both, their lengths among it: what stands in the one is not what stands in the other. */
+/* Of both files and their lengths: bytes moved from one file to the other give another digest. */
 static int digest_files(const struct files *f, struct sk_digest *ret)
 {
 	_cleanup_(sk_hasher_freep) struct sk_hasher *h = sk_hasher_new();
@@ -212,7 +212,10 @@ static int write_crls(const struct sk_trust *t, const struct sk_crls *crls, stru
 	return 0;
 }
 
-/* What this wrote itself is no change. If it cannot be read now, the next refresh tells. */
+/*
+ * The file that this wrote is not a change for the next refresh. If it cannot be read now, that refresh reports
+ * it.
+ */
 static void note_files(struct sk_trust *t)
 {
 	_cleanup_(files_done) struct files f = { 0 };

@@ -170,7 +170,7 @@ static size_t on_answer(char *data, size_t size, size_t n, void *arg)
 	int r;
 
 	if (call->status >= 400) {
-		/* Only to explain the failure: the start of a long one does. */
+		/* The body of a failure only explains it: past the bound the rest is dropped. */
 		if (sk_buf_add(&run->error_body, data, len) < 0)
 			sk_debug("long error body from %s cut", run->client->base_url);
 		return len;
@@ -195,7 +195,7 @@ static ssize_t read_body_fd(struct running *run, char *buf, size_t size)
 	return n < 0 ? -errno : n;
 }
 
-static size_t on_answer_body(char *buf, size_t size, size_t n, void *arg)
+static size_t give_request_body(char *buf, size_t size, size_t n, void *arg)
 {
 	struct running *run = arg;
 	struct sk_http_call *call = run->call;
@@ -214,7 +214,7 @@ static size_t on_answer_body(char *buf, size_t size, size_t n, void *arg)
 	}
 	if (r < 0)
 		return client_fail(run, (int)r, CURL_READFUNC_ABORT);
-	/* Less than was announced: cut the connection rather than wait for ever. */
+	/* The source ended before the announced length: cut the connection, or the peer waits for the rest. */
 	if (got == 0 && run->body_left > 0)
 		return client_fail(run, -ENODATA, CURL_READFUNC_ABORT);
 	run->body_left -= SK_MIN(run->body_left, got);
@@ -290,7 +290,7 @@ static int set_body(struct running *run)
 
 		run->body_left = call->body_len;
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_answer_body);
+		curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_request_body);
 		curl_easy_setopt(curl, CURLOPT_READDATA, run);
 		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
 				 chunked ? (curl_off_t)-1 : (curl_off_t)call->body_len);

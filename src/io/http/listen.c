@@ -27,7 +27,7 @@ static int bind_unix(int fd, const char *path, mode_t mode, gid_t gid)
 		return -ENAMETOOLONG;
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	(void)unlink(path);
-	/* Nobody gets in between bind() and chmod(). */
+	/* Mode 0600 from bind() on, so that nobody connects before chmod() and chown(). */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
 	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)

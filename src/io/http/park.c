@@ -66,7 +66,7 @@ void sk_http_unpark(struct sk_http_req *r)
 	r->watched = false;
 	r->deadline_ms = 0;
 	MHD_resume_connection(r->mhd);
-	/* MHD wakes its own threads, but not somebody else's loop. */
+	/* MHD wakes threads of its own; a loop that we drive has to be woken here. */
 	if (r->h->config.event)
 		(void)eventfd_write(r->h->wake_fd, 1);
 }
@@ -77,7 +77,7 @@ static void peer_left(struct sk_http_req *r)
 		r->phase = PHASE_LEAVING;
 		sk_http_unpark(r);
 	} else if (r->phase == PHASE_HELD) {
-		/* What has arrived of a body that will never be whole is dropped. */
+		/* The peer has left: the part of the body that arrived is dropped. */
 		r->phase = PHASE_LINGER;
 		sk_http_unpark(r);
 	} else if (r->stream) {

@@ -42,7 +42,7 @@ int sk_http_answer(struct sk_http_req *r, unsigned status, struct MHD_Response *
 		r->phase = PHASE_ANSWERED;
 		sk_http_unpark(r);
 	}
-	/* The program has let go of the request: gone() is not due any more. */
+	/* The program has answered, so gone() is not called any more. */
 	r->gone = NULL;
 	pthread_mutex_unlock(&r->h->lock);
 	if (steals)

@@ -101,8 +101,11 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	return r;
 }
 
-/* The program still holds a suspended request that nobody will answer any more. */
-static void tell_gone(struct sk_http_req *r)
+/*
+ * The peer of a suspended request has left, or its time is over: the program, which still holds it, is told
+ * once.
+ */
+static void report_gone(struct sk_http_req *r)
 {
 	void (*gone)(struct sk_http_req * req, void *arg) = NULL;
 
@@ -123,7 +126,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **at,
 	if (!r)
 		return;
 	*at = NULL;
-	tell_gone(r);
+	report_gone(r);
 	pthread_mutex_lock(&r->h->lock);
 	stream = TAKE_PTR(r->stream);
 	pthread_mutex_unlock(&r->h->lock);
@@ -161,8 +164,9 @@ static bool body_expected(struct sk_http_req *r, uint64_t *ret_len)
 }
 
 /*
- * Refuse before the body is taken. A peer that waits for "100 Continue" is told at once; a short
- * body is read and dropped, so that the connection lives on; anything else is told and cut off.
+ * Refuse before the body is read. A peer that waits for "100 Continue" gets the answer at once; a short body is
+ * read and dropped, so that the connection lives on; with any other body the answer is sent and the connection
+ * closed.
  */
 static enum MHD_Result refuse_request(struct sk_http_req *r, unsigned status,
 				      const struct sk_err *e)
@@ -214,7 +218,7 @@ static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const ch
 	return MHD_YES;
 }
 
-/* Two readers of a request that is ambiguous here may see two different requests. */
+/* Another reader might take an ambiguous request for a different one: refuse it. */
 static bool headers_ok(struct sk_http_req *r)
 {
 	struct header_check c = { 0 };
@@ -398,7 +402,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 	case PHASE_BODY:
 		return on_whole(r);
 	case PHASE_EXPIRED:
-		tell_gone(r);
+		report_gone(r);
 		return queue(r);
 	case PHASE_DRAIN:
 	case PHASE_ANSWERED:

@@ -159,7 +159,7 @@ static const struct {
 	{ "dev", 0755 }, { "proc", 0755 }, { "run", 0755 }, { "sys", 0755 }, { "tmp", 01777 },
 };
 
-/* Anything counts, a symlink that leads nowhere too: nothing that is there is changed. */
+/* Any entry of that name counts, also a symlink that leads nowhere: an image's own file is never changed. */
 static bool is_there(const char *root, const char *path)
 {
 	_cleanup_free_ char *full = sk_asprintf("%s/%s", root, path);

@@ -209,7 +209,7 @@ static int write_entry(struct sk_tree *tree, struct sk_tar *tar, struct archive_
 		.mode = archive_entry_perm(e) & 07777,
 		.uid = (uid_t)archive_entry_uid(e),
 		.gid = (gid_t)archive_entry_gid(e),
-		/* Before 1970 or past 32 bits: squashfs cannot tell either. */
+		/* squashfs has 32-bit time stamps from 1970 on: clamp. */
 		.mtime_s = SK_MIN(SK_MAX(archive_entry_mtime(e), 0), (time_t)UINT32_MAX),
 	};
 	const char *link = archive_entry_symlink(e);

@@ -167,7 +167,7 @@ static int read_config(int fd, uint64_t size, const char *what, char **ret, size
 	return json_is_object(*ret_json) ? 0 : bad_layout(err, what, "is not an object");
 }
 
-/* Reads the configuration of a manifest; it tells the platform, whatever the index says. */
+/* Reads the configuration of a manifest. The platform is the one that it states; the index may say another. */
 static int add_found(struct search *s, const struct sk_digest *d, json_t *manifest, const char *tag,
 		     struct sk_err *err)
 {
@@ -265,7 +265,10 @@ static int look_at(struct search *s, const json_t *desc, int depth, struct sk_er
 	r = blob_json(s->spool, &d, &doc, err);
 	if (r < 0)
 		return r;
-	/* One document that is both has fooled others (CVE-2021-41190). */
+	/*
+	 * A document that is both an index and a manifest is refused: two readers would see two images
+	 * (CVE-2021-41190).
+	 */
 	if (json_object_get(doc, "manifests") && json_object_get(doc, "layers"))
 		return bad_layout(err, "image index", "a document is index and image at once");
 	if (json_object_get(doc, "manifests"))

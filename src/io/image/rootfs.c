@@ -165,7 +165,7 @@ static int tool_env(const struct sk_rootfs_spec *spec, char ***ret)
 	return 0;
 }
 
-/* The tools tell a full disk in words of their own, or in none. */
+/* The tools report a full disk in words of their own, or not at all: look at the free room. */
 static bool is_full(const char *dir)
 {
 	struct statvfs fs;

@@ -110,8 +110,8 @@ int sk_tree_path(const char *name, char *buf, struct sk_err *err)
 }
 
 /*
- * EAGAIN: somewhere on the machine a rename or mount went on while ".." of a symlink was being
- * resolved, so the kernel could not tell; it can the next time.
+ * EAGAIN: a rename or mount on this machine raced with a ".." of the way. The kernel cannot decide it now; the
+ * next try can.
  */
 static int open_beneath(const struct sk_tree *t, const char *path, uint64_t resolve)
 {
@@ -141,8 +141,8 @@ static ssize_t read_fd_path(int fd, char buf[static PATH_MAX])
 }
 
 /*
- * A way over symlinks may end deeper than its name tells. What lies too deep could not be removed
- * again, so that is refused like a deep name.
+ * A way over symlinks may lead deeper than its name shows. A tree that deep could not be removed again, so it
+ * is refused as a deep name is.
  */
 static int tree_check_depth(const struct sk_tree *t, int fd)
 {
@@ -199,7 +199,7 @@ static int real_path(const struct sk_tree *t, int parent, const char *base,
 	return 0;
 }
 
-/* For !own: what mksquashfs is to be told about @base in @parent. */
+/* Without own: writes the definition of @base in @parent by which mksquashfs sets its owner. */
 static int remember(struct sk_tree *t, int parent, const char *base, const struct sk_tree_meta *m)
 {
 	struct sk_tree_meta *copy;

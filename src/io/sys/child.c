@@ -59,7 +59,7 @@ int sk_child_die_with(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
-	/* It may have died before the line above. */
+	/* The parent may have died before prctl(): then the signal never comes. */
 	return getppid() == parent ? 0 : -ESRCH;
 }
 
@@ -85,12 +85,12 @@ static int limits(const struct sk_child_spec *s)
 	return r < 0 ? r : sk_child_limit(RLIMIT_FSIZE, s->limit_fsize_bytes);
 }
 
-/* Put the wanted descriptors at 0 to n + 2 and close all others. */
+/* Put the descriptors of @s at 0 to n + 2 and close all others. */
 static int place_child_fds(const struct sk_child_spec *s)
 {
 	int high[FDS_MAX + 3], n = (int)s->n_fds + 3;
 
-	/* First out of the way, so that no target overwrites a source that is still wanted. */
+	/* First to numbers above all targets, so that no dup2() overwrites a source that is still needed. */
 	for (int i = 0; i < n; i++) {
 		int from = i == 0   ? s->stdin_fd
 			   : i == 1 ? s->stdout_fd

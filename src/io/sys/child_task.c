@@ -79,7 +79,7 @@ static int cut_off(void)
 	return unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0 && geteuid() == 0 ? -errno : 0;
 }
 
-/* What is out of the bounding set comes back by no program that is run. */
+/* A capability that leaves the bounding set is not regained by running a program. */
 static void bound_caps(uint64_t keep)
 {
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
@@ -151,7 +151,7 @@ static int task_fork(const struct sk_task *t, int out_w, int err_w, struct sk_ch
 {
 	pid_t parent = getpid();
 
-	/* What waits in the buffers would be written twice. */
+	/* A child would write buffered output a second time: flush before fork. */
 	(void)fflush(stdout);
 	(void)fflush(stderr);
 	c->pid = fork();
@@ -193,7 +193,7 @@ static int hand_on(const int *fds, size_t n)
 
 	if (n > KEEP_MAX)
 		return -EINVAL;
-	/* First out of the way, so that no target overwrites a source that is still wanted. */
+	/* First to numbers above all targets, so that no dup2() overwrites a source that is still needed. */
 	for (size_t i = 0; i < n; i++) {
 		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)n + 3);
 		if (high[i] < 0)

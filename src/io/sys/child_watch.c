@@ -14,7 +14,7 @@
 #define READS_A_GO \
 	16 /* chunks read before the loop gets its turn: a chatty child must not hog it */
 
-/* A child that was killed and freed before it had ended: somebody still has to collect it. */
+/* A child that was freed before it ended is collected here, or it would stay a zombie. */
 static int orphan_ended(sd_event_source *s, int fd, uint32_t events, void *arg)
 {
 	siginfo_t si;
@@ -147,7 +147,7 @@ int sk_child_attach(struct sk_child *c, uint64_t timeout_ms)
 	int r;
 
 	r = sd_event_add_io(c->event, &c->exit_source, c->pidfd, EPOLLIN, on_exit_, c);
-	/* Output first, so that it is complete when the end is told. */
+	/* Output before the status, so that all of it is there when @done is called. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(c->exit_source, SD_EVENT_PRIORITY_NORMAL + 1);
 	if (r >= 0)

@@ -6,7 +6,7 @@
 
 #include "io/sys/child.h"
 
-/* How a task tells its parent why it failed: alone, for programs that are tasks and watch none. */
+/* How a task reports a failure to its parent. A file of its own, for programs that are tasks and start none. */
 
 #define TASK_FAILED 1 /* and its standard output says why */
 
