@@ -329,6 +329,12 @@ static void refreshed(void **state)
 	assert_string_equal(err.slug, "bad-value");
 	assert_non_null(strstr(err.text, "ca.pem"));
 	assert_null(t);
+	/* Gone altogether: what was believed before is not believed any longer. */
+	pki_write_roots(dir, (const struct pki_who *const[]){ &root, NULL });
+	assert_int_equal(sk_trust_load(dir, &t, &err), 0);
+	assert_int_equal(sk_rm_rf(AT_FDCWD, dir), 0);
+	assert_true(sk_trust_refresh(&t, &err) < 0);
+	assert_null(t);
 	free(pem);
 	X509_CRL_free(next);
 	X509_CRL_free(crl);
