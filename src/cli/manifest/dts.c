@@ -22,6 +22,8 @@
 #define DTC_OUTPUT_MAX (64u << 20)
 #define FATAL	       "FATAL ERROR: "
 #define UNREADABLE     "FATAL ERROR: Unable to parse input tree"
+#define LEXICAL	       "Lexical error: "
+#define ERROR	       "Error: "
 
 struct dtc_line {
 	char *file;
@@ -104,6 +106,23 @@ static void take_check(struct sk_source *s, const struct dtc_line *l, const char
 				 where, NULL, "%s", text);
 }
 
+/*
+ * From 1.8 on, dtc tells of a letter that it does not expect twice: "Lexical error: PLACE Unexpected …"
+ * and then, as the versions before, "Error: PLACE syntax error", for which there is a hint.
+ */
+static bool told_again(const char *line, const char *next)
+{
+	size_t len;
+
+	if (!next || !sk_str_starts(line, LEXICAL) || !sk_str_starts(next, ERROR) ||
+	    !sk_str_ends(next, " syntax error"))
+		return false;
+	line += strlen(LEXICAL);
+	next += strlen(ERROR);
+	len = strlen(next) - strlen("syntax error");
+	return strncmp(line, next, len) == 0;
+}
+
 /* One line of dtc's messages. Lines that only announce earlier errors are skipped. */
 static void take_message(struct sk_source *s, char *line)
 {
@@ -112,8 +131,10 @@ static void take_message(struct sk_source *s, char *line)
 
 	if (sk_str_starts(line, UNREADABLE) || sk_str_starts(line, "ERROR: Input tree has errors"))
 		return;
-	if (sk_str_starts(line, "Error: "))
-		line += strlen("Error: ");
+	if (sk_str_starts(line, ERROR))
+		line += strlen(ERROR);
+	else if (sk_str_starts(line, LEXICAL))
+		line += strlen(LEXICAL);
 	if (sk_str_starts(line, FATAL))
 		(void)sk_mistake(&s->mistakes, s->path, 0, NULL, NULL, "%s", line + strlen(FATAL));
 	else if (!split_place(line, &l))
@@ -135,7 +156,8 @@ static int take_messages(struct sk_source *s, int fd, const struct sk_err *why, 
 	    sk_strv_split(text, '\n', &lines) < 0)
 		return sk_err_oom(err);
 	SK_STRV_FOREACH (line, lines)
-		take_message(s, *line);
+		if (!told_again(line[0], line[1]))
+			take_message(s, *line);
 	if (s->mistakes.n == 0)
 		(void)sk_mistake(&s->mistakes, s->path, 0, NULL,
 				 strstr(why->text, "killed") ? "it is too large to compile" : NULL,

@@ -91,6 +91,40 @@ static void passes_syntax_errors_on(void **state)
 	assert_mistake("s.dts", 0, "s.dts:2: cannot include \"nope\"");
 }
 
+/* What dtc says differs from version to version: here it says what the test wants. */
+static void with_dtc_that_says(const char *says, const char *wanted, size_t n)
+{
+	_cleanup_free_ char *script =
+		sk_asprintf("#!/bin/sh\nprintf '%%s\\n' \"%s\" >&2\nexit 1\n", says);
+	_cleanup_free_ char *was = strdup(getenv("PATH"));
+	_cleanup_free_ char *path = sk_asprintf("%s:%s", folder, was);
+	_cleanup_(sk_source_done) struct sk_source s;
+
+	write_file("dtc", script);
+	assert_int_equal(chmod("dtc", 0700), 0);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_mistake("s.dts", 0, wanted);
+	assert_int_equal(load("s.dts", &s, NULL), -EINVAL);
+	assert_int_equal(s.mistakes.n, n);
+	assert_int_equal(setenv("PATH", was, 1), 0);
+	assert_int_equal(unlink("dtc"), 0);
+}
+
+static void knows_the_words_of_dtc(void **state)
+{
+	write_file("s.dts", "/dts-v1/;\n/ {\n a = \"x\"\n b;\n};\n");
+	with_dtc_that_says("Error: s.dts:4.2-3 syntax error\n"
+			   "FATAL ERROR: Unable to parse input tree",
+			   "s.dts:4: syntax error; is a ';' missing", 1);
+	with_dtc_that_says("Lexical error: s.dts:4.2-3 Unexpected 'b'\n"
+			   "Error: s.dts:4.2-3 syntax error\n"
+			   "FATAL ERROR: Unable to parse input tree",
+			   "s.dts:4: syntax error; is a ';' missing", 1);
+	with_dtc_that_says("Lexical error: s.dts:2.1-3 Odd\nError: s.dts:4.2-3 syntax error",
+			   "s.dts:2: Odd", 2);
+	with_dtc_that_says("Lexical error: s.dts:2.1-3 Odd", "s.dts:2: Odd", 1);
+}
+
 static void names_lines_of_compose(void **state)
 {
 	write_file("c.yaml", "services:\n  a:\n    image: i\n    mem_limit: 1k\n"
@@ -148,6 +182,7 @@ int main(void)
 		cmocka_unit_test(names_lines),
 		cmocka_unit_test(names_lines_of_included_files),
 		cmocka_unit_test(passes_syntax_errors_on),
+		cmocka_unit_test(knows_the_words_of_dtc),
 		cmocka_unit_test(names_lines_of_compose),
 		cmocka_unit_test(round_trip_of_dtb),
 		cmocka_unit_test(refuses_other_files),
