@@ -136,6 +136,7 @@ struct sk_engine {
 
 	struct sk_child *saver;
 	sd_event_source *save_timer, *log_timer;
+	bool save_is_retry; /* what @save_timer is for */
 
 	struct sk_supervision *supervision;
 	size_t n_supervision;
@@ -188,8 +189,8 @@ void sk_engine_release(struct sk_capsule *c, void (*release)(struct sk_capsule *
 /* record.c */
 /** Note the present state in memory at once, and on disk soon after (fsynced, in a child). */
 void sk_record_save(struct sk_capsule *c);
-/** Write all that is not on disk yet; blocks. */
-void sk_record_flush(struct sk_engine *e);
+/** Write all that is not on disk yet; blocks. 0, or -EIO: what failed is still to be written */
+int sk_record_flush(struct sk_engine *e);
 /** Flush, and leave no child behind that would write something older over it. */
 void sk_record_close(struct sk_engine *e);
 /**

@@ -22,8 +22,9 @@
 #include "engine/capsule/capsule.h"
 #include "io/json.h"
 
-#define RECORD_MAX   (4u << 20)
-#define SAVE_SOON_MS 20
+#define RECORD_MAX    (4u << 20)
+#define SAVE_SOON_MS  20
+#define SAVE_RETRY_MS 30000 /* after a failure: the disk may be full for a while */
 
 static int put_all(json_t *o, const struct sk_capsule *c)
 {
@@ -113,18 +114,28 @@ static int save_task(void *arg)
 	return save_dirty(arg);
 }
 
-static void save_soon(struct sk_engine *e);
+static void save_in(struct sk_engine *e, uint64_t ms);
+
+static void mark_all_dirty(struct sk_engine *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		e->v[i]->dirty = true;
+}
 
 static void on_saved(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_engine *e = arg;
 
 	sk_child_free(TAKE_PTR(e->saver));
-	if (status != 0)
+	if (status != 0) {
 		sk_warning("capsule records could not be written to %s", e->state_dir);
+		mark_all_dirty(e);
+		save_in(e, SAVE_RETRY_MS);
+		return;
+	}
 	for (size_t i = 0; i < e->n; i++)
 		if (needs_saving(e->v[i])) {
-			save_soon(e);
+			save_in(e, SAVE_SOON_MS);
 			return;
 		}
 }
@@ -138,7 +149,8 @@ static int on_save_due(sd_event_source *s, uint64_t usec, void *arg)
 	if (e->saver)
 		return 0; /* its end looks again */
 	if (sk_child_task(e->event, &task, on_saved, e, &e->saver, NULL) < 0) {
-		sk_record_flush(e);
+		if (sk_record_flush(e) < 0)
+			save_in(e, SAVE_RETRY_MS);
 		return 0;
 	}
 	/* The child has its copy: what changes from here on is for the next one. */
@@ -147,13 +159,16 @@ static int on_save_due(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void save_soon(struct sk_engine *e)
+static void save_in(struct sk_engine *e, uint64_t ms)
 {
-	if (e->save_timer)
+	/* A change does not wait for the time of a retry; other than that, the first one counts. */
+	if (e->save_timer && !(e->save_is_retry && ms < SAVE_RETRY_MS))
 		return;
-	if (sd_event_add_time_relative(e->event, &e->save_timer, CLOCK_MONOTONIC,
-				       SAVE_SOON_MS * 1000, 0, on_save_due, e) < 0)
-		sk_record_flush(e);
+	e->save_timer = sd_event_source_disable_unref(e->save_timer);
+	e->save_is_retry = ms == SAVE_RETRY_MS;
+	if (sd_event_add_time_relative(e->event, &e->save_timer, CLOCK_MONOTONIC, ms * 1000, 0,
+				       on_save_due, e) < 0)
+		(void)sk_record_flush(e);
 }
 
 void sk_record_save(struct sk_capsule *c)
@@ -165,15 +180,18 @@ void sk_record_save(struct sk_capsule *c)
 	if (r < 0)
 		sk_warning("%s: its record could not be written: %s", c->app.name, strerror(-r));
 	c->dirty = true;
-	save_soon(c->e);
+	save_in(c->e, SAVE_SOON_MS);
 }
 
-void sk_record_flush(struct sk_engine *e)
+int sk_record_flush(struct sk_engine *e)
 {
-	if (save_dirty(e) != 0)
+	if (save_dirty(e) != 0) {
 		sk_warning("capsule records could not be written to %s", e->state_dir);
+		return -EIO;
+	}
 	for (size_t i = 0; i < e->n; i++)
 		e->v[i]->dirty = false;
+	return 0;
 }
 
 void sk_record_close(struct sk_engine *e)
@@ -184,11 +202,10 @@ void sk_record_close(struct sk_engine *e)
 	if (pid > 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT);
-		for (size_t i = 0; i < e->n; i++)
-			e->v[i]->dirty = true;
+		mark_all_dirty(e);
 	}
 	sk_child_free(TAKE_PTR(e->saver));
-	sk_record_flush(e);
+	(void)sk_record_flush(e);
 }
 
 /* Its folder gets the name <id>.gone. 0 or -errno */
@@ -201,9 +218,8 @@ static int drop_record(struct sk_capsule *c)
 	/* A child that is writing could make the folder anew after it was renamed. */
 	if (c->e->saver) {
 		sk_child_free(TAKE_PTR(c->e->saver));
-		for (size_t i = 0; i < c->e->n; i++)
-			c->e->v[i]->dirty = true;
-		save_soon(c->e);
+		mark_all_dirty(c->e);
+		save_in(c->e, SAVE_SOON_MS);
 	}
 	/* The record in memory says "to be removed"; it goes last. */
 	if (r == 0 && rename(c->disk_dir, gone) < 0 && errno != ENOENT)

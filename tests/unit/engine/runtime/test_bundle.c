@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -234,6 +235,41 @@ static void made_and_undone(void **state)
 	undo(w);
 }
 
+static unsigned long flags_of(const struct world *w, const char *name)
+{
+	struct statvfs fs;
+	char path[192];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", w->unit_dir, name);
+	assert_int_equal(statvfs(path, &fs), 0);
+	return fs.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV);
+}
+
+/* What comes from an image, or was written by a capsule, gives no rights on this device. */
+static void mounts_give_no_rights(void **state)
+{
+	struct world *w = *state;
+
+	if (!w->store)
+		skip();
+	assert_int_equal(make(&w->unit, NULL), 0);
+	assert_int_equal(flags_of(w, "rootfs"), ST_NOSUID | ST_NODEV);
+	assert_int_equal(flags_of(w, "vol/0"), ST_NOSUID | ST_NODEV);
+	undo(w);
+	w->app.writable_root = false;
+	w->app.volumes[0].read_only = true;
+	assert_int_equal(make(&w->unit, NULL), 0);
+	assert_int_equal(flags_of(w, "rootfs"), ST_RDONLY | ST_NOSUID | ST_NODEV);
+	assert_int_equal(flags_of(w, "vol/0"), ST_RDONLY | ST_NOSUID | ST_NODEV);
+	w->app.volumes[0].read_only = false;
+	undo(w);
+	/* Without a layer over it, the image itself */
+	w->app.n_volumes = w->app.n_devices = 0;
+	assert_int_equal(make(&w->unit, NULL), 0);
+	assert_int_equal(flags_of(w, "rootfs"), ST_RDONLY | ST_NOSUID | ST_NODEV);
+	undo(w);
+}
+
 /* How many lines of the mount table have a mount point that begins so */
 static int mounts_below(const char *dir, const char *name)
 {
@@ -351,6 +387,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(made_and_undone, setup, teardown),
+		cmocka_unit_test_setup_teardown(mounts_give_no_rights, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_step_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(image_is_mounted_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_file_is_another_mount, setup, teardown),
