@@ -179,9 +179,9 @@ static int make_loads(struct sk_daemon *d, struct sk_err *err)
 {
 	int r = sk_workdirs_open(d->event, d->config.state_dir, &d->workdirs, err);
 
-	if (r == 0 && sk_docker_loads_new(d, &d->loads) < 0)
-		r = sk_err_oom(err);
-	return r;
+	if (r < 0)
+		return r;
+	return sk_docker_loads_new(d, &d->loads) < 0 ? sk_err_oom(err) : 0;
 }
 
 /* The service manager's socket when it passes one, else one of our own. */
@@ -321,6 +321,25 @@ static int daemon_usage(FILE *to)
 	return to == stderr ? 2 : 0;
 }
 
+static int daemon_configure(struct sk_daemon *d, const char *path, struct sk_err *err)
+{
+	if (sk_daemon_config_init(&d->config) < 0)
+		return sk_err_oom(err);
+	return sk_daemon_config_read(&d->config, path ?: CONFIG_FILE, path != NULL, err);
+}
+
+static int daemon_main(struct sk_daemon *d, const char *config, bool halt, struct sk_err *err)
+{
+	int r = daemon_configure(d, config, err);
+
+	if (r < 0)
+		return r;
+	if (halt)
+		return sk_ask_halt(d->config.socket, err);
+	r = daemon_start(d, err);
+	return r < 0 ? r : daemon_run(d);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -352,16 +371,9 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		return daemon_usage(stderr);
 	sk_log_open("skerryd", level);
-	r = sk_daemon_config_init(&d.config);
-	if (r == 0)
-		r = sk_daemon_config_read(&d.config, config ? config : CONFIG_FILE, config != NULL,
-					  &err);
-	if (r == 0)
-		r = halt ? sk_ask_halt(d.config.socket, &err) : daemon_start(&d, &err);
+	r = daemon_main(&d, config, halt, &err);
 	if (r < 0)
 		sk_error("%s", err.text);
-	else if (!halt)
-		r = daemon_run(&d);
 	daemon_done(&d);
 	return r < 0 ? sk_err_exit_code(err.slug) : r;
 }

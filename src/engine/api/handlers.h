@@ -16,6 +16,8 @@ json_t *sk_api_status_json(const struct sk_api *api);
 json_t *sk_api_missing_images_json(const struct sk_api *api);
 json_t *sk_api_missing_releases_json(const struct sk_api *api);
 
+/* params.c */
+
 /** sk_api_digest_param() - "{name}" of the path; "bad-request" when it is no digest */
 int sk_api_digest_param(struct sk_http_req *req, const char *name, struct sk_digest *ret,
 			struct sk_err *err);

@@ -68,12 +68,12 @@ static int scrub_task(void *arg)
 {
 	const struct sk_scrub *s = arg;
 	struct counting c = { .store = s->store };
-	int r = sk_store_list(c.store, scrub_image, &c);
 
-	if (r == 0)
-		r = sk_store_list_releases(c.store, scrub_release, &c);
+	if (sk_store_list(c.store, scrub_image, &c) < 0 ||
+	    sk_store_list_releases(c.store, scrub_release, &c) < 0)
+		return 1;
 	(void)printf("image=%u\nrelease=%u\n", c.images, c.releases);
-	return r < 0 ? 1 : 0;
+	return 0;
 }
 
 /* --- in the daemon --- */

@@ -206,7 +206,7 @@ static void upload_sealed(void *arg, int status, const char *out, const char *er
 		upload_arrived(us, &d);
 }
 
-int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, struct sk_err *err)
+static int upload_start_seal(struct sk_upload *up, struct sk_err *err)
 {
 	int fds[SK_STORE_TASK_FDS_MAX];
 	/* fs-verity is only for who could write to the image, which is read-only by then. */
@@ -219,10 +219,16 @@ int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, stru
 	};
 	int r = sk_staged_end_writing(up->st, err);
 
-	if (r == 0) {
-		task.n_keep = sk_store_task_fds(up->us->store, up->st, fds);
-		r = sk_child_task(up->us->event, &task, upload_sealed, up, &up->child, err);
-	}
+	if (r < 0)
+		return r;
+	task.n_keep = sk_store_task_fds(up->us->store, up->st, fds);
+	return sk_child_task(up->us->event, &task, upload_sealed, up, &up->child, err);
+}
+
+int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, struct sk_err *err)
+{
+	int r = upload_start_seal(up, err);
+
 	if (r < 0) {
 		sk_upload_close(up);
 		return r;

@@ -180,6 +180,7 @@ static int desired_labels(const struct sk_capsule_part *p, const struct sk_desir
 static int capsules_create(struct sk_capsule_part *p, struct sk_desired *d, struct sk_capsule **ret,
 			   struct sk_err *err)
 {
+	_cleanup_(sk_run_done) struct sk_run run = { 0 };
 	_cleanup_strv_ char **labels = NULL;
 	struct sk_app app = *d->app;
 	struct sk_capsule_spec spec = {
@@ -189,15 +190,15 @@ static int capsules_create(struct sk_capsule_part *p, struct sk_desired *d, stru
 		.generation = p->plan.target.generation,
 	};
 	struct sk_capsule_view v;
-	int r = sk_capsule_run(p->store, d->app, &app.run, err);
+	int r = sk_capsule_run(p->store, d->app, &run, err);
 
 	if (r < 0)
 		return r;
-	r = desired_labels(p, d, &labels) < 0 ? sk_err_oom(err) : 0;
+	app.run = run;
+	if (desired_labels(p, d, &labels) < 0)
+		return sk_err_oom(err);
 	spec.labels = labels;
-	if (r == 0)
-		r = sk_engine_create(p->engine, &spec, ret, err);
-	sk_run_done(&app.run);
+	r = sk_engine_create(p->engine, &spec, ret, err);
 	if (r < 0)
 		return r;
 	sk_capsule_view(*ret, &v);

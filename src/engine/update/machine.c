@@ -73,7 +73,7 @@ void sk_machine_halt(struct sk_machine *m)
 static void machine_fail(struct sk_machine *m, const char *why)
 {
 	if (!sk_upd_is_back(m->state) || !m->reason[0])
-		(void)snprintf(m->reason, sizeof(m->reason), "%s", why);
+		(void)snprintf(m->reason, sizeof(m->reason), "%.*s", SK_GEN_REASON_MAX - 1, why);
 	else
 		sk_warning("after going back: %s", why);
 }
