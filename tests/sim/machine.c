@@ -230,8 +230,11 @@ void sim_machine_start(struct sim_world *w)
 
 	world = w;
 	SIM_CHECK(sk_machine_new(w->gens, &host, &w->machine, NULL) == 0, "out of memory");
-	sk_machine_add_part(w->machine, reversed ? &sim_slot : &sim_capsules, w);
-	sk_machine_add_part(w->machine, reversed ? &sim_capsules : &sim_slot, w);
+	for (int i = 0; i < 2; i++)
+		SIM_CHECK(sk_machine_add_part(w->machine,
+					      i == (int)reversed ? &sim_capsules : &sim_slot, w,
+					      NULL) == 0,
+			  "too many parts");
 	set_target(w, target_of(w, sk_generations_running(w->gens)));
 	sk_machine_start(w->machine);
 }

@@ -44,9 +44,14 @@ void sk_machine_free(struct sk_machine *m)
 	free(m);
 }
 
-void sk_machine_add_part(struct sk_machine *m, const struct sk_part_ops *ops, void *part)
+int sk_machine_add_part(struct sk_machine *m, const struct sk_part_ops *ops, void *part,
+			struct sk_err *err)
 {
+	if (m->n_parts == SK_MACHINE_PARTS_MAX)
+		return sk_err_set(err, -E2BIG, "too-many", "an update has at most %d parts",
+				  SK_MACHINE_PARTS_MAX);
 	m->parts[m->n_parts++] = (struct sk_part){ ops, part };
+	return 0;
 }
 
 void sk_machine_set_target(struct sk_machine *m, const struct sk_part_target *to)

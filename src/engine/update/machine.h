@@ -40,8 +40,9 @@ int sk_machine_new(struct sk_generations *gens, const struct sk_machine_host *ho
 void sk_machine_free(struct sk_machine *m);
 SK_DEFINE_CLEANUP(struct sk_machine, sk_machine_free);
 
-/** sk_machine_add_part() - the next one in order. */
-void sk_machine_add_part(struct sk_machine *m, const struct sk_part_ops *ops, void *part);
+/** sk_machine_add_part() - the next one in order. 0, or "too-many" */
+int sk_machine_add_part(struct sk_machine *m, const struct sk_part_ops *ops, void *part,
+			struct sk_err *err);
 /** What the parts report to. */
 struct sk_part_host sk_machine_part_host(struct sk_machine *m);
 

@@ -423,6 +423,17 @@ int sk_update_apply(struct sk_update *u, const struct sk_digest *id, uint64_t *r
 
 /* --- the object --- */
 
+int sk_update_add_part(struct sk_update *u, const struct sk_part_ops *ops, void *part,
+		       struct sk_err *err)
+{
+	return sk_machine_add_part(u->machine, ops, part, err);
+}
+
+struct sk_part_host sk_update_part_host(struct sk_update *u)
+{
+	return sk_machine_part_host(u->machine);
+}
+
 static int make_machine(struct sk_update *u, struct sk_err *err)
 {
 	const struct sk_machine_host host = {
@@ -443,9 +454,11 @@ static int make_machine(struct sk_update *u, struct sk_err *err)
 	r = sk_capsule_part_new(u->store, u->engine, &u->capsules, err);
 	if (r < 0)
 		return r;
-	part_host = sk_machine_part_host(u->machine);
+	part_host = sk_update_part_host(u);
 	sk_capsule_part_set_host(u->capsules, &part_host);
-	sk_machine_add_part(u->machine, &sk_capsule_part_ops, u->capsules);
+	r = sk_update_add_part(u, &sk_capsule_part_ops, u->capsules, err);
+	if (r < 0)
+		return r;
 	return sk_health_gate_new(u->event, u->engine, on_verdict, u, &u->gate, err);
 }
 

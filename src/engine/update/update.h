@@ -10,6 +10,7 @@
 #include "engine/release/verifier.h"
 #include "engine/update/generations.h"
 #include "engine/update/missing.h"
+#include "engine/update/part.h"
 #include "engine/update/progress.h"
 #include "store/store.h"
 
@@ -41,6 +42,15 @@ int sk_update_new(const struct sk_update_config *config, struct sk_update **ret,
 /** Capsules keep running. */
 void sk_update_free(struct sk_update *u);
 SK_DEFINE_CLEANUP(struct sk_update, sk_update_free);
+
+/**
+ * sk_update_add_part() - a part of each update, after the capsules and those added before; before sk_update_start()
+ * @part: borrowed; reports to sk_update_part_host()
+ * Return: 0, or "too-many"
+ */
+int sk_update_add_part(struct sk_update *u, const struct sk_part_ops *ops, void *part,
+		       struct sk_err *err);
+struct sk_part_host sk_update_part_host(struct sk_update *u);
 
 /** sk_update_start() - find out which generation runs now and make it so; call once, before the loop. */
 int sk_update_start(struct sk_update *u, struct sk_err *err);

@@ -141,7 +141,7 @@ static void make_machine(bool can_reboot)
 	sk_machine_free(t.m);
 	assert_int_equal(sk_machine_new(t.gens, &host, &t.m, NULL), 0);
 	for (size_t i = 0; i < 2; i++)
-		sk_machine_add_part(t.m, &ops[i], &t.parts[i]);
+		assert_int_equal(sk_machine_add_part(t.m, &ops[i], &t.parts[i], NULL), 0);
 	retarget(NULL);
 }
 

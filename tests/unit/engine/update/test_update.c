@@ -750,6 +750,94 @@ static void an_apply_that_cannot_be_recorded(void **state)
 	w.mount = NULL;
 }
 
+/* A second part, as the OS will be: what was asked of it stands in fake_trace between the capsules' own. */
+
+static bool second_fails;
+
+static int second_stage(void *part, const struct sk_part_target *to, struct sk_err *err)
+{
+	(void)sk_buf_adds(&fake_trace, "stage second;");
+	return SK_PART_DONE;
+}
+
+static int second_activate(void *part, const struct sk_part_target *to, struct sk_err *err)
+{
+	(void)sk_buf_adds(&fake_trace, "activate second;");
+	return second_fails ? sk_err_set(err, -EIO, "io", "the second part is broken")
+			    : SK_PART_DONE;
+}
+
+static bool second_is_active(void *part, const struct sk_part_target *to)
+{
+	return true;
+}
+
+static int second_confirm(void *part, const struct sk_part_target *to, struct sk_err *err)
+{
+	(void)sk_buf_adds(&fake_trace, "confirm second;");
+	return SK_PART_DONE;
+}
+
+static int second_revert(void *part, const struct sk_part_target *to, struct sk_err *err)
+{
+	(void)sk_buf_adds(&fake_trace, "revert second;");
+	return SK_PART_DONE;
+}
+
+static const struct sk_part_ops second_part = {
+	.name = "second",
+	.stage = second_stage,
+	.activate = second_activate,
+	.is_active = second_is_active,
+	.confirm = second_confirm,
+	.revert = second_revert,
+};
+
+static void with_a_second_part(void)
+{
+	halt();
+	w.second_part = &second_part;
+	boot();
+	run_until_idle();
+	sk_buf_drop(&fake_trace, fake_trace.len);
+}
+
+static void a_second_part_goes_with_the_capsules(void **state)
+{
+	with_a_second_part();
+	go(&one);
+	expect_running(&one);
+	assert_string_equal(
+		fake_trace.data,
+		"create db;prepare db;create web;prepare web;create job;prepare job;stage second;"
+		"start db;start job;start web;activate second;confirm second;");
+}
+
+static void a_second_part_takes_the_capsules_back(void **state)
+{
+	go(&one);
+	with_a_second_part();
+	second_fails = true;
+	go(&two);
+	second_fails = false;
+	expect_running(&one);
+	assert_string_equal(w.u->progress.step, "bad");
+	assert_string_equal(w.u->progress.reason, "the second part is broken");
+	/* Back in reverse order: the capsules are last. */
+	assert_non_null(strstr(fake_trace.data, "activate second;revert second;stop web;"));
+}
+
+static void parts_are_bounded(void **state)
+{
+	struct sk_err err = SK_ERR_INIT;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < 100; i++)
+		r = sk_update_add_part(w.u, &second_part, NULL, &err);
+	assert_int_equal(r, -E2BIG);
+	assert_string_equal(err.slug, "too-many");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -789,6 +877,9 @@ int main(void)
 		TEST(damaged_good_release_while_another_is_tried),
 		TEST(record_of_kept_releases_fails),
 		TEST(an_apply_that_cannot_be_recorded),
+		TEST(a_second_part_goes_with_the_capsules),
+		TEST(a_second_part_takes_the_capsules_back),
+		TEST(parts_are_bounded),
 	};
 
 	return cmocka_run_group_tests_name("engine/update", tests, NULL, NULL);

@@ -97,6 +97,8 @@ static int make_update(struct sk_err *err)
 						 .boot_id_file = w.boot_id };
 	int r = sk_update_new(&config, &w.u, err);
 
+	if (r == 0 && w.second_part)
+		r = sk_update_add_part(w.u, w.second_part, NULL, err);
 	return r < 0 ? r : sk_update_start(w.u, err);
 }
 

@@ -22,6 +22,8 @@ struct world {
 	struct sk_verifier *verifier;
 	struct sk_intake *intake;
 	struct sk_update *u;
+	const struct sk_part_ops
+		*second_part; /* of updates from the next boot() on; NULL for none */
 	struct sk_api api;
 	unsigned boot;
 	enum sk_clock_policy clock; /* of the next boot() */
