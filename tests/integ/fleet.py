@@ -64,14 +64,14 @@ def descendants(pid):
 class Device:
     """A virtual device of a fleet, or on its own."""
 
-    def __init__(self, fleet, name, link=True, network='host', settings=('limits=best-effort',)):
-        self.fleet, self.name, self.link, self.network, self.settings = fleet, name, link, network, settings
+    def __init__(self, fleet, name, link=True, network='host', settings=('limits=best-effort',), size='256M'):
+        self.fleet, self.name, self.link, self.network, self.settings, self.size = fleet, name, link, network, settings, size
         self.dir = fleet.dir / name
         self.sock = self.dir / 'run/skerry.sock'
 
     def start(self):
         argv = ['simulate', 'start', self.dir, '--name', self.name, '--trust', self.fleet.keys, '--network', self.network,
-                '--size', '256M', '--detach']
+                '--size', self.size, '--detach']
         for s in self.settings:
             argv += ['--set', s]
         if self.link:

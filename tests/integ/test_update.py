@@ -15,6 +15,7 @@ import time
 import pytest
 
 from fleet import Failed, Fleet, wait_for
+from repetition import times
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='virtual devices need root')
 
@@ -240,13 +241,21 @@ def test_uploads(desk):
     assert desk.call('POST', f'/releases/{release["id"]}/apply') == (202, {'generation': 1})
 
 
-def test_no_space(desk):
+def test_no_space(tmp_path):
     """A release that claims more than there is room for is refused before any byte."""
+    with Desk(tmp_path / 'desk') as desk:
+        desk.add_device('dev', link=False, size='64M')
+        desk.wait_daemon()
+        claims_too_much(desk)
+
+
+def claims_too_much(desk):
+    desk.capsule('alpha', STEADY)
     big = desk.images / 'big.itb'
     desk.apply(desk.release('1.0', {'alpha': ''}))
     root = desk.dir / 'root-big'
     root.mkdir()
-    (root / 'noise').write_bytes(os.urandom(300 << 20))
+    (root / 'noise').write_bytes(os.urandom(80 << 20))
     desk.skerry('capsule', 'build', root, '--name', 'big', '--command', '/noise', '-o', big)
     status, answer = desk.call('POST', '/releases', desk.release('2.0', {'alpha': '', 'big': ''}).read_bytes())
     assert (status, answer['error']) == (507, 'no-space')
@@ -275,7 +284,7 @@ def test_daemon_killed_at_any_moment(desk):
     rng = random.Random(11)
     desk.apply(desk.release('1.0', APPS))
     good = '1.0'
-    for n in range(2, 10):
+    for n in range(2, times(5, 14)):
         version, broken = f'{n}.0', n % 3 == 0
         changed = rng.choice(list(APPS))
         desk.capsule(changed, DEAD if broken else STEADY, salt=version)
