@@ -142,6 +142,7 @@ def test_the_loop_is_free_while_a_child_stands_still(m):
     assert 'slow:1' in m.docker('images', '--format', '{{.Repository}}:{{.Tag}}')
 
 
+@pytest.mark.plain
 def test_the_child_has_no_rights(m):
     load = Load(m, archive(m, 'bare:1', 1))
     child = load.begin()

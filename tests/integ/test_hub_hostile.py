@@ -91,6 +91,7 @@ def memory(hub):
     return int(status.split('VmRSS:')[1].split()[0]) << 10
 
 
+@pytest.mark.plain
 def test_who_does_not_read_takes_no_memory(hub, tmp_path):
     data = os.urandom(32 << 20)
     release = Release(Signer(tmp_path / 'signer'), 'station', '1.0.0', {'big': data})

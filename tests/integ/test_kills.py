@@ -10,11 +10,12 @@ import time
 import pytest
 
 from fleet import Failed, Fleet, descendants, wait_for
+from repetition import times
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='virtual devices need root')
 
-KILLS = 200
-KILLS_OF_ONE = 30  # in one roll-out at most: a slow machine needs some time without
+KILLS = times(24, 200)
+KILLS_OF_ONE = times(8, 30)  # in one roll-out at most: a slow machine needs some time without
 DEVICES = 2
 SEED = int(os.environ.get('SKERRY_SEED', '20261122'))
 
@@ -88,7 +89,7 @@ def settle(device, version, names):
     wait_for(f'{device.name} in release {version} with {names}', right, 180)
 
 
-def test_two_hundred_kills_during_roll_outs(tmp_path):
+def test_kills_during_roll_outs(tmp_path):
     rng = random.Random(SEED)
     print(f'seed {SEED}')
     names = ['alpha', 'beta', 'gamma']
@@ -96,7 +97,7 @@ def test_two_hundred_kills_during_roll_outs(tmp_path):
         for n in range(DEVICES):
             fleet.start_device(f'dev{n}')
         kills, round_number, good = 0, 0, None
-        while kills < KILLS:
+        while kills < KILLS or round_number % 4 != 0:  # the last of four is a broken one
             round_number += 1
             version = f'{round_number}.0'
             broken = round_number % 4 == 0
@@ -136,7 +137,7 @@ def test_power_cuts_during_roll_outs(tmp_path):
         fleet.upload(fleet.release('1.0', {n: '' for n in names}))
         fleet.attach('1.0')
         assert fleet.wait_jobs('1.0')[0]['step'] == 'done'
-        for round_number in range(2, 10):
+        for round_number in range(2, times(5, 10)):
             version = f'{round_number}.0'
             fleet.capsule(rng.choice(names), STEADY, salt=version)
             fleet.upload(fleet.release(version, {n: '' for n in names}, release_extra='boot-attempts = <9>;'))

@@ -10,6 +10,7 @@ import engine_world
 
 BUILD = engine_world.BUILD
 UNITS = pathlib.Path(__file__).resolve().parents[2] / 'share/systemd'
+pytestmark = pytest.mark.plain
 
 
 def sets_up_gnutls(program, **env):

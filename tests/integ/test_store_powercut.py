@@ -17,6 +17,8 @@ import time
 
 import pytest
 
+from repetition import times
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SKERRY_BUILD', TOP / 'build'))
 DRIVER = BUILD / 'tests/integ/helpers/store_driver'
@@ -35,14 +37,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason='mounts need root')
 
 @needs_root
 def test_power_cuts(tmp_path):
-    r = inside(tmp_path, 'cuts', '25')
+    r = inside(tmp_path, 'cuts', str(times(10, 50)))
     assert r.returncode == 0, r.stdout
     assert 'promises kept' in r.stdout
 
 
 @needs_root
 def test_kills(tmp_path):
-    r = inside(tmp_path, 'kills', '25')
+    r = inside(tmp_path, 'kills', str(times(10, 50)))
     assert r.returncode == 0, r.stdout
 
 
