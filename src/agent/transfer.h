@@ -13,7 +13,7 @@ typedef void (*sk_transfer_progress)(void *arg, uint64_t image_bytes);
  * names, so that a cut at any place costs nothing but another request.
  *
  * Return: 0 when the image is complete; -EBADMSG ("digest-mismatch") when the hub sent another one;
- * else why it stopped: @ret_refused tells whether trying again can help.
+ * else why it stopped: @ret_refused: trying again cannot help.
  */
 int sk_transfer_image(struct sk_hub_link *hub, struct sk_device_link *device,
 		      const struct sk_digest *digest, sk_transfer_progress progress, void *arg,

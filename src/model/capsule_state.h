@@ -7,13 +7,13 @@
  * The life of one capsule as a table: (state, event) -> (state, action). Pure; the engine feeds
  * events and carries out the actions. At most one thing of a capsule is under way at any time, so
  * none is ever run twice; what somebody wants of it meanwhile is only its goal, and
- * sk_cap_toward() tells the next event on the way there.
+ * sk_cap_toward() returns the next event on the way there.
  */
 enum sk_cap_state {
 	SK_CAP_NEW,	  /* a record; nothing is mounted, nothing runs */
 	SK_CAP_PREPARING, /* being mounted and created */
 	SK_CAP_PREPARED,  /* held at its first instruction */
-	SK_CAP_STARTING,  /* told to run, not confirmed yet */
+	SK_CAP_STARTING,  /* asked to run, not confirmed yet */
 	SK_CAP_RUNNING,
 	SK_CAP_STOPPING,   /* signalled; SIGKILL follows after the grace time */
 	SK_CAP_CLEANING,   /* ended; what it held is being given back */

@@ -12,7 +12,7 @@
 
 /*
  * Strict reading of a flattened device tree by tables of words. A mistake becomes a diagnostic and
- * reading goes on, so that all mistakes are told at once; the reader remembers that there was one.
+ * reading goes on, so that all mistakes are reported together; the reader remembers that there was one.
  * Used by manifest*.c and run.c only.
  */
 #define SK_FDT_DEPTH_MAX  16
@@ -32,7 +32,7 @@ struct sk_reader {
 	const void *fdt;
 	const struct sk_alien *aliens; /* ended by a NULL word; may be NULL */
 	struct sk_diags *diags;
-	struct sk_diags own;	 /* when the caller wants none */
+	struct sk_diags own;	 /* when the caller passes none */
 	size_t first;		 /* diagnostics that were there before */
 	int place[SK_DIAGS_MAX]; /* offset that each is about: they are kept in file order */
 	size_t wrong;		 /* mistakes, also those not kept */

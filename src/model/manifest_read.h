@@ -30,7 +30,7 @@ void sk_rd_apps(struct sk_reader *r, int node);
 void sk_rd_msg_servers(struct sk_reader *r, int node);
 void sk_rd_keys(struct sk_reader *r, int node);
 void sk_rd_supervision(struct sk_reader *r, int node);
-/** Apps into start order, or the cycle told. @node: supervision, or -1. */
+/** Apps into start order, or a mistake that names the cycle. @node: supervision, or -1. */
 void sk_rd_start_order(struct sk_reader *r, int node);
 
 void sk_manifest_app_done(struct sk_app *a);

@@ -112,7 +112,7 @@ const char *sk_fs_dir_name(enum sk_fs_dir dir);
 int sk_fs_read(struct sk_fs *fs, enum sk_fs_dir dir, const char *name, size_t max, char **ret,
 	       size_t *ret_len);
 
-/** sk_fs_pwrite_all() - all of @len, or -errno; *ret_done tells how much arrived, also then. */
+/** sk_fs_pwrite_all() - all of @len, or -errno; *ret_done: how much arrived, also on failure. */
 int sk_fs_pwrite_all(struct sk_fs *fs, int fd, const void *data, size_t len, uint64_t offset,
 		     size_t *ret_done);
 

@@ -43,7 +43,7 @@ int sk_staged_write(struct sk_staged *st, const void *data, size_t len, struct s
 /**
  * sk_staged_commit() - fsync, verify, seal, list; always consumes @st
  * The hash of bytes written since _open is kept up as they come; a resumed prefix is read again
- * here (sk_staged_rehash_bytes() tells how much: run it in a child when it is large).
+ * here (sk_staged_rehash_bytes() says how much: run it in a child when it is large).
  * A wrong digest is "digest-mismatch": the part is removed, nothing is stored.
  */
 int sk_staged_commit(struct sk_staged *st, struct sk_err *err);

@@ -21,7 +21,7 @@ int sk_capsule_run_opts(struct sk_cli *cli, struct sk_run *run, struct sk_err *e
  * @packages: "nginx-light,curl"
  * @arch:     "amd64", …
  * @out_fd:   receives the tar
- * Runs mmdebstrap, and tells on standard error what it is doing.
+ * Runs mmdebstrap, and reports on standard error what it is doing.
  */
 int sk_capsule_packages(struct sk_cli *cli, const char *packages, const char *arch, int out_fd,
 			struct sk_err *err);

@@ -14,7 +14,7 @@
  *   crl.pem                what it has revoked; with ca.pem a device's trust folder
  *   NAME.key, NAME.pem     release-signing keys and certificates
  *   index                  every certificate that was issued, so that each can be revoked
- * The index is written before the file that it tells of: a crash leaves at most a row for a
+ * The index is written before the file that it lists: a crash leaves at most a row for a
  * certificate that nobody has, never a certificate that cannot be found.
  * Reference: docs/howto/keys.md
  */

@@ -56,10 +56,8 @@ static void x_system(struct compose *c, const struct item *i)
 static void named_nodes(struct compose *c, const struct item *i, const char *path,
 			void (*each)(struct compose *c, const struct item *i, const char *path))
 {
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(c, i, NULL, "must be a map of names");
+	if (!sk_item_is_map(c, i, "must be a map of names"))
 		return;
-	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX], sub[512];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);
@@ -162,10 +160,8 @@ static void read_x_skerry(struct compose *c, const struct item *i)
 	struct sk_yaml rest = *i->v;
 	struct item words = *i;
 
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(c, i, NULL, "must be a map");
+	if (!sk_item_is_map(c, i, "must be a map"))
 		return;
-	}
 	rest.n = 0;
 	rest.pairs = calloc(i->v->n + 1, sizeof(*rest.pairs));
 	if (!rest.pairs) {
@@ -235,10 +231,8 @@ static void read_services(struct compose *c, const struct item *i)
 {
 	const struct dts d = { c, &c->apps, "/apps" };
 
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(c, i, NULL, "must be a map of services");
+	if (!sk_item_is_map(c, i, "must be a map of services"))
 		return;
-	}
 	sk_dts_open(&d, i);
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX];

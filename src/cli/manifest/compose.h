@@ -36,9 +36,11 @@ struct item sk_item_at(const struct item *up, const struct sk_yaml_pair *p, char
 
 void sk_item_wrong(struct compose *c, const struct item *i, const char *hint, const char *fmt, ...)
 	SK_PRINTF(4, 5);
-/** The scalar's text, or NULL after telling that it is none (a list, a map, null). */
+/** sk_item_is_map() - is its value a map? If not, that is reported as a mistake: @must says what it must be. */
+bool sk_item_is_map(struct compose *c, const struct item *i, const char *must);
+/** The scalar's text, or NULL after reporting that it is none (a list, a map, null). */
 const char *sk_item_text(struct compose *c, const struct item *i);
-/** Texts of a list of scalars, or of one scalar; borrowed; NULL after telling. Free the vector. */
+/** Texts of a list of scalars, or of one scalar; borrowed; NULL after reporting a mistake. Free the vector. */
 const char **sk_item_texts(struct compose *c, const struct item *i, size_t *ret_n);
 
 /* Writing: a property of the node @path, whose place is that of @i. */
@@ -68,7 +70,7 @@ struct compose_word {
 void sk_compose_words(const struct dts *d, const struct item *i, const struct compose_word *words);
 void sk_compose_word(const struct dts *d, const struct item *i, const struct compose_word *w);
 bool sk_compose_same(const char *a, const char *b);
-/** An unknown key: told, with the nearest of @keys (@stride apart, the name first in each). */
+/** An unknown key: reported, with the nearest of @keys (@stride apart, the name first in each). */
 void sk_compose_unknown(struct compose *c, const struct item *i, const void *keys, size_t stride);
 
 void sk_compose_service(struct compose *c, const struct item *i);

@@ -42,10 +42,8 @@ static void read_policy(struct service *s, const struct item *i)
 		{ 0 },
 	};
 
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(s->c, i, NULL, "must be a map");
+	if (!sk_item_is_map(s->c, i, "must be a map"))
 		return;
-	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);
@@ -97,10 +95,8 @@ static void deploy_key(struct service *s, const struct item *i)
 
 void sk_service_deploy(struct service *s, const struct item *i, const char *prop)
 {
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(s->c, i, NULL, "must be a map");
+	if (!sk_item_is_map(s->c, i, "must be a map"))
 		return;
-	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);

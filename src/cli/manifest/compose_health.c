@@ -88,10 +88,8 @@ void sk_service_health(struct service *s, const struct item *i, const char *prop
 	char path[WHERE_MAX], where[WHERE_MAX];
 	const struct dts d = sk_service_sub(s, "health-check", path);
 
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(s->c, i, NULL, "must be a map");
+	if (!sk_item_is_map(s->c, i, "must be a map"))
 		return;
-	}
 	if (begin_check(s, &d, i) < 0)
 		return;
 	for (size_t k = 0; k < i->v->n; k++) {
@@ -143,10 +141,8 @@ static void x_health(struct service *s, const struct item *i)
 
 void sk_service_x(struct service *s, const struct item *i, const char *prop)
 {
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(s->c, i, NULL, "must be a map");
+	if (!sk_item_is_map(s->c, i, "must be a map"))
 		return;
-	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);

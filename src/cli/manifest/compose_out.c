@@ -34,6 +34,14 @@ void sk_item_wrong(struct compose *c, const struct item *i, const char *hint, co
 		c->failed = true;
 }
 
+bool sk_item_is_map(struct compose *c, const struct item *i, const char *must)
+{
+	if (i->v->kind == SK_YAML_MAP)
+		return true;
+	sk_item_wrong(c, i, NULL, "%s", must);
+	return false;
+}
+
 const char *sk_item_text(struct compose *c, const struct item *i)
 {
 	if (i->v->kind == SK_YAML_SCALAR && !sk_yaml_is_null(i->v))
@@ -239,10 +247,8 @@ void sk_compose_word(const struct dts *d, const struct item *i, const struct com
 
 void sk_compose_words(const struct dts *d, const struct item *i, const struct compose_word *words)
 {
-	if (i->v->kind != SK_YAML_MAP) {
-		sk_item_wrong(d->c, i, NULL, "must be a map");
+	if (!sk_item_is_map(d->c, i, "must be a map"))
 		return;
-	}
 	for (size_t k = 0; k < i->v->n; k++) {
 		char where[WHERE_MAX];
 		struct item at = sk_item_at(i, &i->v->pairs[k], where);

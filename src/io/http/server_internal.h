@@ -25,7 +25,7 @@ enum phase {
 	PHASE_BODY, /* the body goes to a buffer or to on_body */
 	PHASE_HELD, /* suspended within the body: the program has no room for more of it now */
 	PHASE_DRAIN, /* refused: the short body is thrown away, then the answer in @response leaves */
-	PHASE_LINGER,	 /* refused and told so; closes soon */
+	PHASE_LINGER,	 /* refused and answered; closes soon */
 	PHASE_HANDLER,	 /* in the handler */
 	PHASE_SUSPENDED, /* a reply or the peer's leaving ends it */
 	PHASE_LEAVING,	 /* the peer left: replies go nowhere, gone() is due */
@@ -47,7 +47,7 @@ struct sk_http_req {
 	struct sk_http_req *prev, *next; /* under h->lock */
 	struct MHD_Connection *mhd;
 	int fd;
-	unsigned kind; /* of peer, as the program told */
+	unsigned kind; /* of peer, as the program said */
 	bool watched;  /* under h->lock: in h->watch_fd for the peer's hang-up */
 	_Atomic uint64_t
 		deadline_ms; /* then it is cut off, or answered 204 if suspended; 0: never */

@@ -11,7 +11,7 @@
 /**
  * struct sk_unpack_budget - what is still allowed, over all layers of an image
  * @keep: may be NULL; false for a path that is to be left out
- * @left_out_devices, @left_out_xattrs: counted, to be told
+ * @left_out_devices, @left_out_xattrs: counted, to be reported
  */
 struct sk_unpack_budget {
 	uint64_t bytes;

@@ -31,7 +31,7 @@ struct sk_tree_meta {
 /**
  * sk_tree_open() - an existing, empty folder
  * @own: true (needs root): owners and modes are set on disk. false: they are remembered, files
- *       belong to the caller and can be read by it; sk_tree_write_owners() tells the truth.
+ *       belong to the caller and can be read by it; sk_tree_write_owners() writes the real ones.
  */
 int sk_tree_open(const char *root, bool own, struct sk_tree **ret, struct sk_err *err);
 void sk_tree_free(struct sk_tree *t);
