@@ -155,7 +155,7 @@ static int make_update(struct sk_daemon *d, struct sk_err *err)
 	r = sk_update_start(d->update, err);
 	if (r < 0)
 		return r;
-	/* A daemon that was killed may have left the half of an image that nobody will finish. */
+	/* The parts of uploads that a killed daemon left behind, for releases that are not here any more. */
 	sk_claims_collect(d->claims);
 	return 0;
 }

@@ -109,7 +109,7 @@ void sk_gate_init(struct sk_gate *g, uint64_t settle_ms, uint64_t timeout_ms, ui
 {
 	*g = (struct sk_gate){
 		.settle_ms = settle_ms,
-		/* Settling must be possible at all, whatever the manifest says. */
+		/* A time-out shorter than the settle time would make each release fail. */
 		.timeout_ms = timeout_ms > settle_ms ? timeout_ms : settle_ms + 1000,
 		.started_ms = now_ms,
 	};

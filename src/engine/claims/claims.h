@@ -10,9 +10,9 @@
 #include "store/store.h"
 
 /*
- * Who needs which image and release file of the store, and the removal of those that nobody does.
- * Whoever needs any registers as a claimant and is asked at each collection, so that there is no second
- * list to keep true: generations, releases not applied yet, uploads, capsules, local image names.
+ * Which images and release files of the store are needed, and the removal of the others. Each module that needs
+ * files registers as a claimant and is asked at each collection, so that there is no second list to keep up to
+ * date. Claimants: generations, releases not applied yet and uploads, capsules, local image names.
  */
 struct sk_claims;
 
@@ -25,12 +25,12 @@ int sk_marks_image(struct sk_marks *m, const struct sk_digest *d);
 int sk_marks_release(struct sk_marks *m, const struct sk_digest *id, struct sk_err *err);
 
 /**
- * struct sk_claimant - somebody who needs files of the store
+ * struct sk_claimant - a module that needs files of the store
  * @name:      for the log
  * @mark:      names all that is needed now; a failure means that it is not known: then nothing is collected
  * @needs:     is this one needed? For a claimant who cannot list what it needs
  * @collected: something may have been removed: what was remembered of the store is to be read again
- * @arg:       must live as long as anybody collects
+ * @arg:       must live until the last collection
  * Each function may be NULL.
  */
 struct sk_claimant {

@@ -205,8 +205,10 @@ static int check_space(struct sk_intake *in, const struct sk_manifest *m, struct
 }
 
 /*
- * A generation whose release file was lost gets it back: that very manifest was verified when it came, and
- * its digest is in the record. It may return, whatever was revoked or overtaken since, as it might have stayed.
+ * The file of a release that a generation has is taken back without a check of its signature, after it was lost
+ * or damaged: its id, the digest of the manifest, is in the generation's record, and the manifest was verified
+ * when it first came. A revocation or a newer version since then does not keep it out, as neither would
+ * have removed a file that was still there.
  */
 static int read_restored(struct sk_intake *in, const void *der, size_t len, struct sk_release **ret)
 {

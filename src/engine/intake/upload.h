@@ -65,5 +65,5 @@ typedef void (*sk_upload_done_fn)(void *arg, uint64_t size, const struct sk_err 
 int sk_upload_finish(struct sk_upload *up, struct sk_err *err);
 /** sk_upload_seal() - in a child; always consumes @up. @done is called from the loop, if 0 is returned. */
 int sk_upload_seal(struct sk_upload *up, sk_upload_done_fn done, void *arg, struct sk_err *err);
-/** sk_upload_detach() - nobody waits for the seal any more; it is finished all the same */
+/** sk_upload_detach() - the seal is finished without calling @done */
 void sk_upload_detach(struct sk_upload *up);

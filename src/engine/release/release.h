@@ -20,7 +20,7 @@ SK_DEFINE_CLEANUP(struct sk_release, sk_release_free);
 /** sk_release_parse() - @content: the device tree inside the signature */
 int sk_release_parse(const void *content, size_t len, struct sk_release **ret, struct sk_err *err);
 
-/** sk_release_read() - from a release file, whoever signed it: for one that is known by its id already */
+/** sk_release_read() - from a release file, without a look at its signature: for one whose id is known already */
 int sk_release_read(const void *der, size_t len, struct sk_release **ret, struct sk_err *err);
 
 /** sk_release_matches() - 0, or "damaged" when @rel is not what its file's name says */

@@ -406,7 +406,7 @@ static int make_place(struct sk_generations *g, struct sk_err *err)
 			  SK_GENERATIONS_MAX);
 }
 
-/* The number is marked as given out before it is used: whatever is cut off, it never comes again. */
+/* The number is recorded as given out before it is used, so that no power cut lets it be given out twice. */
 static int take_number(struct sk_generations *g, uint64_t *ret, struct sk_err *err)
 {
 	struct sk_gen_link link = g->link;

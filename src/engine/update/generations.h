@@ -81,14 +81,15 @@ const struct sk_generation *sk_generations_get(const struct sk_generations *g, u
 /** All that are on record, oldest first; borrowed array. */
 const struct sk_generation *sk_generations_all(const struct sk_generations *g, size_t *ret_n);
 /**
- * Forgets old ones but the running one, trying ones, staged ones that are the newest, the floor, the last @keep_good good
- * ones, and the newest bad one while nothing good came after it: its reason is what people ask for.
+ * sk_generations_collect() - forget old ones
+ * Kept are the running one, trying ones, staged ones that no later one was applied after, the floor, the last
+ * @keep_good good ones, and the newest bad one while nothing good came after it, for its reason.
  */
 int sk_generations_collect(struct sk_generations *g, unsigned keep_good, struct sk_err *err);
 /**
  * sk_generations_verify() - are the records still what they were when they were read or written?
  * @ret_damaged: names of those that are not, added to the list. Each is written anew, from what is known here, but
- *               for one that was damaged at the start already: nobody knows what stood there.
+ *               for one that was damaged at the start already, as its content is not known.
  * Return: how many were looked at, or -errno when the disk does not take one of them
  */
 int sk_generations_verify(struct sk_generations *g, char ***ret_damaged, struct sk_err *err);

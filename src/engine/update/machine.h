@@ -53,8 +53,8 @@ void sk_machine_set_target(struct sk_machine *m, const struct sk_part_target *to
 int sk_machine_can_apply(const struct sk_machine *m, struct sk_err *err);
 /**
  * sk_machine_apply() - go to a staged generation
- * Recorded as trying before anything is touched: whatever happens next, a start finds it. On failure nothing
- * is changed. On success the target is set to @to.
+ * Recorded as trying before any part is called, so that the next start finds it after a power cut. On failure
+ * nothing is changed. On success the target is set to @to.
  */
 int sk_machine_apply(struct sk_machine *m, const struct sk_part_target *to, struct sk_err *err);
 /** sk_machine_start() - once, with the target set: go on with a trying generation, or make a good one run */

@@ -37,12 +37,12 @@ enum sk_part_outcome {
  * @stage:     get all of @to ready that can be while the old runs: nothing that runs is changed
  * @activate:  @to takes over, on trial
  * @is_active: does this device really run @to? Asked after a restart too, and not taken from memory then
- * @confirm:   @to is recorded as good: give up what was kept to go back to. Also after a way back, whatever came of
- *             that: what would lose the only thing that runs is not given up, and it fails.
- * @revert:    make @to run, whatever was begun; on the way back, and at a start into a good generation. What is
- *             needed for it is staged anew. As there is nothing further to fall to, it does all that can be done
- *             before it fails. One that asks for a restart must know afterwards that it had it, and fail the
- *             next time if that did not help.
+ * @confirm:   @to is recorded as good: give up what is not needed for it. Called after a way back too, also when
+ *             that did not succeed: what the device cannot start without is kept, and the call fails.
+ * @revert:    make @to run, from any state that the other calls can leave; on the way back, and at each start into
+ *             a good generation. What is missing for it is staged again. As there is nothing further to fall back
+ *             to, it does all that can be done before it fails. After a restart that it asked for and that did not
+ *             help it fails once, instead of asking for another.
  */
 struct sk_part_ops {
 	const char *name;
