@@ -242,7 +242,7 @@ static unsigned long flags_of(const struct world *w, const char *name)
 
 	(void)snprintf(path, sizeof(path), "%s/%s", w->unit_dir, name);
 	assert_int_equal(statvfs(path, &fs), 0);
-	return fs.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV);
+	return fs.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC);
 }
 
 /* What comes from an image, or was written by a capsule, gives no rights on this device. */
@@ -255,6 +255,8 @@ static void mounts_give_no_rights(void **state)
 	assert_int_equal(make(&w->unit, NULL), 0);
 	assert_int_equal(flags_of(w, "rootfs"), ST_NOSUID | ST_NODEV);
 	assert_int_equal(flags_of(w, "vol/0"), ST_NOSUID | ST_NODEV);
+	/* Device nodes, and nothing else that could be of use, are in the capsule's own folder of them. */
+	assert_int_equal(flags_of(w, "dev"), ST_NOSUID | ST_NOEXEC);
 	undo(w);
 	w->app.writable_root = false;
 	w->app.volumes[0].read_only = true;
