@@ -362,10 +362,8 @@ static int capsules_end(struct sk_capsule_part *p, struct sk_err *err)
 {
 	p->step = STEP_NONE;
 	p->later = false;
-	if (p->why.code == 0)
-		return SK_PART_DONE;
 	*err = p->why;
-	return err->code;
+	return p->why.code < 0 ? p->why.code : SK_PART_DONE;
 }
 
 /* An operation has ended. */

@@ -151,6 +151,11 @@ void sk_engine_free(struct sk_engine *e)
 	free(e);
 }
 
+void fake_set_state(struct sk_capsule *c, enum sk_capsule_state state)
+{
+	c->state = state;
+}
+
 void fake_event(struct sk_capsule *c, const char *event)
 {
 	if (the_engine->fn)

@@ -24,5 +24,7 @@ unsigned fake_running(const char *app, const char **ret_id);
 unsigned fake_count(void);
 /** As if the engine told its watcher. */
 void fake_event(struct sk_capsule *c, const char *event);
+/** It changes by itself, as after a restart or between two. */
+void fake_set_state(struct sk_capsule *c, enum sk_capsule_state state);
 /** It is gone without a word, as if its record had been removed by hand. */
 void fake_forget(struct sk_capsule *c);

@@ -74,11 +74,34 @@ static void words_of_a_capsule(void **state)
 	run_until_idle();
 }
 
+/* One that is on its way up has as long as the manifest says, a hundred seconds, and settles after that. */
+static void one_takes_its_time(void **state)
+{
+	const char *id;
+	struct sk_capsule *c;
+	uint64_t from_ms;
+
+	(void)apply(&one);
+	until(SK_UPD_SETTLING);
+	assert_int_equal(fake_running("web", &id), 1);
+	c = sk_engine_find(w.engine, id, NULL);
+	fake_set_state(c, SK_CAPSULE_BACKOFF);
+	fake_event(c, "die");
+	for (from_ms = sk_mono_ms(); sk_mono_ms() - from_ms < 10000;)
+		assert_true(sd_event_run(w.event, 1000) >= 0);
+	assert_int_equal(sk_machine_state(w.u->machine), SK_UPD_SETTLING);
+	fake_set_state(c, SK_CAPSULE_RUNNING);
+	fake_event(c, "start");
+	run_until_idle();
+	assert_string_equal(w.u->progress.step, "good");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(settles_for_as_long_as_it_says),
 		TEST(one_disappears),
+		TEST(one_takes_its_time),
 		TEST(events_outside),
 		TEST(words_of_a_capsule),
 	};

@@ -98,7 +98,14 @@ static void goes_back_when_a_start_fails(void **state)
 	assert_int_equal(fake_running("db", &before), 1);
 	fake_fail_start = "job";
 	go(&(struct spec){ "2.0", { "d1", "w2", "j2" } });
-	/* It fails on the way back too, as the old job cannot start either: tried again later. */
+	/* It fails on the way back too, as the old job cannot start either: tried again later, and less and less often. */
+	for (uint64_t wait_ms = SK_UPDATE_REPAIR_MIN_MS; wait_ms < SK_UPDATE_REPAIR_MAX_MS;) {
+		wait_ms = SK_MIN(wait_ms * 2, SK_UPDATE_REPAIR_MAX_MS);
+		assert_non_null(w.u->repair);
+		assert_int_equal(w.u->repair_ms, wait_ms);
+		sk_update_reconcile(w.u);
+		run_until_idle();
+	}
 	assert_non_null(w.u->repair);
 	fake_fail_start = NULL;
 	sk_update_reconcile(w.u);
@@ -110,6 +117,7 @@ static void goes_back_when_a_start_fails(void **state)
 	assert_int_equal(w.u->progress.generation, 2);
 	assert_string_equal(w.u->progress.reason, "cannot start capsule job: no such program");
 	assert_null(w.u->repair);
+	assert_int_equal(w.u->repair_ms, SK_UPDATE_REPAIR_MIN_MS);
 }
 
 static void goes_back_when_unhealthy(void **state)
