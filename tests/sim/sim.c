@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "world.h"
 
@@ -12,11 +13,12 @@
  *   --steps N       in all (1000000)
  *   --seed N        of the first world; each world is one seed
  *   --world N       steps of one world (2000)
+ *   --log N         what is logged at this level and above is shown (0: nothing; 7: all), for a replay
  *   --mutation N    something is wrong on purpose: passes only if that is noticed
  */
 static struct options {
 	uint64_t steps, seed, world;
-	unsigned mutation;
+	unsigned mutation, log;
 } opt = { .steps = 1000000, .seed = 1, .world = 2000 };
 
 static struct sim_world world;
@@ -76,6 +78,8 @@ static int parse(int argc, char **argv)
 			opt.seed = v;
 		else if (sk_streq(argv[i], "--world") && v > 0)
 			opt.world = v;
+		else if (sk_streq(argv[i], "--log") && v <= SK_LOG_DEBUG)
+			opt.log = (unsigned)v;
 		else if (sk_streq(argv[i], "--mutation") && v < SIM_MUTATIONS)
 			opt.mutation = (unsigned)v;
 		else
@@ -138,10 +142,12 @@ int main(int argc, char **argv)
 	uint64_t done = 0;
 
 	if (parse(argc, argv) < 0) {
-		(void)fputs("usage: sim [--steps N] [--seed N] [--world N] [--mutation N]\n",
-			    stderr);
+		(void)fputs(
+			"usage: sim [--steps N] [--seed N] [--world N] [--log N] [--mutation N]\n",
+			stderr);
 		return 2;
 	}
+	sk_log_open("sim", (enum sk_log_level)opt.log);
 	(void)printf("1..1\n");
 	for (seed_now = opt.seed; done < opt.steps; seed_now++) {
 		uint64_t steps = SK_MIN(opt.world, opt.steps - done);
