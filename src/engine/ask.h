@@ -4,7 +4,7 @@
 #include "base/err.h"
 
 /**
- * sk_ask_halt() - tell the daemon on @socket to stop all capsules, and wait until they are down
+ * sk_ask_halt() - ask the daemon on @socket to stop all capsules, and wait until they are down
  * Return: 0; "unreachable" when there is no daemon, "io" when it goes away meanwhile or refuses
  */
 int sk_ask_halt(const char *socket, struct sk_err *err);

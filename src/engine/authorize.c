@@ -16,37 +16,37 @@
 #define AGENT_CONNECTIONS     32
 
 /*
- * The kernel tells the peer's primary group only. The others are asked of the account data base, not
- * of /proc, where another process may answer to the same number by now.
+ * The kernel reports the peer's primary group only. The others are looked up in the account data base
+ * and not in /proc, where another process may have the peer's number by now.
  */
-static bool in_group(uid_t uid, gid_t primary, gid_t want)
+static bool in_group(uid_t uid, gid_t primary, gid_t group)
 {
 	gid_t groups[GROUPS_MAX];
 	char buf[4096];
 	struct passwd pw, *found = NULL;
 	int n = GROUPS_MAX;
 
-	if (want == (gid_t)-1)
+	if (group == (gid_t)-1)
 		return false;
-	if (primary == want)
+	if (primary == group)
 		return true;
 	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) != 0 || !found)
 		return false;
 	if (getgrouplist(pw.pw_name, primary, groups, &n) < 0)
 		return false;
 	for (int i = 0; i < n; i++)
-		if (groups[i] == want)
+		if (groups[i] == group)
 			return true;
 	return false;
 }
 
-/* Where nobody is the agent, one whom the kernel does not know ((uid_t)-1) is not either. */
+/* Without an agent @d->agent_uid is (uid_t)-1, which a peer that the kernel does not know has too. */
 static bool is_agent(const struct sk_daemon *d, uid_t uid)
 {
 	return uid != (uid_t)-1 && uid == d->agent_uid;
 }
 
-/* Whoever may do nothing here, all together; the agent; whoever may do everything */
+/* STRANGERS may do nothing and share one limit, AGENT brings updates, OWNERS may do everything. */
 enum peer_kind { STRANGERS, AGENT, OWNERS };
 
 unsigned sk_daemon_peer_max(uid_t uid, gid_t gid, unsigned *ret_kind, void *arg)
@@ -84,7 +84,7 @@ int sk_daemon_authorize(struct sk_http_req *req, unsigned route_flags, void *arg
 
 	if (sk_http_peer_cred(req, &uid, &gid, &pid) < 0)
 		return sk_err_set(err, -EPERM, "forbidden", "only local peers are served");
-	/* The agent comes first: what it may do is not widened by a group that it is put in. */
+	/* Checked before the group: an agent that is a member of it gets no more rights for that. */
 	if (uid != 0 && is_agent(d, uid) && !(route_flags & SK_API_ROUTE_AGENT))
 		return sk_err_set(err, -EPERM, "forbidden",
 				  "the link to the hub may take in releases and images only");

@@ -37,7 +37,7 @@ static bool is_named_image(void *arg, const struct sk_digest *d)
 {
 	const struct sk_daemon *daemon = arg;
 
-	return sk_docker_image_wanted(daemon, d);
+	return sk_docker_image_in_use(daemon, d);
 }
 
 /* --- parts, each made by one function and ended in daemon_done() --- */

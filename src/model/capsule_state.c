@@ -54,24 +54,24 @@ const struct sk_cap_transition *sk_cap_step(enum sk_cap_state state, enum sk_cap
 
 /* Any other state waits: an action is under way whose end is an event. */
 static const enum sk_cap_event toward[SK_CAP_N_GOALS][SK_CAP_N_STATES] = {
-	[SK_CAP_WANT_STOPPED] = {
+	[SK_CAP_GOAL_STOPPED] = {
 		[SK_CAP_PREPARED] = SK_CAP_EV_CLEAN,
 		[SK_CAP_RUNNING] = SK_CAP_EV_STOP,
 		[SK_CAP_BACKOFF] = SK_CAP_EV_DUE,
 	},
-	[SK_CAP_WANT_PREPARED] = {
+	[SK_CAP_GOAL_PREPARED] = {
 		[SK_CAP_NEW] = SK_CAP_EV_PREPARE,
 		[SK_CAP_EXITED] = SK_CAP_EV_PREPARE,
 		[SK_CAP_FAILED] = SK_CAP_EV_PREPARE,
 		[SK_CAP_BACKOFF] = SK_CAP_EV_DUE,
 	},
-	[SK_CAP_WANT_RUNNING] = {
+	[SK_CAP_GOAL_RUNNING] = {
 		[SK_CAP_NEW] = SK_CAP_EV_PREPARE,
 		[SK_CAP_EXITED] = SK_CAP_EV_PREPARE,
 		[SK_CAP_FAILED] = SK_CAP_EV_PREPARE,
 		[SK_CAP_PREPARED] = SK_CAP_EV_START,
 	},
-	[SK_CAP_WANT_GONE] = {
+	[SK_CAP_GOAL_GONE] = {
 		[SK_CAP_NEW] = SK_CAP_EV_DESTROY,
 		[SK_CAP_EXITED] = SK_CAP_EV_DESTROY,
 		[SK_CAP_FAILED] = SK_CAP_EV_DESTROY,
@@ -90,14 +90,14 @@ enum sk_cap_event sk_cap_toward(enum sk_cap_state state, enum sk_cap_goal goal)
 bool sk_cap_reached(enum sk_cap_state state, enum sk_cap_goal goal)
 {
 	switch (goal) {
-	case SK_CAP_WANT_STOPPED:
+	case SK_CAP_GOAL_STOPPED:
 		return state == SK_CAP_NEW || state == SK_CAP_EXITED || state == SK_CAP_FAILED ||
 		       state == SK_CAP_GONE;
-	case SK_CAP_WANT_PREPARED:
+	case SK_CAP_GOAL_PREPARED:
 		return state == SK_CAP_PREPARED || state == SK_CAP_RUNNING;
-	case SK_CAP_WANT_RUNNING:
+	case SK_CAP_GOAL_RUNNING:
 		return state == SK_CAP_RUNNING;
-	case SK_CAP_WANT_GONE:
+	case SK_CAP_GOAL_GONE:
 		return state == SK_CAP_GONE;
 	case SK_CAP_N_GOALS:
 		break;

@@ -132,7 +132,7 @@ json_t *sk_app_to_json(const struct sk_app *app)
 	return TAKE_PTR(o);
 }
 
-/* Reading: the first failure stays in @r and makes the rest do nothing. */
+/* Reading: the first failure stays in @r, and every later read does nothing then. */
 struct reader {
 	const json_t *obj;
 	struct sk_err *err;

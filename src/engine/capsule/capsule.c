@@ -20,7 +20,7 @@
 
 #define STOP_GRACE_MS 10000
 
-static void emit_change(struct sk_capsule *c, enum sk_change what, enum sk_cap_state from)
+static void capsule_emit(struct sk_capsule *c, enum sk_change what, enum sk_cap_state from)
 {
 	const struct sk_capsule_change change = { what, from };
 
@@ -110,7 +110,7 @@ static int do_destroy(struct sk_capsule *c, struct sk_err *err)
 		.caps = SK_CAP(CAP_DAC_OVERRIDE) | SK_CAP(CAP_FOWNER),
 	};
 
-	emit_change(c, SK_CHANGE_REMOVED, c->state);
+	capsule_emit(c, SK_CHANGE_REMOVED, c->state);
 	return sk_child_task(c->e->event, &task, on_destroyed, c, &c->destroyer, err);
 }
 
@@ -175,7 +175,7 @@ static bool fail_waiters(struct sk_capsule *c, const struct sk_err *err)
 	bool some = false;
 
 	for (struct sk_waiter *w = c->waiters; w; w = w->next) {
-		if (w->goal != SK_CAP_WANT_PREPARED && w->goal != SK_CAP_WANT_RUNNING)
+		if (w->goal != SK_CAP_GOAL_PREPARED && w->goal != SK_CAP_GOAL_RUNNING)
 			continue;
 		some = w->failed = true;
 		w->err = *err;
@@ -196,7 +196,7 @@ static void step_failed(struct sk_capsule *c, const struct sk_err *err)
 	sk_warning("%s: %s", c->app.name, c->error);
 	asked = fail_waiters(c, err);
 	c->after = SK_CAP_EV_CLEANED;
-	if (!asked && c->goal == SK_CAP_WANT_RUNNING) {
+	if (!asked && c->goal == SK_CAP_GOAL_RUNNING) {
 		sk_backoff_policy_of(&c->app, &policy);
 		v = sk_backoff_ended(&c->backoff, &policy, sk_mono_ms(), 0, true, &c->retry_ms);
 	}
@@ -206,8 +206,8 @@ static void step_failed(struct sk_capsule *c, const struct sk_err *err)
 	}
 	if (v == SK_BACKOFF_GIVE_UP)
 		c->after = SK_CAP_EV_GIVE_UP;
-	if (c->goal != SK_CAP_WANT_GONE)
-		c->goal = SK_CAP_WANT_STOPPED;
+	if (c->goal != SK_CAP_GOAL_GONE)
+		c->goal = SK_CAP_GOAL_STOPPED;
 }
 
 /* One row of the table. When its action fails at once, @next is what to feed then. */
@@ -242,7 +242,7 @@ static void step(struct sk_capsule *c, enum sk_cap_event ev, enum sk_cap_event *
  * the machine goes down. */
 static bool may_go_on(const struct sk_capsule *c, enum sk_cap_event ev)
 {
-	bool held = c->held && c->goal == SK_CAP_WANT_RUNNING;
+	bool held = c->held && c->goal == SK_CAP_GOAL_RUNNING;
 
 	return ev != SK_CAP_EV_PREPARE || (!held && !c->e->halt);
 }
@@ -252,14 +252,14 @@ static void run_steps(struct sk_capsule *c, enum sk_cap_event ev)
 	for (;;) {
 		while (ev != SK_CAP_EV_NONE)
 			step(c, ev, &ev);
-		if (c->then_run && c->goal == SK_CAP_WANT_STOPPED &&
-		    sk_cap_reached(c->state, SK_CAP_WANT_STOPPED)) {
+		if (c->then_run && c->goal == SK_CAP_GOAL_STOPPED &&
+		    sk_cap_reached(c->state, SK_CAP_GOAL_STOPPED)) {
 			c->then_run = false;
-			c->goal = SK_CAP_WANT_RUNNING;
+			c->goal = SK_CAP_GOAL_RUNNING;
 		}
-		if (c->auto_remove && c->started_s && c->goal == SK_CAP_WANT_STOPPED &&
+		if (c->auto_remove && c->started_s && c->goal == SK_CAP_GOAL_STOPPED &&
 		    c->state == SK_CAP_EXITED)
-			c->goal = SK_CAP_WANT_GONE;
+			c->goal = SK_CAP_GOAL_GONE;
 		ev = sk_cap_toward(c->state, c->goal);
 		if (ev == SK_CAP_EV_NONE || !may_go_on(c, ev))
 			return;
@@ -272,7 +272,7 @@ void sk_capsule_feed(struct sk_capsule *c, enum sk_cap_event ev)
 
 	run_steps(c, ev);
 	end_waiters(c);
-	emit_change(c, SK_CHANGE_MOVED, from);
+	capsule_emit(c, SK_CHANGE_MOVED, from);
 }
 
 void sk_capsule_advance(struct sk_capsule *c)
@@ -284,7 +284,7 @@ void sk_capsule_set_goal(struct sk_capsule *c, enum sk_cap_goal goal)
 {
 	struct sk_err err;
 
-	if (c->goal == SK_CAP_WANT_GONE)
+	if (c->goal == SK_CAP_GOAL_GONE)
 		return;
 	(void)sk_err_set(&err, -ECANCELED, "bad-state", "%s was asked for something else meanwhile",
 			 c->app.name);
@@ -296,7 +296,7 @@ void sk_capsule_set_goal(struct sk_capsule *c, enum sk_cap_goal goal)
 	}
 	c->goal = goal;
 	c->then_run = false;
-	if (goal == SK_CAP_WANT_RUNNING || goal == SK_CAP_WANT_GONE)
+	if (goal == SK_CAP_GOAL_RUNNING || goal == SK_CAP_GOAL_GONE)
 		c->held = false;
 }
 
@@ -315,14 +315,14 @@ static void decide(struct sk_capsule *c)
 		c->restarts++;
 	} else {
 		c->after = v == SK_BACKOFF_GIVE_UP ? SK_CAP_EV_GIVE_UP : SK_CAP_EV_CLEANED;
-		c->goal = SK_CAP_WANT_STOPPED;
+		c->goal = SK_CAP_GOAL_STOPPED;
 	}
 	if (v == SK_BACKOFF_GIVE_UP)
 		(void)snprintf(c->error, sizeof(c->error),
 			       "ended %u times in a row, the last time with exit code %d",
 			       c->restarts, c->exit_code);
 	if (failed || v == SK_BACKOFF_RESTART)
-		emit_change(c, SK_CHANGE_FAILED, c->state);
+		capsule_emit(c, SK_CHANGE_FAILED, c->state);
 }
 
 void sk_capsule_ended(struct sk_capsule *c, int exit_code, bool oom_killed)
@@ -334,8 +334,8 @@ void sk_capsule_ended(struct sk_capsule *c, int exit_code, bool oom_killed)
 	c->finished_s = sk_wall_s();
 	c->after = SK_CAP_EV_CLEANED;
 	if (c->state == SK_CAP_PREPARED) {
-		/* It was never told to run; preparing it again could go on for ever. */
-		c->goal = c->goal == SK_CAP_WANT_PREPARED ? SK_CAP_WANT_STOPPED : c->goal;
+		/* It died before its start: preparing it again could repeat that without end. */
+		c->goal = c->goal == SK_CAP_GOAL_PREPARED ? SK_CAP_GOAL_STOPPED : c->goal;
 		sk_capsule_feed(c, SK_CAP_EV_DIED);
 		return;
 	}
@@ -345,7 +345,7 @@ void sk_capsule_ended(struct sk_capsule *c, int exit_code, bool oom_killed)
 	if (c->emit_stop)
 		sk_engine_emit(c, "stop");
 	c->emit_stop = false;
-	if (was_up && c->goal == SK_CAP_WANT_RUNNING)
+	if (was_up && c->goal == SK_CAP_GOAL_RUNNING)
 		decide(c);
 	c->unhealthy_kill = false;
 	sk_info("%s: ended with exit code %d%s", c->app.name, exit_code,
@@ -396,7 +396,7 @@ static void on_cleaned(void *arg)
 {
 	struct sk_capsule *c = arg;
 
-	sk_capsule_feed(c, c->goal == SK_CAP_WANT_RUNNING || c->after == SK_CAP_EV_GIVE_UP
+	sk_capsule_feed(c, c->goal == SK_CAP_GOAL_RUNNING || c->after == SK_CAP_EV_GIVE_UP
 				   ? c->after
 				   : SK_CAP_EV_CLEANED);
 }
@@ -443,7 +443,7 @@ void sk_capsule_free(struct sk_capsule *c)
 {
 	if (!c)
 		return;
-	emit_change(c, SK_CHANGE_FREED, c->state);
+	capsule_emit(c, SK_CHANGE_FREED, c->state);
 	clear_timer(c);
 	sk_child_free(c->destroyer);
 	if (c->unit.kind)
@@ -491,7 +491,7 @@ static int add_waiter(struct sk_capsule *c, enum sk_cap_goal wait_for, bool earl
 
 static int check_staying(const struct sk_capsule *c, struct sk_err *err)
 {
-	if (c->goal != SK_CAP_WANT_GONE)
+	if (c->goal != SK_CAP_GOAL_GONE)
 		return 0;
 	return sk_err_set(err, -EBUSY, "bad-state", "%s is being removed", c->app.name);
 }
@@ -517,9 +517,9 @@ int sk_capsule_prepare(struct sk_capsule *c, sk_engine_done done, void *arg, str
 
 	if (r < 0)
 		return r;
-	if (c->goal != SK_CAP_WANT_RUNNING)
-		sk_capsule_set_goal(c, SK_CAP_WANT_PREPARED);
-	r = add_waiter(c, SK_CAP_WANT_PREPARED, false, done, arg, err);
+	if (c->goal != SK_CAP_GOAL_RUNNING)
+		sk_capsule_set_goal(c, SK_CAP_GOAL_PREPARED);
+	r = add_waiter(c, SK_CAP_GOAL_PREPARED, false, done, arg, err);
 	if (r == 0)
 		sk_capsule_advance(c);
 	return r;
@@ -531,9 +531,9 @@ int sk_capsule_start(struct sk_capsule *c, sk_engine_done done, void *arg, struc
 
 	if (r < 0)
 		return r;
-	sk_capsule_set_goal(c, SK_CAP_WANT_RUNNING);
+	sk_capsule_set_goal(c, SK_CAP_GOAL_RUNNING);
 	reset_backoff(c);
-	r = add_waiter(c, SK_CAP_WANT_RUNNING, false, done, arg, err);
+	r = add_waiter(c, SK_CAP_GOAL_RUNNING, false, done, arg, err);
 	if (r == 0)
 		sk_capsule_feed(c, c->state == SK_CAP_BACKOFF ? SK_CAP_EV_DUE : SK_CAP_EV_NONE);
 	return r;
@@ -547,20 +547,20 @@ static uint64_t grace(const struct sk_capsule *c, uint64_t grace_ms)
 
 enum stop_kind { STOP, STOP_EARLY, RESTART };
 
-static int stop(struct sk_capsule *c, uint64_t grace_ms, enum stop_kind kind, sk_engine_done done,
-		void *arg, struct sk_err *err)
+static int capsule_stop(struct sk_capsule *c, uint64_t grace_ms, enum stop_kind kind,
+			sk_engine_done done, void *arg, struct sk_err *err)
 {
 	int r = check_staying(c, err);
 
 	if (r < 0)
 		return r;
 	c->grace_ms = grace(c, grace_ms);
-	sk_capsule_set_goal(c, SK_CAP_WANT_STOPPED);
+	sk_capsule_set_goal(c, SK_CAP_GOAL_STOPPED);
 	c->held = false;
 	c->then_run = kind == RESTART;
 	if (c->state == SK_CAP_RUNNING || c->state == SK_CAP_STARTING)
 		c->emit_stop = true;
-	r = add_waiter(c, kind == RESTART ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED,
+	r = add_waiter(c, kind == RESTART ? SK_CAP_GOAL_RUNNING : SK_CAP_GOAL_STOPPED,
 		       kind == STOP_EARLY, done, arg, err);
 	if (r == 0 && c->state == SK_CAP_STOPPING)
 		set_grace(c);
@@ -572,19 +572,19 @@ static int stop(struct sk_capsule *c, uint64_t grace_ms, enum stop_kind kind, sk
 int sk_capsule_stop(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
 		    struct sk_err *err)
 {
-	return stop(c, grace_ms, STOP, done, arg, err);
+	return capsule_stop(c, grace_ms, STOP, done, arg, err);
 }
 
 int sk_capsule_end(struct sk_capsule *c, sk_engine_done done, void *arg, struct sk_err *err)
 {
-	return stop(c, UINT64_MAX, STOP_EARLY, done, arg, err);
+	return capsule_stop(c, UINT64_MAX, STOP_EARLY, done, arg, err);
 }
 
 void sk_capsule_stop_for_now(struct sk_capsule *c)
 {
-	bool runs = c->goal == SK_CAP_WANT_RUNNING;
+	bool runs = c->goal == SK_CAP_GOAL_RUNNING;
 
-	(void)stop(c, UINT64_MAX, runs ? RESTART : STOP, NULL, NULL, NULL);
+	(void)capsule_stop(c, UINT64_MAX, runs ? RESTART : STOP, NULL, NULL, NULL);
 }
 
 int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done done, void *arg,
@@ -597,7 +597,7 @@ int sk_capsule_restart(struct sk_capsule *c, uint64_t grace_ms, sk_engine_done d
 	if (!sk_cap_live(c->state))
 		return sk_capsule_start(c, done, arg, err);
 	c->backoff = (struct sk_backoff){ 0 };
-	r = stop(c, grace_ms, RESTART, done, arg, err);
+	r = capsule_stop(c, grace_ms, RESTART, done, arg, err);
 	if (r == 0)
 		sk_engine_emit(c, "restart");
 	return r;
@@ -612,8 +612,8 @@ int sk_capsule_kill(struct sk_capsule *c, int signal, struct sk_err *err)
 	if (signal <= 0 || signal > SIGRTMAX)
 		return sk_err_set(err, -EINVAL, "bad-value", "%d is no signal", signal);
 	/* As with a stop, what a user kills for good stays down. */
-	if (signal == SIGKILL && c->goal == SK_CAP_WANT_RUNNING)
-		sk_capsule_set_goal(c, SK_CAP_WANT_STOPPED);
+	if (signal == SIGKILL && c->goal == SK_CAP_GOAL_RUNNING)
+		sk_capsule_set_goal(c, SK_CAP_GOAL_STOPPED);
 	r = c->unit.kind->ops->signal(&c->unit, signal, err);
 	if (r == 0)
 		sk_engine_emit(c, "kill");
@@ -669,8 +669,8 @@ int sk_capsule_remove(struct sk_capsule *c, bool force, sk_engine_done done, voi
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "%s is running; stop it first, or remove it by force",
 				  c->app.name);
-	sk_capsule_set_goal(c, SK_CAP_WANT_GONE);
-	r = add_waiter(c, SK_CAP_WANT_GONE, false, done, arg, err);
+	sk_capsule_set_goal(c, SK_CAP_GOAL_GONE);
+	r = add_waiter(c, SK_CAP_GOAL_GONE, false, done, arg, err);
 	if (r < 0)
 		return r;
 	sk_capsule_feed(c, c->state == SK_CAP_STOPPING ? SK_CAP_EV_KILL : SK_CAP_EV_NONE);
@@ -683,7 +683,7 @@ static enum sk_capsule_state public_state(const struct sk_capsule *c)
 	case SK_CAP_NEW:
 		return SK_CAPSULE_CREATED;
 	case SK_CAP_PREPARING:
-		return c->goal == SK_CAP_WANT_RUNNING ? SK_CAPSULE_STARTING : SK_CAPSULE_CREATED;
+		return c->goal == SK_CAP_GOAL_RUNNING ? SK_CAPSULE_STARTING : SK_CAPSULE_CREATED;
 	case SK_CAP_PREPARED:
 		return SK_CAPSULE_PREPARED;
 	case SK_CAP_STARTING:
@@ -694,7 +694,7 @@ static enum sk_capsule_state public_state(const struct sk_capsule *c)
 		return SK_CAPSULE_STOPPING;
 	case SK_CAP_CLEANING:
 	case SK_CAP_EXITED:
-		if (c->goal == SK_CAP_WANT_RUNNING && c->after == SK_CAP_EV_RETRY)
+		if (c->goal == SK_CAP_GOAL_RUNNING && c->after == SK_CAP_EV_RETRY)
 			return SK_CAPSULE_BACKOFF;
 		return c->started_s ? SK_CAPSULE_EXITED : SK_CAPSULE_CREATED;
 	case SK_CAP_BACKOFF:

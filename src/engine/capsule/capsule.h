@@ -22,7 +22,7 @@ struct sk_capsule_change;
 /**
  * struct sk_waiter - a caller's operation, until the capsule is where it asked for
  * @early: it is enough that the capsule is down
- * @note: carries its end to the caller; made with it, so that no end is lost for want of memory
+ * @note: carries its end to the caller; made with it, so that no end is lost when memory runs out
  */
 struct sk_waiter {
 	struct sk_waiter *next;

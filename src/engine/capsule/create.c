@@ -11,7 +11,7 @@
 #include "engine/capsule/app.h"
 #include "engine/capsule/capsule.h"
 
-static int free_slot(const struct sk_engine *e, unsigned *ret)
+static int capsule_free_slot(const struct sk_engine *e, unsigned *ret)
 {
 	for (unsigned s = 0; s < SK_CAPSULES_MAX; s++) {
 		bool used = false;
@@ -113,7 +113,7 @@ int sk_engine_create(struct sk_engine *e, const struct sk_capsule_spec *spec,
 	c->e = e;
 	c->after = SK_CAP_EV_CLEANED;
 	r = copy_spec(c, spec, err);
-	if (r == 0 && free_slot(e, &c->slot) < 0)
+	if (r == 0 && capsule_free_slot(e, &c->slot) < 0)
 		r = sk_err_set(err, -ENOSPC, "too-many", "there are %d capsules already",
 			       SK_CAPSULES_MAX);
 	if (r == 0 && make_id(c->id) < 0)

@@ -72,7 +72,7 @@ static int check_reachable(const char *path, struct sk_err *err)
 	return 0;
 }
 
-static int make_dir(const char *path, mode_t mode, char **ret_real, struct sk_err *err)
+static int engine_make_dir(const char *path, mode_t mode, char **ret_real, struct sk_err *err)
 {
 	int r = sk_mkdir_p(AT_FDCWD, path, mode);
 
@@ -103,11 +103,11 @@ static int make_sub(const char *dir, const char *name, mode_t mode, struct sk_er
 
 static int make_dirs(struct sk_engine *e, const struct sk_engine_config *config, struct sk_err *err)
 {
-	int r = make_dir(config->run_dir, 0711, &e->run_dir, err);
+	int r = engine_make_dir(config->run_dir, 0711, &e->run_dir, err);
 
-	r = r ?: make_dir(config->state_dir, 0711, &e->state_dir, err);
-	r = r ?: make_dir(config->volume_dir, 0700, &e->volume_dir, err);
-	r = r ?: make_dir(config->log_dir, 0750, &e->log_dir, err);
+	r = r ?: engine_make_dir(config->state_dir, 0711, &e->state_dir, err);
+	r = r ?: engine_make_dir(config->volume_dir, 0700, &e->volume_dir, err);
+	r = r ?: engine_make_dir(config->log_dir, 0750, &e->log_dir, err);
 	/* An earlier version may have left it open. */
 	if (r == 0 && chmod(e->volume_dir, 0700) < 0)
 		r = sk_err_set(err, -errno, "io", "cannot close %s: %s", e->volume_dir,

@@ -87,7 +87,7 @@ void sk_events_done(struct sk_engine *e)
 	e->notes_source = sd_event_source_disable_unref(e->notes_source);
 }
 
-/* @n: the rest of it is filled in; NULL: out of memory */
+/* @n: all but its capsule is filled in; NULL: out of memory */
 static void queue(struct sk_capsule *c, struct sk_note *n)
 {
 	struct sk_engine *e = c->e;

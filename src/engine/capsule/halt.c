@@ -25,10 +25,10 @@ struct sk_halt {
 
 static bool is_down(const struct sk_capsule *c)
 {
-	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
+	return sk_cap_reached(c->state, SK_CAP_GOAL_STOPPED);
 }
 
-static bool is_up(const struct sk_engine *e, const char *app)
+static bool app_is_up(const struct sk_engine *e, const char *app)
 {
 	for (size_t i = 0; i < e->n; i++)
 		if (e->v[i]->generation != 0 && sk_streq(e->v[i]->app.name, app) &&
@@ -45,7 +45,7 @@ static bool is_needed(const struct sk_engine *e, const struct sk_capsule *c)
 		if (!sk_streq(e->supervision[i].app, c->app.name))
 			continue;
 		SK_STRV_FOREACH (name, e->supervision[i].dependants)
-			if (is_up(e, *name))
+			if (app_is_up(e, *name))
 				return true;
 	}
 	return false;
@@ -62,7 +62,7 @@ static void finish_halt(struct sk_halt *h)
 	}
 }
 
-static int on_look(sd_event_source *s, void *arg)
+static int on_halt_look(sd_event_source *s, void *arg)
 {
 	struct sk_engine *e = arg;
 	bool all_down = true;
@@ -74,7 +74,7 @@ static int on_look(sd_event_source *s, void *arg)
 			continue;
 		all_down = false;
 		/* With another goal it is on its way down already. */
-		if ((c->goal == SK_CAP_WANT_RUNNING || c->goal == SK_CAP_WANT_PREPARED) &&
+		if ((c->goal == SK_CAP_GOAL_RUNNING || c->goal == SK_CAP_GOAL_PREPARED) &&
 		    !is_needed(e, c))
 			sk_capsule_stop_for_now(c);
 	}
@@ -118,7 +118,7 @@ static int begin_halt(struct sk_engine *e)
 	if (e->halt)
 		return 0;
 	h = calloc(1, sizeof(*h));
-	if (!h || sd_event_add_defer(e->event, &h->look, on_look, e) < 0) {
+	if (!h || sd_event_add_defer(e->event, &h->look, on_halt_look, e) < 0) {
 		free(h);
 		return -ENOMEM;
 	}

@@ -12,7 +12,7 @@ static int liveliness(const struct sk_capsule *c)
 {
 	if (c->state >= SK_CAP_STARTING && c->state <= SK_CAP_STOPPING)
 		return 2;
-	return c->goal != SK_CAP_WANT_GONE;
+	return c->goal != SK_CAP_GOAL_GONE;
 }
 
 /* While a release replaces another, an app has two capsules: the one that runs is meant. */

@@ -13,7 +13,7 @@
 
 #define ANSWER_MAX 512 /* the status line is all that counts */
 
-static int wait_for(int fd, short events, uint64_t deadline_ms)
+static int probe_wait(int fd, short events, uint64_t deadline_ms)
 {
 	uint64_t now = sk_mono_ms();
 	struct pollfd p = { .fd = fd, .events = events };
@@ -53,7 +53,7 @@ static int read_status(int fd, uint64_t deadline_ms)
 
 	while (len < ANSWER_MAX) {
 		ssize_t n;
-		int r = wait_for(fd, POLLIN, deadline_ms);
+		int r = probe_wait(fd, POLLIN, deadline_ms);
 
 		if (r < 0)
 			return r;

@@ -215,7 +215,7 @@ static int drop_record(struct sk_capsule *c)
 	char path[PATH_MAX];
 	int r = gone ? run_path(c->e, c->id, "", path) : -ENOMEM;
 
-	/* A child that is writing could make the folder anew after it was renamed. */
+	/* A saving child that is still writing could make the folder again after the rename. */
 	if (c->e->saver) {
 		sk_child_free(TAKE_PTR(c->e->saver));
 		mark_all_dirty(c->e);

@@ -2,8 +2,8 @@
 
 /*
  * Finding everything again: after the daemon was killed at any instruction, and after a boot.
- * Loaded records hold the goals, the kinds find out what is there, the state table does the rest. What
- * belongs to no record is cleaned away.
+ * Loaded records hold the goals, the kinds find out what is there, the state table decides what
+ * follows. What belongs to no record is cleaned away.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "engine/capsule/capsule.h"
 
-#define LOST_EXIT_CODE 137 /* nobody saw how it ended */
+#define LOST_EXIT_CODE 137 /* it ended while no daemon ran, and left no exit code */
 #define RECORD_NEW     ".json.new"
 
 static bool is_id(const char *name)
@@ -57,18 +57,18 @@ static int list_ids(const char *dir, const char *suffix, char ***ret)
 /* After a boot the update machine starts the capsules of a generation; here only users' own are. */
 static void after_boot(struct sk_capsule *c)
 {
-	bool wanted = c->goal == SK_CAP_WANT_RUNNING || c->then_run;
-	bool again = c->generation == 0 && wanted && c->app.restart != SK_RESTART_NO;
+	bool was_to_run = c->goal == SK_CAP_GOAL_RUNNING || c->then_run;
+	bool again = c->generation == 0 && was_to_run && c->app.restart != SK_RESTART_NO;
 
-	if (c->goal != SK_CAP_WANT_GONE)
-		c->goal = again ? SK_CAP_WANT_RUNNING : SK_CAP_WANT_STOPPED;
+	if (c->goal != SK_CAP_GOAL_GONE)
+		c->goal = again ? SK_CAP_GOAL_RUNNING : SK_CAP_GOAL_STOPPED;
 	c->then_run = false;
 	c->backoff = (struct sk_backoff){ 0 };
 	c->started_mono_ms = 0;
 	c->restarts = 0;
 }
 
-/* It was running when the daemon was last there to see, and it is not now. */
+/* It ran when the earlier daemon ended, and does not now. */
 static void ended_unseen(struct sk_capsule *c, int code)
 {
 	bool ran = c->started_s != 0 && c->finished_s == 0;
@@ -101,7 +101,7 @@ static void adopt(struct sk_capsule *c, bool same_boot)
 		ended_unseen(c, code);
 		break;
 	case SK_RUNTIME_NOTHING:
-		c->state = c->was_failed && c->goal == SK_CAP_WANT_STOPPED ? SK_CAP_FAILED
+		c->state = c->was_failed && c->goal == SK_CAP_GOAL_STOPPED ? SK_CAP_FAILED
 			   : c->started_s				   ? SK_CAP_EXITED
 									   : SK_CAP_NEW;
 		if (c->started_s && !c->finished_s)
@@ -346,7 +346,7 @@ static void go_on_one(struct sk_capsule *c)
 	}
 }
 
-/* Only now the machine moves: everything that is there has been found. */
+/* Called once all capsules are found: the first event may already concern others. */
 static int go_on(struct sk_engine *e)
 {
 	size_t n = e->n;

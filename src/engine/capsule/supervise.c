@@ -184,7 +184,7 @@ static bool hand_over(struct sk_engine *e, const struct sk_recovery *r, const ch
 }
 
 /* The failed one is not to run any more, perhaps because another recovery has stopped it. */
-static void give_up(struct sk_engine *e, const struct sk_recovery *r)
+static void recovery_give_up(struct sk_engine *e, const struct sk_recovery *r)
 {
 	SK_STRV_FOREACH (name, r->was_up)
 		(void)hand_over(e, r, *name);
@@ -195,13 +195,13 @@ static bool stop_one(struct sk_engine *e, struct sk_recovery *r, const char *nam
 {
 	struct sk_capsule *c = sk_engine_app(e, name);
 
-	if (!c || c->goal == SK_CAP_WANT_GONE)
+	if (!c || c->goal == SK_CAP_GOAL_GONE)
 		return true;
-	if (c->goal == SK_CAP_WANT_RUNNING) {
+	if (c->goal == SK_CAP_GOAL_RUNNING) {
 		note_was_up(r, name);
 		(void)sk_capsule_stop(c, UINT64_MAX, NULL, NULL, NULL);
 	}
-	return sk_cap_reached(c->state, SK_CAP_WANT_STOPPED);
+	return sk_cap_reached(c->state, SK_CAP_GOAL_STOPPED);
 }
 
 /* Return: 1 when this step is done, 0 when not yet, -1 when the recovery is to be given up */
@@ -209,7 +209,7 @@ static int start_root(struct sk_engine *e, const char *name)
 {
 	struct sk_capsule *c = sk_engine_app(e, name);
 
-	if (!c || c->goal != SK_CAP_WANT_RUNNING)
+	if (!c || c->goal != SK_CAP_GOAL_RUNNING)
 		return -1;
 	if (c->held) {
 		c->held = false;
@@ -225,12 +225,12 @@ static int start_one(struct sk_engine *e, struct sk_recovery *r, const char *nam
 
 	if (!c || stays_down || hand_over(e, r, name))
 		return 1;
-	if (c->goal == SK_CAP_WANT_STOPPED && c->state != SK_CAP_FAILED) {
+	if (c->goal == SK_CAP_GOAL_STOPPED && c->state != SK_CAP_FAILED) {
 		(void)sk_capsule_start(c, NULL, NULL, NULL);
 		/* When it cannot be started its goal is to be stopped again: go on without it. */
-		return c->goal == SK_CAP_WANT_RUNNING ? 0 : 1;
+		return c->goal == SK_CAP_GOAL_RUNNING ? 0 : 1;
 	}
-	return c->state == SK_CAP_RUNNING || c->goal != SK_CAP_WANT_RUNNING;
+	return c->state == SK_CAP_RUNNING || c->goal != SK_CAP_GOAL_RUNNING;
 }
 
 /* As far as it goes now. Return: true when all is done */
@@ -246,7 +246,7 @@ static bool recovery_step(struct sk_engine *e, struct sk_recovery *r)
 		int done = r->started == 0 ? start_root(e, name) : start_one(e, r, name);
 
 		if (done < 0) {
-			give_up(e, r);
+			recovery_give_up(e, r);
 			return true;
 		}
 		if (done == 0)

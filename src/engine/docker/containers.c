@@ -64,8 +64,8 @@ static bool ancestor_fits(const struct sk_daemon *d, const json_t *filters,
 	return json_array_size(list) == 0;
 }
 
-static bool fits(const struct sk_daemon *d, const json_t *filters, bool all,
-		 const struct sk_capsule_view *v)
+static bool container_fits(const struct sk_daemon *d, const json_t *filters, bool all,
+			   const struct sk_capsule_view *v)
 {
 	const char *state = sk_docker_state(v);
 
@@ -78,7 +78,7 @@ static bool fits(const struct sk_daemon *d, const json_t *filters, bool all,
 }
 
 /* Newest first, as Docker does; the engine hands them out oldest first. */
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int container_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	static const char *const known[] = { "id",     "name",	 "label",    "status",
 					     "exited", "health", "ancestor", NULL };
@@ -98,7 +98,7 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 		struct sk_capsule_view v;
 
 		sk_capsule_view(c, &v);
-		if (fits(d, filters, all || limit > 0, &v) &&
+		if (container_fits(d, filters, all || limit > 0, &v) &&
 		    json_array_insert_new(out, 0, sk_docker_summary(&v)) < 0)
 			return sk_err_oom(err);
 	}
@@ -107,7 +107,7 @@ static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_http_reply_json(req, 200, TAKE_PTR(out));
 }
 
-static int inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int container_inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	const struct sk_capsule *c = sk_docker_find(req, arg, err);
 	struct sk_capsule_view v;
@@ -168,7 +168,7 @@ static int op_began(struct op *op, int r, const struct sk_err *err)
 	return 0;
 }
 
-static bool is_up(const struct sk_capsule *c)
+static bool container_is_up(const struct sk_capsule *c)
 {
 	struct sk_capsule_view v;
 
@@ -177,14 +177,14 @@ static bool is_up(const struct sk_capsule *c)
 	       sk_streq(sk_docker_state(&v), "restarting");
 }
 
-static int start(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int container_start(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_capsule *c = sk_docker_find(req, arg, err);
 	struct op *op;
 
 	if (!c)
 		return err->code;
-	if (is_up(c))
+	if (container_is_up(c))
 		return sk_http_reply_empty(req, 304);
 	op = op_new(req, err);
 	return op ? op_began(op, sk_capsule_start(c, op_done, op, err), err) : err->code;
@@ -206,7 +206,7 @@ static int get_grace(struct sk_http_req *req, uint64_t *ret_ms, struct sk_err *e
 	return 0;
 }
 
-/* A signal of the request's own choice would have to be kept for one stop. */
+/* Refused: the engine keeps no stop signal for a single stop. */
 static int check_signal(struct sk_http_req *req, struct sk_err *err)
 {
 	const char *signal = sk_http_query(req, "signal");
@@ -217,7 +217,7 @@ static int check_signal(struct sk_http_req *req, struct sk_err *err)
 			  "stopping with another signal is not supported; use kill --signal");
 }
 
-static int stop(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int container_stop(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	struct sk_capsule *c = sk_docker_find(req, arg, err);
 	uint64_t grace_ms;
@@ -225,7 +225,7 @@ static int stop(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 	if (!c || check_signal(req, err) < 0 || get_grace(req, &grace_ms, err) < 0)
 		return err->code;
-	if (!is_up(c))
+	if (!container_is_up(c))
 		return sk_http_reply_empty(req, 304);
 	op = op_new(req, err);
 	return op ? op_began(op, sk_capsule_stop(c, grace_ms, op_done, op, err), err) : err->code;
@@ -279,7 +279,7 @@ static int remove_it(struct sk_http_req *req, void *arg, struct sk_err *err)
 				  v.app->name, (unsigned long long)v.generation);
 	if (sk_http_query_true(req, "link"))
 		return sk_err_set(err, -EOPNOTSUPP, "not-supported", "links are not supported");
-	if (!force && is_up(c))
+	if (!force && container_is_up(c))
 		return sk_err_set(err, -EBUSY, "bad-state",
 				  "cannot remove container \"/%s\": container is running: stop the "
 				  "container before removing or force remove",
@@ -289,11 +289,11 @@ static int remove_it(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 const struct sk_http_route sk_docker_container_routes[] = {
-	{ "GET", "/containers/json", list },
+	{ "GET", "/containers/json", container_list },
 	{ "POST", "/containers/create", sk_docker_create, BODY_MAX },
-	{ "GET", "/containers/{id}/json", inspect },
-	{ "POST", "/containers/{id}/start", start, BODY_MAX },
-	{ "POST", "/containers/{id}/stop", stop, BODY_MAX },
+	{ "GET", "/containers/{id}/json", container_inspect },
+	{ "POST", "/containers/{id}/start", container_start, BODY_MAX },
+	{ "POST", "/containers/{id}/stop", container_stop, BODY_MAX },
 	{ "POST", "/containers/{id}/restart", restart, BODY_MAX },
 	{ "POST", "/containers/{id}/kill", kill_it, BODY_MAX },
 	{ "DELETE", "/containers/{id}", remove_it },

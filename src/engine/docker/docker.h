@@ -8,7 +8,7 @@
 
 /*
  * The Docker Engine API's first part, one file per group of endpoints. What is supported stands in
- * docs/reference/docker-api.md; the rest is answered 501 by name.
+ * docs/reference/docker-api.md; everything else is answered 501 by name.
  */
 #define SK_DOCKER_API_MAJOR	1
 #define SK_DOCKER_API_MINOR_MAX 44
@@ -56,7 +56,7 @@ int sk_docker_image_find(const struct sk_daemon *d, const char *ref, struct sk_d
 int sk_docker_image_info(const struct sk_daemon *d, const struct sk_digest *digest,
 			 struct sk_image_info **ret, uint64_t *ret_size, struct sk_err *err);
 /** Has it a local name, or a capsule that a user made? */
-bool sk_docker_image_wanted(const struct sk_daemon *d, const struct sk_digest *digest);
+bool sk_docker_image_in_use(const struct sk_daemon *d, const struct sk_digest *digest);
 
 /* view.c: a capsule as Docker shows it; new references, NULL without memory */
 const char *sk_docker_state(const struct sk_capsule_view *v);
@@ -74,10 +74,10 @@ struct sk_capsule *sk_docker_find(struct sk_http_req *req, const struct sk_daemo
 				  struct sk_err *err);
 
 /* create.c */
+
 int sk_docker_create(struct sk_http_req *req, void *arg, struct sk_err *err);
 
-/* create_body.c: what a create request asks for, checked; pure */
-
+/** struct sk_create - what a create request asks for, checked */
 struct sk_create {
 	struct sk_app app; /* name not set; strings owned */
 	char *image;	   /* as it was written */

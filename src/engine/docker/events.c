@@ -40,7 +40,7 @@ static json_t *event_json(const struct sk_capsule_view *v, const char *event)
 			 "time", (json_int_t)now_s, "timeNano", (json_int_t)now_s * 1000000000);
 }
 
-static bool fits(const json_t *filters, const struct sk_capsule_view *v, const char *event)
+static bool event_fits(const json_t *filters, const struct sk_capsule_view *v, const char *event)
 {
 	const json_t *containers = json_object_get(filters, "container");
 	json_t *item;
@@ -57,7 +57,7 @@ static bool fits(const json_t *filters, const struct sk_capsule_view *v, const c
 	return json_array_size(containers) == 0;
 }
 
-static void on_event(void *arg, struct sk_capsule *c, const char *event)
+static void on_capsule_event(void *arg, struct sk_capsule *c, const char *event)
 {
 	struct events *e = arg;
 	_cleanup_free_ char *text = NULL, *line = NULL;
@@ -65,7 +65,7 @@ static void on_event(void *arg, struct sk_capsule *c, const char *event)
 	json_t *obj;
 
 	sk_capsule_view(c, &v);
-	if (!fits(e->filters, &v, event))
+	if (!event_fits(e->filters, &v, event))
 		return;
 	obj = event_json(&v, event);
 	text = obj ? json_dumps(obj, JSON_COMPACT) : NULL;
@@ -75,7 +75,7 @@ static void on_event(void *arg, struct sk_capsule *c, const char *event)
 		(void)sk_http_stream_write(e->stream, line, strlen(line));
 }
 
-static void on_gone(struct sk_http_stream *s, void *arg)
+static void on_events_gone(struct sk_http_stream *s, void *arg)
 {
 	events_free(arg);
 }
@@ -83,7 +83,7 @@ static void on_gone(struct sk_http_stream *s, void *arg)
 static int events(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	static const char *const known[] = { "type", "event", "container", "image", "label", NULL };
-	static const struct sk_http_stream_ops ops = { .gone = on_gone };
+	static const struct sk_http_stream_ops ops = { .gone = on_events_gone };
 	struct sk_daemon *d = arg;
 	struct events *e;
 	int r;
@@ -95,7 +95,7 @@ static int events(struct sk_http_req *req, void *arg, struct sk_err *err)
 	if (!e)
 		return sk_err_oom(err);
 	r = sk_filters_parse(sk_http_query(req, "filters"), known, &e->filters, err);
-	if (r == 0 && (sk_engine_watch(d->engine, on_event, e, &e->watch) < 0 ||
+	if (r == 0 && (sk_engine_watch(d->engine, on_capsule_event, e, &e->watch) < 0 ||
 		       sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, e,
 					    &e->stream) < 0))
 		r = sk_err_oom(err);

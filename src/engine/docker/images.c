@@ -86,7 +86,7 @@ static bool used(const struct sk_daemon *d, const struct sk_digest *digest, bool
 	return false;
 }
 
-bool sk_docker_image_wanted(const struct sk_daemon *d, const struct sk_digest *digest)
+bool sk_docker_image_in_use(const struct sk_daemon *d, const struct sk_digest *digest)
 {
 	struct sk_capsule_view v;
 
@@ -141,12 +141,12 @@ struct listing {
 };
 
 /* "nginx" and "nginx:*" mean any tag of it. */
-static bool reference_fits(const char *want, const char *is)
+static bool reference_fits(const char *pattern, const char *name)
 {
-	size_t len = strcspn(want, "*");
+	size_t len = strcspn(pattern, "*");
 
-	return strncmp(want, is, len) == 0 &&
-	       (want[len] == '*' || is[len] == '\0' || is[len] == ':');
+	return strncmp(pattern, name, len) == 0 &&
+	       (pattern[len] == '*' || name[len] == '\0' || name[len] == ':');
 }
 
 /* Leaves the names that fit; is the image to be listed? */
@@ -184,7 +184,7 @@ static int list_one(void *arg, const struct sk_digest *digest, uint64_t size)
 	return json_array_append_new(l->list, summary(l->d, digest, size, tags));
 }
 
-static int list(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int image_list(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	static const char *const known[] = { "reference", "dangling", NULL };
 	_cleanup_json_ json_t *filters = NULL, *out = json_array();
@@ -212,7 +212,7 @@ static json_t *config_of(const struct sk_image_info *info)
 			 "Labels", labels_of(info));
 }
 
-static int inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int image_inspect(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	_cleanup_(sk_image_info_freep) struct sk_image_info *info = NULL;
 	const struct sk_daemon *d = arg;
@@ -350,8 +350,8 @@ static int remove_image(struct sk_http_req *req, void *arg, struct sk_err *err)
 }
 
 const struct sk_http_route sk_docker_image_routes[] = {
-	{ "GET", "/images/json", list },
-	{ "GET", "/images/{name*}/json", inspect },
+	{ "GET", "/images/json", image_list },
+	{ "GET", "/images/{name*}/json", image_inspect },
 	{ "POST", "/images/load", sk_docker_load, SK_IMAGE_SIZE_MAX, sk_docker_load_body },
 	{ "POST", "/images/{name*}/tag", tag },
 	{ "DELETE", "/images/{name*}", remove_image },

@@ -43,7 +43,7 @@ struct load {
 	char *work_dir;
 	int image_fd, pipe_fd;
 	int archive_fd, program_fd; /* what the first child is given */
-	struct sk_buf rest;	    /* of the body: the pipe was full */
+	struct sk_buf unsent;	    /* of the body: the pipe was full */
 	sd_event_source *writable, *busy;
 	struct sk_child *child;
 	bool unpacked; /* the first child is done: */
@@ -75,7 +75,7 @@ static bool is_running(const struct load *l)
 }
 
 /* Return: LOADS_MAX when there is none */
-static unsigned free_slot(const struct sk_docker_loads *all)
+static unsigned load_free_slot(const struct sk_docker_loads *all)
 {
 	bool taken[LOADS_MAX] = { false };
 	unsigned slot = 0;
@@ -97,7 +97,7 @@ static void wake_next(struct sk_docker_loads *all)
 		}
 }
 
-static void drop_fd(int *fd)
+static void load_drop_fd(int *fd)
 {
 	sk_closep(fd);
 	*fd = -1;
@@ -106,8 +106,8 @@ static void drop_fd(int *fd)
 static void close_pipe(struct load *l)
 {
 	l->writable = sd_event_source_disable_unref(l->writable);
-	drop_fd(&l->pipe_fd);
-	sk_buf_done(&l->rest);
+	load_drop_fd(&l->pipe_fd);
+	sk_buf_done(&l->unsent);
 }
 
 static void load_free(void *arg)
@@ -155,7 +155,7 @@ static void load_end(struct load *l)
 	load_free(l);
 }
 
-/* While the body still comes, the client is told with its next piece. */
+/* While the body still comes, its next piece is answered with the failure. */
 static void load_fail(struct load *l, const struct sk_err *err)
 {
 	sk_notice("an image was not loaded: %s", err->text);
@@ -186,7 +186,7 @@ static int name_image(struct load *l, struct sk_err *err)
 	return r;
 }
 
-static void finish(struct load *l)
+static void load_finish(struct load *l)
 {
 	struct sk_err err = SK_ERR_INIT;
 
@@ -222,13 +222,13 @@ static void on_stored(void *arg, int status, const char *out, const char *err_ta
 	if (r < 0)
 		load_fail(l, &err);
 	else
-		finish(l);
+		load_finish(l);
 }
 
 static int store_in_child(struct load *l, struct sk_err *err)
 {
 	int fds[SK_STORE_TASK_FDS_MAX + 1];
-	/* fs-verity is only for who could write to the image, which is read-only by then. */
+	/* No fs-verity: it protects against later writes, and this file cannot be written any more. */
 	struct sk_task task = {
 		.run = store_task,
 		.arg = l,
@@ -264,7 +264,7 @@ static void store(struct load *l)
 	int r;
 
 	if (sk_store_has(l->d->store, &l->digest)) {
-		finish(l);
+		load_finish(l);
 		return;
 	}
 	r = store_in_child(l, &err);
@@ -282,7 +282,7 @@ static int on_no_longer_busy(sd_event_source *s, uint64_t usec, void *arg)
 
 /* --- first: unpacked by a child that may do nothing else --- */
 
-/* Before anything is stored: an image whose names are none would be nobody's. */
+/* Checked before anything is stored: without a valid name an image could not be used or removed. */
 static int read_names(struct load *l, const json_t *found, struct sk_err *err)
 {
 	_cleanup_strv_ char **tags = NULL;
@@ -335,14 +335,14 @@ static void on_unpacked(void *arg, int status, const char *out, const char *err_
 static int on_pipe_writable(sd_event_source *s, int fd, uint32_t events, void *arg)
 {
 	struct load *l = arg;
-	ssize_t n = write(fd, l->rest.data, l->rest.len);
+	ssize_t n = write(fd, l->unsent.data, l->unsent.len);
 
-	/* The child is gone: its end is told separately. */
+	/* The child is gone: its end is reported by another event. */
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	if (n > 0)
-		sk_buf_drop(&l->rest, (size_t)n);
-	if (l->rest.len > 0)
+		sk_buf_drop(&l->unsent, (size_t)n);
+	if (l->unsent.len > 0)
 		return 0;
 	(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	if (l->req)
@@ -352,7 +352,7 @@ static int on_pipe_writable(sd_event_source *s, int fd, uint32_t events, void *a
 	return 0;
 }
 
-static int make_pipe(struct load *l, struct sk_err *err)
+static int load_make_pipe(struct load *l, struct sk_err *err)
 {
 	int p[2], r;
 
@@ -360,7 +360,7 @@ static int make_pipe(struct load *l, struct sk_err *err)
 		return sk_err_set(err, -errno, "io", "cannot make a pipe: %s", strerror(errno));
 	l->archive_fd = p[0];
 	l->pipe_fd = p[1];
-	l->rest.max = BUFFER_MAX;
+	l->unsent.max = BUFFER_MAX;
 	r = fcntl(p[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 	if (r == 0)
 		r = sd_event_add_io(l->d->event, &l->writable, p[1], EPOLLOUT, on_pipe_writable, l);
@@ -426,7 +426,7 @@ static int unpack_in_child(struct load *l, uid_t uid, struct sk_err *err)
 	return sk_child_task(l->d->event, &task, on_unpacked, l, &l->child, err);
 }
 
-static int start(struct load *l, unsigned slot, struct sk_err *err)
+static int load_start(struct load *l, unsigned slot, struct sk_err *err)
 {
 	uid_t uid = l->d->config.uid_base + SK_ENGINE_UIDS_MAX + SK_UID_LOAD + slot;
 	int r = sk_workdir_make(l->d->workdirs, uid, &l->work_dir, err);
@@ -434,16 +434,16 @@ static int start(struct load *l, unsigned slot, struct sk_err *err)
 	l->slot = slot;
 	r = r < 0 ? r : open_image(l, err);
 	r = r < 0 ? r : open_program(l, err);
-	r = r < 0 ? r : make_pipe(l, err);
+	r = r < 0 ? r : load_make_pipe(l, err);
 	r = r < 0 ? r : unpack_in_child(l, uid, err);
-	drop_fd(&l->archive_fd);
-	drop_fd(&l->program_fd);
+	load_drop_fd(&l->archive_fd);
+	load_drop_fd(&l->program_fd);
 	return r;
 }
 
 /* --- the request --- */
 
-static struct load *begin(struct sk_http_req *req, struct sk_daemon *d, struct sk_err *err)
+static struct load *load_begin(struct sk_http_req *req, struct sk_daemon *d, struct sk_err *err)
 {
 	struct load *l = calloc(1, sizeof(*l)), **at = &d->loads->all;
 
@@ -464,26 +464,26 @@ static struct load *begin(struct sk_http_req *req, struct sk_daemon *d, struct s
 /* Return: 0, or -EAGAIN when others are to be waited for */
 static int make_sure_it_runs(struct load *l, struct sk_err *err)
 {
-	unsigned slot = free_slot(l->d->loads);
+	unsigned slot = load_free_slot(l->d->loads);
 
 	if (is_running(l))
 		return 0;
-	return slot == LOADS_MAX ? -EAGAIN : start(l, slot, err);
+	return slot == LOADS_MAX ? -EAGAIN : load_start(l, slot, err);
 }
 
 static int pass_on(struct load *l, const void *data, size_t len, struct sk_err *err)
 {
 	ssize_t n;
 
-	if (l->rest.len > 0)
+	if (l->unsent.len > 0)
 		return -EAGAIN;
 	n = write(l->pipe_fd, data, len);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return -EAGAIN; /* the child is gone, and wakes the request when that is told */
+		return -EAGAIN; /* the child is gone; the event of its end wakes the request */
 	n = SK_MAX(n, 0);
 	if ((size_t)n == len)
 		return 0;
-	if (sk_buf_add(&l->rest, (const char *)data + n, len - (size_t)n) < 0)
+	if (sk_buf_add(&l->unsent, (const char *)data + n, len - (size_t)n) < 0)
 		return sk_err_oom(err);
 	(void)sd_event_source_set_enabled(l->writable, SD_EVENT_ON);
 	return 0;
@@ -492,7 +492,7 @@ static int pass_on(struct load *l, const void *data, size_t len, struct sk_err *
 int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, size_t len,
 			struct sk_err *err)
 {
-	struct load *l = sk_http_user(req) ?: begin(req, arg, err);
+	struct load *l = sk_http_user(req) ?: load_begin(req, arg, err);
 	int r;
 
 	if (!l)
@@ -509,7 +509,7 @@ int sk_docker_load_body(struct sk_http_req *req, void *arg, const void *data, si
 	return pass_on(l, data, len, err);
 }
 
-static void on_gone(struct sk_http_stream *s, void *arg)
+static void on_load_gone(struct sk_http_stream *s, void *arg)
 {
 	struct load *l = arg;
 
@@ -520,19 +520,19 @@ static void on_gone(struct sk_http_stream *s, void *arg)
 
 int sk_docker_load(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	static const struct sk_http_stream_ops ops = { .gone = on_gone };
+	static const struct sk_http_stream_ops ops = { .gone = on_load_gone };
 	struct load *l = sk_http_user(req);
 
 	if (!is_running(l))
 		return sk_err_set(err, -EINVAL, "bad-archive", "the archive is empty");
 	if (sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, l, &l->stream) < 0)
 		return sk_err_oom(err);
-	/* From here on it is the children's end, or the client's leaving, that frees it. */
+	/* From here on it is freed when its last child ends, or when the client leaves. */
 	sk_http_set_user(req, l, NULL);
 	l->req = NULL;
 	if (l->unpacked)
 		store(l);
-	else if (l->rest.len == 0)
+	else if (l->unsent.len == 0)
 		close_pipe(l);
 	return 0;
 }

@@ -77,7 +77,7 @@ static int on_line(void *arg, const struct sk_log_line *l)
 	return flush(r) ? 0 : 1;
 }
 
-static void finish(struct reader *r)
+static void logs_finish(struct reader *r)
 {
 	sk_http_stream_end(r->stream);
 	reader_free(r);
@@ -89,7 +89,7 @@ static void on_end(void *arg)
 
 	r->ended = true;
 	if (r->stream && flush(r))
-		finish(r);
+		logs_finish(r);
 }
 
 static void on_writable(struct sk_http_stream *s, void *arg)
@@ -99,12 +99,12 @@ static void on_writable(struct sk_http_stream *s, void *arg)
 	if (!flush(r))
 		return;
 	if (r->ended)
-		finish(r);
+		logs_finish(r);
 	else
 		sk_logs_resume(r->logs);
 }
 
-static void on_gone(struct sk_http_stream *s, void *arg)
+static void on_logs_gone(struct sk_http_stream *s, void *arg)
 {
 	reader_free(arg);
 }
@@ -156,7 +156,7 @@ static int get_query(struct sk_http_req *req, struct sk_log_query *q, struct sk_
 static int serve(struct sk_http_req *req, struct sk_capsule *c, const struct sk_log_query *query,
 		 struct sk_err *err)
 {
-	static const struct sk_http_stream_ops ops = { on_writable, on_gone };
+	static const struct sk_http_stream_ops ops = { on_writable, on_logs_gone };
 	struct reader *reader = calloc(1, sizeof(*reader));
 	int r;
 
@@ -178,7 +178,7 @@ static int serve(struct sk_http_req *req, struct sk_capsule *c, const struct sk_
 
 		reader->timestamps = false;
 		(void)on_line(reader, &line);
-		finish(reader);
+		logs_finish(reader);
 	}
 	return 0;
 }

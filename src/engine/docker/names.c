@@ -19,7 +19,7 @@ struct sk_names {
 	bool lost;	    /* there were others, and they cannot be read */
 };
 
-static int add(struct sk_map *map, const char *name, const struct sk_digest *d)
+static int names_add(struct sk_map *map, const char *name, const struct sk_digest *d)
 {
 	struct sk_digest *copy = malloc(sizeof(*copy));
 	int r;
@@ -43,7 +43,7 @@ static int load(struct sk_names *n, const json_t *obj, struct sk_err *err)
 		int r = sk_json_need_digest(obj, name, &d, err);
 
 		if (r == 0)
-			r = add(n->map, name, &d);
+			r = names_add(n->map, name, &d);
 		if (r == -ENOMEM)
 			return sk_err_oom(err);
 		if (r < 0)
@@ -172,13 +172,13 @@ static int change(struct sk_names *n, const char *name, const struct sk_digest *
 		  struct sk_err *err)
 {
 	_cleanup_free_ struct sk_digest *old = sk_map_take(n->map, name);
-	int r = d ? add(n->map, name, d) : 0;
+	int r = d ? names_add(n->map, name, d) : 0;
 
 	r = r < 0 ? sk_err_oom(err) : save(n, err);
 	if (r < 0) {
 		sk_map_del(n->map, name);
 		if (old)
-			(void)add(n->map, name, old);
+			(void)names_add(n->map, name, old);
 	}
 	return r;
 }

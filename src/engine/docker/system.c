@@ -202,7 +202,7 @@ static int no_volumes(struct sk_http_req *req, void *arg, struct sk_err *err)
 	return sk_http_reply_json(req, 200, json_pack("{s:[], s:n}", "Volumes", "Warnings"));
 }
 
-static int networks(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int list_networks(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
 	return sk_http_reply_json(req, 200,
 				  json_pack("[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s}]", "Name",
@@ -219,7 +219,7 @@ static int networks(struct sk_http_req *req, void *arg, struct sk_err *err)
 
 const struct sk_http_route sk_docker_unsupported_routes[] = {
 	{ "GET", "/volumes", no_volumes },
-	{ "GET", "/networks", networks },
+	{ "GET", "/networks", list_networks },
 	{ "GET", "/swarm", no_swarm },
 	{ "GET", "/nodes", no_swarm },
 	{ "GET", "/services", no_swarm },

@@ -29,7 +29,7 @@ static void wait_free(struct wait *w)
 	free(w);
 }
 
-static void finish(struct wait *w, int exit_code)
+static void wait_finish(struct wait *w, int exit_code)
 {
 	char text[64];
 	int n = snprintf(text, sizeof(text), "{\"StatusCode\":%d}\n", exit_code);
@@ -39,7 +39,7 @@ static void finish(struct wait *w, int exit_code)
 	wait_free(w);
 }
 
-static void on_event(void *arg, struct sk_capsule *c, const char *event)
+static void on_wait_event(void *arg, struct sk_capsule *c, const char *event)
 {
 	struct wait *w = arg;
 	struct sk_capsule_view v;
@@ -49,10 +49,10 @@ static void on_event(void *arg, struct sk_capsule *c, const char *event)
 		return;
 	/* What is removed will not exit any more. */
 	if (sk_streq(event, "destroy") || (w->condition != REMOVED && sk_streq(event, "die")))
-		finish(w, v.exit_code);
+		wait_finish(w, v.exit_code);
 }
 
-static void on_gone(struct sk_http_stream *s, void *arg)
+static void on_wait_gone(struct sk_http_stream *s, void *arg)
 {
 	wait_free(arg);
 }
@@ -72,9 +72,9 @@ static int get_condition(struct sk_http_req *req, enum condition *ret, struct sk
 	return 0;
 }
 
-static int wait_for(struct sk_http_req *req, void *arg, struct sk_err *err)
+static int wait_route(struct sk_http_req *req, void *arg, struct sk_err *err)
 {
-	static const struct sk_http_stream_ops ops = { .gone = on_gone };
+	static const struct sk_http_stream_ops ops = { .gone = on_wait_gone };
 	struct sk_daemon *d = arg;
 	const struct sk_capsule *c = sk_docker_find(req, d, err);
 	struct sk_capsule_view v;
@@ -91,7 +91,7 @@ static int wait_for(struct sk_http_req *req, void *arg, struct sk_err *err)
 		wait_free(w);
 		return err->code;
 	}
-	if (sk_engine_watch(d->engine, on_event, w, &w->watch) < 0 ||
+	if (sk_engine_watch(d->engine, on_wait_event, w, &w->watch) < 0 ||
 	    sk_http_reply_stream(req, 200, "application/json", BUFFER_MAX, &ops, w, &w->stream) <
 		    0) {
 		wait_free(w);
@@ -99,11 +99,11 @@ static int wait_for(struct sk_http_req *req, void *arg, struct sk_err *err)
 	}
 	if (w->condition == NOT_RUNNING && !sk_streq(sk_docker_state(&v), "running") &&
 	    !sk_streq(sk_docker_state(&v), "restarting"))
-		finish(w, v.exit_code);
+		wait_finish(w, v.exit_code);
 	return 0;
 }
 
 const struct sk_http_route sk_docker_wait_routes[] = {
-	{ "POST", "/containers/{id}/wait", wait_for, 1 << 16 },
+	{ "POST", "/containers/{id}/wait", wait_route, 1 << 16 },
 	{ NULL },
 };

@@ -22,7 +22,7 @@ struct sk_log_query {
 };
 
 /**
- * struct sk_log_sink - who reads
+ * struct sk_log_sink - the reader of a log
  * @line:    non-zero return pauses until the reader's resume()
  * @end:     once, when all was read; the reader may be closed inside it, but not inside @line
  * @is_over: nothing more will be written; asked when following and all so far is read

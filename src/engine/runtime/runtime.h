@@ -14,7 +14,7 @@
 
 /*
  * Kinds of capsules, each a back end behind one table of operations: capsule/ decides when, a kind
- * knows how. main.c registers the kinds; nobody else names one. One so far: container/.
+ * knows how. main.c registers the kinds; no other file names one. One so far: container/.
  */
 struct sk_runtime_unit;
 struct sk_runtime_ops;
@@ -105,7 +105,7 @@ struct sk_runtime_ops {
 
 	/* optional, of a unit */
 
-	/** Run a command inside, to its end; status, bounded output and end as sk_child_watch() tells. */
+	/** Run a command inside, to its end; status, bounded output and end as of sk_child_watch(). */
 	int (*exec)(struct sk_runtime_unit *u, char *const *argv, uint64_t timeout_ms,
 		    sk_child_done_fn done, void *arg, struct sk_child **ret, struct sk_err *err);
 	/** Kill what exec() started, if it is still there: it took too long. */

@@ -114,8 +114,8 @@ static enum sk_cap_event outcome(struct world *w)
 		return x < 2 ? SK_CAP_EV_KILL : SK_CAP_EV_DIED;
 	case SK_CAP_CLEANING:
 		w->mounted = false;
-		return w->goal == SK_CAP_WANT_RUNNING && x < 2	 ? SK_CAP_EV_RETRY
-		       : w->goal == SK_CAP_WANT_RUNNING && x < 3 ? SK_CAP_EV_GIVE_UP
+		return w->goal == SK_CAP_GOAL_RUNNING && x < 2	 ? SK_CAP_EV_RETRY
+		       : w->goal == SK_CAP_GOAL_RUNNING && x < 3 ? SK_CAP_EV_GIVE_UP
 								 : SK_CAP_EV_CLEANED;
 	case SK_CAP_BACKOFF:
 		return SK_CAP_EV_DUE;
@@ -139,10 +139,10 @@ static void random_lives(void **state)
 			w = (struct world){ .files = true, .seed = w.seed };
 			lives++;
 		}
-		if (rnd(&w.seed) % 5 == 0 && w.goal != SK_CAP_WANT_GONE) {
+		if (rnd(&w.seed) % 5 == 0 && w.goal != SK_CAP_GOAL_GONE) {
 			w.goal = (enum sk_cap_goal)(rnd(&w.seed) % SK_CAP_N_GOALS);
-			if (w.goal == SK_CAP_WANT_GONE && rnd(&w.seed) % 4)
-				w.goal = SK_CAP_WANT_RUNNING;
+			if (w.goal == SK_CAP_GOAL_GONE && rnd(&w.seed) % 4)
+				w.goal = SK_CAP_GOAL_RUNNING;
 		}
 		ev = sk_cap_toward(w.state, w.goal);
 		if (ev == SK_CAP_EV_NONE)
@@ -181,8 +181,8 @@ static void goals_are_reached(void **state)
 				at = sk_cap_step(at, ev)->to;
 			}
 			/* What is being removed does not come back. */
-			if (s != SK_CAP_DESTROYING || g == SK_CAP_WANT_GONE ||
-			    g == SK_CAP_WANT_STOPPED)
+			if (s != SK_CAP_DESTROYING || g == SK_CAP_GOAL_GONE ||
+			    g == SK_CAP_GOAL_STOPPED)
 				assert_true(sk_cap_reached(at, g));
 		}
 }

@@ -116,7 +116,8 @@ static int configure(const struct sk_runtime_unit *u, const struct sk_user *user
 	return r < 0 ? r : write_config(u, &in, err);
 }
 
-static int fill(const struct sk_runtime_unit *u, const struct sk_rootfs *root, struct sk_err *err)
+static int bundle_fill(const struct sk_runtime_unit *u, const struct sk_rootfs *root,
+		       struct sk_err *err)
 {
 	_cleanup_close_ int root_fd = -1;
 	_cleanup_strv_ char **targets = NULL;
@@ -160,5 +161,5 @@ int sk_bundle_make(const struct sk_runtime_unit *u, struct sk_userns *userns, st
 				  strerror(-r));
 	root.userns_fd = userns->fd;
 	r = mount_image(u, &root, err);
-	return r < 0 ? r : fill(u, &root, err);
+	return r < 0 ? r : bundle_fill(u, &root, err);
 }

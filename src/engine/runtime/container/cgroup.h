@@ -17,7 +17,7 @@ struct sk_cgroup {
 /** sk_cgroup_detect() - look at @root. Nothing mounted there: nothing can be limited. */
 void sk_cgroup_detect(const char *root, struct sk_cgroup *ret);
 
-/** sk_cgroup_oom_killed() - was a process of the group killed for want of memory? */
+/** sk_cgroup_oom_killed() - was a process of the group killed because memory ran out? */
 bool sk_cgroup_oom_killed(const char *root, const struct sk_cgroup *cg, const char *path);
 
 /** sk_cgroup_kill() - SIGKILL to all that is left in the group, then remove it (v2). */

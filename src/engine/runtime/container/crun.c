@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Containers: crun makes them, one conmon each stays beside and outlives this daemon. conmon's own
- * end tells that of the container: by then logs are written and the exit code stands in its file.
+ * Containers: crun makes them; beside each one conmon stays and outlives this daemon. When conmon ends, its
+ * container has ended: by then logs are written and the exit code is in its file.
  *
  * A capsule's folder (dir): config.json, rootfs/ …; from conmon: conmon.pid, pid, exit, ctl, attach.
  */
@@ -39,7 +39,7 @@ static void drop_source(sd_event_source **s)
 	*s = sd_event_source_disable_unref(*s);
 }
 
-static void drop_fd(int *fd)
+static void crun_drop_fd(int *fd)
 {
 	if (*fd >= 0)
 		(void)close(*fd);
@@ -60,16 +60,16 @@ int sk_crun_init(struct sk_runtime_unit *u)
 	return 0;
 }
 
-/* Back to nothing known, as after attach. */
+/* Back to the state after init: nothing is known of it. */
 static void reset(struct sk_crun_unit *c)
 {
 	drop_source(&c->sync_source);
 	drop_source(&c->conmon_source);
 	drop_source(&c->timer);
 	drop_source(&c->defer);
-	drop_fd(&c->sync_fd);
-	drop_fd(&c->conmon_fd);
-	drop_fd(&c->pid_fd);
+	crun_drop_fd(&c->sync_fd);
+	crun_drop_fd(&c->conmon_fd);
+	crun_drop_fd(&c->pid_fd);
 	sk_userns_close(&c->userns);
 	sk_buf_done(&c->sync);
 	c->looks = c->alone = 0;
@@ -107,8 +107,8 @@ void sk_crun_report_end(struct sk_crun_unit *c)
 	char path[PATH_MAX];
 	long code;
 
-	/* Without an exit file the monitor itself was killed; nobody would tell of the container
-	 * any more, or write its log. */
+	/* Without an exit file the monitor itself was killed; nothing would report the end of
+	 * the container or write its log. */
 	if (sk_crun_read_number(c, "exit", &code) < 0) {
 		kill_pidfd(c->pid_fd, SIGKILL);
 		code = LOST_EXIT_CODE;
@@ -151,8 +151,8 @@ int sk_crun_hold(struct sk_crun_unit *c, pid_t conmon, pid_t pid)
 
 void sk_crun_let_loose(struct sk_crun_unit *c)
 {
-	drop_fd(&c->conmon_fd);
-	drop_fd(&c->pid_fd);
+	crun_drop_fd(&c->conmon_fd);
+	crun_drop_fd(&c->pid_fd);
 	c->u->pid = 0;
 }
 
@@ -170,7 +170,7 @@ static void created(struct sk_crun_unit *c, const struct sk_err *err)
 {
 	drop_source(&c->sync_source);
 	drop_source(&c->timer);
-	drop_fd(&c->sync_fd);
+	crun_drop_fd(&c->sync_fd);
 	sk_userns_close(&c->userns);
 	c->launched = false;
 	c->u->events->created(c->u->arg, err);
@@ -229,7 +229,7 @@ static int on_sync(sd_event_source *s, int fd, uint32_t events, void *arg)
 	if (n > 0 && sk_buf_add(&c->sync, chunk, (size_t)n) == 0 && !memchr(chunk, '\n', (size_t)n))
 		return 0;
 	drop_source(&c->sync_source);
-	drop_fd(&c->sync_fd);
+	crun_drop_fd(&c->sync_fd);
 	if (!c->child)
 		both_came(c);
 	return 0;
@@ -273,7 +273,7 @@ static int look(struct sk_crun_unit *c, struct sk_err *err)
 	return 0;
 }
 
-static int on_look(sd_event_source *s, uint64_t usec, void *arg)
+static int on_create_look(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct sk_crun_unit *c = arg;
 	struct sk_err err;
@@ -287,7 +287,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *arg)
 static int look_later(struct sk_crun_unit *c, struct sk_err *err)
 {
 	int r = sd_event_add_time_relative(c->u->kind->env->event, &c->timer, CLOCK_MONOTONIC,
-					   CREATE_LOOK_MS * 1000ull, 0, on_look, c);
+					   CREATE_LOOK_MS * 1000ull, 0, on_create_look, c);
 
 	return r < 0 ? sk_err_set(err, r, "internal", "event loop: %s", strerror(-r)) : 0;
 }
@@ -364,7 +364,7 @@ static int launch(struct sk_crun_unit *c, int sync_w, int go_r, struct sk_err *e
 	return sk_child_watch(c->u->kind->env->event, &spec, 0, 0, on_launched, c, &c->child, err);
 }
 
-static int make_pipe(int ret[2], int flags, struct sk_err *err)
+static int crun_make_pipe(int ret[2], int flags, struct sk_err *err)
 {
 	if (pipe2(ret, O_CLOEXEC | flags) < 0)
 		return sk_err_set(err, -errno, "child-failed", "cannot make a pipe: %s",
@@ -375,7 +375,7 @@ static int make_pipe(int ret[2], int flags, struct sk_err *err)
 static int listen_for_result(struct sk_crun_unit *c, int *ret_sync_w, struct sk_err *err)
 {
 	sd_event *event = c->u->kind->env->event;
-	int p[2], r = make_pipe(p, O_NONBLOCK, err);
+	int p[2], r = crun_make_pipe(p, O_NONBLOCK, err);
 
 	if (r < 0)
 		return r;
@@ -396,7 +396,7 @@ int sk_crun_prepare(struct sk_runtime_unit *u, struct sk_err *err)
 	reset(c);
 	r = listen_for_result(c, &sync_w, err);
 	if (r == 0)
-		r = make_pipe(go, 0, err);
+		r = crun_make_pipe(go, 0, err);
 	if (r < 0)
 		return r;
 	go_r = go[0];
@@ -447,8 +447,8 @@ int sk_crun_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err)
 }
 
 /*
- * In a child: an overlay is unmounted only once all that waits to be written to the disk below it has been,
- * whoever wrote it.
+ * In a child: unmounting an overlay waits until everything that is to be written to the disk below it has
+ * been, also what other processes wrote.
  */
 static int unmount_task(void *arg)
 {
@@ -550,11 +550,11 @@ void sk_crun_clean(struct sk_runtime_unit *u)
 	drop_source(&c->sync_source);
 	drop_source(&c->timer);
 	drop_source(&c->defer);
-	drop_fd(&c->sync_fd);
+	crun_drop_fd(&c->sync_fd);
 	sk_child_free(TAKE_PTR(c->child));
 	c->starting = false;
 	c->cleaning = true;
-	/* A creation that was broken off could still come to an end behind our back. */
+	/* A creation that was broken off may still be under way in processes that nothing waits for. */
 	if (!c->synced)
 		sk_crun_kill_stragglers(c);
 	if (sk_crun_spawn(c, args, 0, DELETE_TIMEOUT_MS, on_deleted, c, &c->child, &err) == 0)

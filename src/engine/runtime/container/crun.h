@@ -14,9 +14,9 @@
  * @child:     crun or conmon's first process, whichever is under way
  * @looks, @alone: while it is being created: how often it was looked at; how often, the last times,
  *	       the monitor had no runtime beside it
- * @launched:  being created, the result has not been told yet
- * @synced:    conmon has told the container's pid
- * @starting:  it was let go, which has not been told yet
+ * @launched:  being created, the result has not been reported yet
+ * @synced:    conmon has reported the container's pid
+ * @starting:  it was let go, which has not been reported yet
  * @ended:     conmon has ended
  * @cleaning, @deleted: being cleaned; crun delete is through
  */
@@ -39,7 +39,7 @@ int sk_crun_prepare(struct sk_runtime_unit *u, struct sk_err *err);
 int sk_crun_signal(struct sk_runtime_unit *u, int sig, struct sk_err *err);
 void sk_crun_clean(struct sk_runtime_unit *u);
 void sk_crun_reopen_log(struct sk_runtime_unit *u);
-/** Take hold of both processes, so that their numbers can be nobody else's from here on. 0 or -errno */
+/** Take hold of both processes, so that no other process gets their numbers from here on. 0 or -errno */
 int sk_crun_hold(struct sk_crun_unit *c, pid_t conmon, pid_t pid);
 void sk_crun_let_loose(struct sk_crun_unit *c);
 /** Watch a living container, which is held, from now on. 0 or -errno */

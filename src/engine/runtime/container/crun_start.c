@@ -23,7 +23,7 @@ static void started(struct sk_crun_unit *c, const struct sk_err *err)
 {
 	c->starting = false;
 	c->u->events->started(c->u->arg, err);
-	/* It may have ended before its start was confirmed; that is told in this order. */
+	/* It may have ended before its start was confirmed; start and end are reported in this order. */
 	if (!err && c->ended && !c->cleaning)
 		sk_crun_report_end(c);
 }
@@ -37,7 +37,7 @@ static int on_let_go(sd_event_source *s, void *arg)
 	return 0;
 }
 
-static void on_started(void *arg, int status, const char *out, const char *err_tail)
+static void on_crun_started(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_crun_unit *c = arg;
 	struct sk_err err;
@@ -54,10 +54,10 @@ static int ask_crun(struct sk_crun_unit *c, struct sk_err *err)
 	char start[] = "start";
 	char *const args[] = { start, (char *)c->u->id, NULL };
 
-	return sk_crun_spawn(c, args, 0, START_TIMEOUT_MS, on_started, c, &c->child, err);
+	return sk_crun_spawn(c, args, 0, START_TIMEOUT_MS, on_crun_started, c, &c->child, err);
 }
 
-static bool has_ended(int pidfd)
+static bool process_has_ended(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
@@ -65,8 +65,9 @@ static bool has_ended(int pidfd)
 }
 
 /*
- * The byte comes before the name goes: who is killed in between leaves a pipe that nobody reads, which
- * says to the next one that it is done. Whoever opens the pipe has to write, or its reader spins.
+ * The byte is written before the pipe is removed: a daemon that is killed in between leaves a pipe without
+ * a reader, by which the next one sees that the container was let go. The pipe is never opened without a
+ * write: its reader would spin.
  */
 static int let_go(const struct sk_crun_unit *c)
 {
@@ -82,7 +83,7 @@ static int let_go(const struct sk_crun_unit *c)
 	if (!S_ISFIFO(st.st_mode))
 		return -ENOTSUP;
 	fd = open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && (errno != ENXIO || has_ended(c->pid_fd)))
+	if (fd < 0 && (errno != ENXIO || process_has_ended(c->pid_fd)))
 		return -errno;
 	if (fd >= 0 && write(fd, "", 1) != 1)
 		return -errno;

@@ -8,7 +8,7 @@
 
 #define SK_IDMAP_SIZE 65536u
 
-/** struct sk_userns - a user namespace, and the process that made it and has been told to end */
+/** struct sk_userns - a user namespace, and the process that made it and has been asked to end */
 struct sk_userns {
 	int fd;
 	pid_t holder;

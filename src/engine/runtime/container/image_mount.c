@@ -65,7 +65,7 @@ static bool is_mounted(const char *path)
 	       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-static void give_up(const char *dir, const char *name)
+static void image_unmount(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
 
@@ -96,17 +96,18 @@ static bool is_stale(void *arg, const char *name, const struct sk_digest *digest
 	return sk_digest_equal(digest, s->digest) && !sk_streq(name, s->keep);
 }
 
-static void give_up_all(const char *dir,
-			bool (*wanted)(void *arg, const char *name, const struct sk_digest *digest),
-			void *arg)
+static void image_unmount_all(const char *dir,
+			      bool (*matches)(void *arg, const char *name,
+					      const struct sk_digest *digest),
+			      void *arg)
 {
 	DIR *d = opendir(dir);
 	struct sk_digest digest;
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
-		if (parse_name(e->d_name, &digest) && wanted(arg, e->d_name, &digest))
-			give_up(dir, e->d_name);
+		if (parse_name(e->d_name, &digest) && matches(arg, e->d_name, &digest))
+			image_unmount(dir, e->d_name);
 	if (d)
 		(void)closedir(d);
 }
@@ -137,7 +138,7 @@ int sk_image_mount_get(const char *run_dir, const struct sk_digest *digest, int 
 		return sk_err_set(err, r, "bad-image", "cannot mount the image%s%s: %s",
 				  info->name ? " " : "", info->name ? info->name : "",
 				  strerror(-r));
-	give_up_all(dir, is_stale, &(struct stale){ digest, name });
+	image_unmount_all(dir, is_stale, &(struct stale){ digest, name });
 	return 0;
 }
 
@@ -159,5 +160,5 @@ void sk_image_mount_sweep(const char *run_dir,
 	char dir[PATH_MAX];
 
 	if (snprintf(dir, sizeof(dir), "%s/images", run_dir) < (int)sizeof(dir))
-		give_up_all(dir, is_unused, &(struct sweep){ is_used, arg });
+		image_unmount_all(dir, is_unused, &(struct sweep){ is_used, arg });
 }

@@ -103,7 +103,7 @@ static bool hand_on_lines(struct log_reader *l)
 }
 
 /* Return: bytes read, 0 at the end of the file */
-static size_t fill(struct log_reader *l, int fd)
+static size_t log_fill(struct log_reader *l, int fd)
 {
 	ssize_t n;
 
@@ -145,14 +145,14 @@ static void open_present(struct log_reader *l)
 	l->skip = false;
 }
 
-static bool has_ended(const struct log_reader *l)
+static bool log_has_ended(const struct log_reader *l)
 {
 	if (!l->query.follow || (l->query.until_s && sk_wall_s() > l->query.until_s))
 		return true;
 	return l->sink.is_over(l->sink.arg);
 }
 
-static void finish(struct log_reader *l)
+static void log_finish(struct log_reader *l)
 {
 	l->over = true;
 	(void)sd_event_source_set_enabled(l->work, SD_EVENT_OFF);
@@ -171,7 +171,7 @@ static void at_end(struct log_reader *l)
 		return;
 	}
 	/* Looked at before the last read, so that nothing written before the end is missed. */
-	ended = has_ended(l);
+	ended = log_has_ended(l);
 	if (rotated(l)) {
 		/* Once more: it may have grown before the new one was made. */
 		if (!l->switching && l->fd >= 0) {
@@ -190,7 +190,7 @@ static void at_end(struct log_reader *l)
 		l->switching = true;
 		return;
 	}
-	finish(l);
+	log_finish(l);
 }
 
 static int on_work(sd_event_source *s, void *arg)
@@ -204,7 +204,7 @@ static int on_work(sd_event_source *s, void *arg)
 	}
 	if (!hand_on_lines(l))
 		return 0;
-	if (fd >= 0 && fill(l, fd) > 0)
+	if (fd >= 0 && log_fill(l, fd) > 0)
 		l->switching = false;
 	else
 		at_end(l);
@@ -233,7 +233,7 @@ static off_t tail_offset(int fd, int64_t *lines)
 		if (n <= 0)
 			return 0;
 		while (n-- > 0) {
-			/* The newline before the first wanted line is the last one to look at. */
+			/* The newline before the first line of the tail is the last one to look at. */
 			if (chunk[n] != '\n')
 				continue;
 			if (*lines == 0)
@@ -277,7 +277,7 @@ static int open_files(struct log_reader *l, const char *log_path)
 	return 0;
 }
 
-static int begin(struct log_reader *l, const char *log_dir)
+static int log_begin(struct log_reader *l, const char *log_dir)
 {
 	int r = sd_event_add_defer(l->event, &l->work, on_work, l);
 
@@ -308,7 +308,7 @@ int sk_container_open_log(const struct sk_runtime_unit *u, const struct sk_log_q
 	l->sink = *sink;
 	l->old_fd = l->fd = -1;
 	r = open_files(l, u->log_path);
-	r = r ?: begin(l, u->kind->env->log_dir);
+	r = r ?: log_begin(l, u->kind->env->log_dir);
 	if (r < 0) {
 		reader_close(&l->base);
 		return sk_err_set(err, r, "io", "cannot read the log of %s: %s", u->app->name,

@@ -29,7 +29,7 @@ static int mount_read_only(const char *path, const char *dir, const char *at)
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	/* The one of an earlier daemon may be of an older version; who runs it goes on. */
+	/* The mount of an earlier daemon may show an older version. Processes that run it are not affected. */
 	while (umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		;
 	r = make_file(at);

@@ -37,7 +37,7 @@ static int join(char buf[static PATH_MAX], const char *dir, const char *name)
 }
 
 /* Folders that a capsule's processes must pass through are open to search, not to list. */
-static int make_dir(char buf[static PATH_MAX], const char *dir, const char *name)
+static int rootfs_make_dir(char buf[static PATH_MAX], const char *dir, const char *name)
 {
 	int r = join(buf, dir, name);
 
@@ -54,7 +54,7 @@ int sk_rootfs_mount_image(const struct sk_rootfs *r, const char *image, struct s
 	char path[PATH_MAX];
 	int e;
 
-	e = make_dir(path, r->dir, "rootfs");
+	e = rootfs_make_dir(path, r->dir, "rootfs");
 	if (e < 0)
 		return fail(err, e, "make", path);
 	if (r->userns_fd >= 0)
@@ -69,10 +69,10 @@ int sk_rootfs_mount_image(const struct sk_rootfs *r, const char *image, struct s
 
 /*
  * How much of @path exists inside the root, as a real path: "/var/run/data/x" with a link
- * /var/run -> /run gives "/run" and the rest "/data/x".
+ * /var/run -> /run gives "/run" and @ret_missing "/data/x".
  */
 static int existing_part(int root_fd, const char *root, const char *path,
-			 char real[static PATH_MAX], const char **ret_rest)
+			 char real[static PATH_MAX], const char **ret_missing)
 {
 	char link[64], part[PATH_MAX];
 	size_t len = strlen(path), root_len = strlen(root);
@@ -97,7 +97,7 @@ static int existing_part(int root_fd, const char *root, const char *path,
 		return -ELOOP;
 	real[n] = '\0';
 	memmove(real, real + root_len, (size_t)n - root_len + 1);
-	*ret_rest = path + len;
+	*ret_missing = path + len;
 	return 0;
 }
 
@@ -131,24 +131,24 @@ static int make_skel(const struct sk_rootfs *r, const char *root, char *const *t
 {
 	_cleanup_close_ int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char real[PATH_MAX], skel[PATH_MAX], full[PATH_MAX];
-	int e = root_fd < 0 ? -errno : make_dir(skel, r->dir, "skel"), missing = 0;
+	int e = root_fd < 0 ? -errno : rootfs_make_dir(skel, r->dir, "skel"), missing = 0;
 
 	if (e == 0 && (chmod(skel, 0755) < 0 || lchown(skel, r->uid_base, r->uid_base) < 0))
 		e = -errno;
 	if (e < 0)
 		return fail(err, e, "make mount points in", r->dir);
 	SK_STRV_FOREACH (t, targets) {
-		const char *rest = NULL;
+		const char *lacking = NULL;
 
-		e = existing_part(root_fd, root, *t, real, &rest);
+		e = existing_part(root_fd, root, *t, real, &lacking);
 		if (e == -ENOTDIR || e == -ELOOP)
 			return sk_err_set(err, e, "bad-image",
 					  "the image has something else where the folder %s "
 					  "is needed",
 					  *t);
-		if (e == 0 && !*rest)
+		if (e == 0 && !*lacking)
 			continue;
-		if (e == 0 && snprintf(full, sizeof(full), "%s%s", real, rest) >= PATH_MAX)
+		if (e == 0 && snprintf(full, sizeof(full), "%s%s", real, lacking) >= PATH_MAX)
 			e = -ENAMETOOLONG;
 		if (e == 0)
 			e = skel_add(skel, full, r->uid_base);
@@ -173,9 +173,9 @@ static int make_upper(const struct sk_rootfs *r, char upper[static PATH_MAX],
 	int e = sk_mkdir_p(AT_FDCWD, r->upper_dir, 0700);
 
 	if (e == 0)
-		e = make_dir(upper, r->upper_dir, "upper");
+		e = rootfs_make_dir(upper, r->upper_dir, "upper");
 	if (e == 0)
-		e = make_dir(work, r->upper_dir, "work");
+		e = rootfs_make_dir(work, r->upper_dir, "work");
 	if (e == 0 && (chmod(upper, 0755) < 0 || lchown(upper, r->uid_base, r->uid_base) < 0))
 		e = -errno;
 	return e;
@@ -259,7 +259,7 @@ int sk_rootfs_mount_volumes(const struct sk_rootfs *r, const struct sk_app *app,
 	if (e == 0)
 		e = sk_mkdir_p(AT_FDCWD, base, 0700);
 	if (e == 0)
-		e = make_dir(target, r->dir, "vol");
+		e = rootfs_make_dir(target, r->dir, "vol");
 	if (e < 0)
 		return fail(err, e, "make", base);
 	for (size_t i = 0; i < app->n_volumes; i++) {
@@ -271,7 +271,7 @@ int sk_rootfs_mount_volumes(const struct sk_rootfs *r, const struct sk_app *app,
 		(void)snprintf(name, sizeof(name), "vol/%zu", i);
 		e = join(source, base, v->name);
 		if (e == 0)
-			e = make_dir(target, r->dir, name);
+			e = rootfs_make_dir(target, r->dir, name);
 		if (e == 0)
 			e = mount_volume(r, source, target, v->read_only, owner);
 		if (e < 0)
@@ -306,7 +306,7 @@ int sk_rootfs_make_devices(const struct sk_rootfs *r, const struct sk_app *app,
 
 	if (app->n_devices == 0)
 		return 0;
-	e = make_dir(dir, r->dir, "dev");
+	e = rootfs_make_dir(dir, r->dir, "dev");
 	fd = e < 0 ? e : sk_fs_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	e = fd < 0 ? fd : sk_mount_attach(fd, dir);
 	if (e < 0)

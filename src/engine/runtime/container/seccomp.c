@@ -39,7 +39,7 @@ static json_t *names(const char *const *v)
 	return TAKE_PTR(list);
 }
 
-static int add(json_t *rules, json_t *rule)
+static int profile_add(json_t *rules, json_t *rule)
 {
 	return json_array_append_new(rules, rule);
 }
@@ -62,15 +62,15 @@ static json_t *allow_if(const struct sk_seccomp_condition *c)
 
 static int add_all(json_t *rules)
 {
-	int r = add(rules, json_pack("{so ss}", "names", names(sk_seccomp_allowed), "action",
-				     "SCMP_ACT_ALLOW"));
+	int r = profile_add(rules, json_pack("{so ss}", "names", names(sk_seccomp_allowed),
+					     "action", "SCMP_ACT_ALLOW"));
 
 	if (r == 0)
-		r = add(rules, refuse(names(sk_seccomp_refused), EPERM));
+		r = profile_add(rules, refuse(names(sk_seccomp_refused), EPERM));
 	if (r == 0)
-		r = add(rules, refuse(json_pack("[s]", SK_SECCOMP_UNKNOWN), ENOSYS));
+		r = profile_add(rules, refuse(json_pack("[s]", SK_SECCOMP_UNKNOWN), ENOSYS));
 	for (const struct sk_seccomp_condition *c = sk_seccomp_conditions; r == 0 && c->name; c++)
-		r = add(rules, allow_if(c));
+		r = profile_add(rules, allow_if(c));
 	return r;
 }
 

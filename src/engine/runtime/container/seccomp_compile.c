@@ -51,7 +51,7 @@ static struct scmp_arg_cmp argument(const struct sk_seccomp_condition *c)
 	return SCMP_A0(SCMP_CMP_MASKED_EQ, c->value, 0);
 }
 
-static int fill(scmp_filter_ctx ctx)
+static int program_fill(scmp_filter_ctx ctx)
 {
 	int r = rules(ctx, SCMP_ACT_ALLOW, sk_seccomp_allowed);
 
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	int r = ctx && argc > 1 ? architectures(ctx, argv + 1) : -EINVAL;
 
 	if (r == 0)
-		r = fill(ctx);
+		r = program_fill(ctx);
 	/* A tree of comparisons instead of a chain: each call of the capsule is looked up quicker. */
 	if (r == 0)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);

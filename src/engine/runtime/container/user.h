@@ -13,7 +13,7 @@
 /**
  * struct sk_user - who a capsule's process is, in the capsule's own numbers
  * @groups: supplementary groups by the image's /etc/group
- * @home:   empty when the image does not tell
+ * @home:   empty when the image does not say
  */
 struct sk_user {
 	uid_t uid;

@@ -214,12 +214,12 @@ static void states_for_people(void **state)
 		bool up = rows[i].from == SK_CAP_RUNNING || rows[i].from == SK_CAP_STOPPING;
 
 		c.state = rows[i].from;
-		c.goal = SK_CAP_WANT_STOPPED;
+		c.goal = SK_CAP_GOAL_STOPPED;
 		sk_capsule_view(&c, &v);
 		assert_string_equal(sk_capsule_state_name(v.state), rows[i].stopped);
 		/* No number of a process that is none any more. */
 		assert_int_equal(v.pid, up ? 7 : 0);
-		c.goal = SK_CAP_WANT_RUNNING;
+		c.goal = SK_CAP_GOAL_RUNNING;
 		sk_capsule_view(&c, &v);
 		assert_string_equal(sk_capsule_state_name(v.state), rows[i].running);
 	}

@@ -194,5 +194,5 @@ int main(void)
 		cmocka_unit_test(refused_own),
 	};
 
-	return cmocka_run_group_tests_name("engine/docker/create_body", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("engine/docker/create_parse", tests, NULL, NULL);
 }
