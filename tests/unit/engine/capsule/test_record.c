@@ -122,11 +122,14 @@ static void reaches_the_disk_with_its_folder(void **state)
 	struct world *w = *state;
 	struct sk_capsule *c = saved(w, "a");
 	_cleanup_free_ char *path = disk_path(c);
-	_cleanup_free_ char *calls = sk_asprintf("write %s\nsync %s\n", path, w->e->state_dir);
+	_cleanup_free_ char *first = sk_asprintf("write %s\n", path);
+	_cleanup_free_ char *last = sk_asprintf("\nsync %s\n", w->e->state_dir);
 
 	sk_record_save(c);
 	assert_int_equal(sk_record_flush(w->e), 0);
-	assert_string_equal(shared->calls, calls);
+	/* Between them, in some builds, is the sync that sk_file_write() itself makes. */
+	assert_int_equal(strncmp(shared->calls, first, strlen(first)), 0);
+	assert_true(sk_str_ends(shared->calls, last));
 }
 
 static void a_folder_that_is_not_synced_is_a_failure(void **state)
