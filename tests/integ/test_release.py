@@ -2,16 +2,15 @@
 """Keys and releases on the desk: what is signed, what is refused, and with which words."""
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+import tokens
 from fleet import SKERRY, Failed, Fleet
-
-SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
+from tokens import SOFTHSM
 
 
 class Desk(Fleet):
@@ -193,7 +192,8 @@ def test_a_bundle_carries_everything(desk, tmp_path):
     desk.refused('digest-mismatch', bundle)
 
 
-@pytest.mark.skipif(not pathlib.Path(SOFTHSM).exists() or not shutil.which('pkcs11-tool'), reason='softhsm2 and opensc are not installed')
+@pytest.mark.plain
+@pytest.mark.skipif(bool(tokens.missing()), reason=tokens.missing())
 def test_a_key_in_a_token_signs(desk, tmp_path):
     """The private key is made in the token and never leaves it."""
     (tmp_path / 'tokens').mkdir()

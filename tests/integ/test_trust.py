@@ -13,10 +13,12 @@ import tarfile
 
 import pytest
 
+import tokens
+from tokens import SOFTHSM
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SKERRY_BUILD", TOP / "build"))
 SKERRY = BUILD / "src/cli/skerry"
-SOFTHSM = pathlib.Path("/usr/lib/softhsm/libsofthsm2.so")
 
 MANIFEST = """/dts-v1/;
 / {{
@@ -392,8 +394,8 @@ def test_bad_bundles(desk):
 
 @pytest.fixture
 def token(desk):
-    if not SOFTHSM.exists() or not shutil.which("pkcs11-tool"):
-        pytest.skip("softhsm2 and opensc are not installed")
+    if tokens.missing():
+        pytest.skip(tokens.missing())
     (desk.path / "tokens").mkdir()
     (desk.path / "softhsm.conf").write_text(f"directories.tokendir = {desk.path}/tokens\n")
     desk.env["SOFTHSM2_CONF"] = str(desk.path / "softhsm.conf")
@@ -404,6 +406,7 @@ def token(desk):
     return desk
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["EC:prime256v1", "rsa:2048"])
 def test_key_in_a_token(token, kind):
     subprocess.run(["pkcs11-tool", "--module", SOFTHSM, "--token-label", "release", "--login", "--pin", "1234",
@@ -420,6 +423,7 @@ def test_key_in_a_token(token, kind):
     assert token.ok("release", "verify", made["file"])["signer"] == "carol"
 
 
+@pytest.mark.plain
 def test_token_troubles(token):
     def uri(more):
         return f"pkcs11:token=release;object=nothing?module-path={SOFTHSM}{more}"

@@ -89,8 +89,10 @@ static void fails(const char *uri)
 static void no_token(void **state)
 {
 	fails("pkcs11:object=a?module-path=/nonexistent.so");
+#ifndef __SANITIZE_ADDRESS__ /* ends a program that loads as the provider does (RTLD_DEEPBIND) */
 	fails("pkcs11:object=a?module-path=/etc/passwd");
 	fails("pkcs11:object=a?module-path=/etc/passwd&pin-value=1234");
+#endif
 	sk_pkcs11_free(NULL);
 }
 
