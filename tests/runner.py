@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""./test and .ci/run in a tree where every tool is a stub: what breaks or does not run must fail the whole."""
+"""./test, .ci/run and tools/ in a tree where every tool is a stub: what breaks or does not run must fail the whole."""
 import os
 import pathlib
 import shutil
@@ -55,6 +55,8 @@ def run(command, stubs=(), files=()):
         return done.returncode == 0, done.stdout
 
 
+LINT = {'tools/lint': (TOP / 'tools/lint').read_text(), 'tools/layers': ''}
+REAL_FUZZ = (TOP / 'tools/fuzz').read_text()
 CASES = [
     # what, command, passes, stubs, left by an earlier run
     ('all is well', ['./test'], True, {}, []),
@@ -71,6 +73,9 @@ CASES = [
      {'tools/real-root': STUBS['tools/real-root'] + '\n[[ "$*" != *"-m plain"* ]] || echo "<testsuite/>" >"$report"'}, []),
     ('lint fails, CI', ['.ci/run'], False, {'tools/lint': 'exit 1'}, []),
     ('what runs beside the suite is killed, CI', ['.ci/run'], False, {'tools/lint': 'kill -9 $PPID'}, []),
+    ('a clean tree', ['tools/lint', '--fast'], True, {**LINT, 'bin/clang-format': 'echo clang-format version 14.0'}, []),
+    ('no clang-format', ['tools/lint', '--fast'], False, {**LINT, 'bin/clang-format': 'exit 127'}, []),
+    ('no fuzz target', ['tools/fuzz', '0'], False, {'tools/fuzz': REAL_FUZZ}, []),
     ('the suite fails, CI', ['.ci/run'], False, {'tools/real-root': 'exit 1'}, []),
 ]
 
