@@ -18,13 +18,16 @@
 #include "base/str.h"
 #include "engine/capsule/capsule.h"
 #include "engine_world.h"
+#include "io/sys/child.h"
 
 static struct shared {
 	char calls[4096];	     /* "write PATH\n", "sync PATH\n", "remove PATH\n" */
 	int write_fails, sync_fails; /* so many times */
+	_Atomic bool hold;	     /* writes stand still */
 } * shared;
 
 static uint64_t delay_max_us; /* the longest that something was put off */
+static bool no_children;      /* none can be started */
 
 static void note_call(const char *what, const char *path)
 {
@@ -38,6 +41,8 @@ int __wrap_sk_file_write(int dirfd, const char *path, const void *data, size_t l
 int __wrap_sk_file_write(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
 {
 	note_call("write", path);
+	while (shared->hold)
+		(void)usleep(1000);
 	if (shared->write_fails > 0) {
 		shared->write_fails--;
 		return -ENOSPC;
@@ -80,8 +85,21 @@ int __wrap_sd_event_add_time_relative(sd_event *e, sd_event_source **s, clockid_
 						 fn, arg);
 }
 
+int __real_sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn done,
+			 void *arg, struct sk_child **ret, struct sk_err *err);
+int __wrap_sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn done,
+			 void *arg, struct sk_child **ret, struct sk_err *err);
+int __wrap_sk_child_task(sd_event *event, const struct sk_task *task, sk_child_done_fn done,
+			 void *arg, struct sk_child **ret, struct sk_err *err)
+{
+	if (no_children)
+		return sk_err_set(err, -EAGAIN, "io", "no child today");
+	return __real_sk_child_task(event, task, done, arg, ret, err);
+}
+
 static int record_setup(void **state)
 {
+	no_children = false;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	assert_true(shared != MAP_FAILED);
@@ -220,6 +238,58 @@ static void a_save_that_failed_is_done_again(void **state)
 	assert_true(delay_max_us >= 10 * 1000000);
 }
 
+/* The child writes what it was started with; the change is the next one's, without a further change. */
+static void a_change_during_a_save_is_saved_after_it(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = saved(w, "a");
+
+	shared->hold = true;
+	c->restarts = 7;
+	sk_record_save(c);
+	UNTIL(w, w->e->saver);
+	c->restarts = 8;
+	sk_record_save(c);
+	UNTIL(w, !w->e->save_timer);
+	assert_non_null(w->e->saver);
+	shared->hold = false;
+	UNTIL(w, on_disk(c, "\"restarts\":8"));
+	UNTIL(w, !w->e->saver);
+	/* Nothing is left to be saved. */
+	assert_null(w->e->save_timer);
+	assert_true(delay_max_us < 10 * 1000000);
+}
+
+/* The daemon writes them itself, as before a save by a child: whole, and once. */
+static void without_a_child_it_is_saved_at_once(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = saved(w, "a");
+
+	no_children = true;
+	c->restarts = 7;
+	sk_record_save(c);
+	UNTIL(w, !w->e->save_timer);
+	assert_true(on_disk(c, "\"restarts\":7"));
+	assert_false(c->dirty);
+	assert_null(w->e->saver);
+}
+
+static void without_a_child_a_failure_is_tried_again(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = saved(w, "a");
+
+	no_children = true;
+	shared->write_fails = 1;
+	c->restarts = 7;
+	sk_record_save(c);
+	UNTIL(w, w->e->save_is_retry);
+	assert_false(on_disk(c, "\"restarts\":7"));
+	assert_true(delay_max_us >= 10 * 1000000);
+	UNTIL(w, on_disk(c, "\"restarts\":7"));
+}
+
 /* One that waits for its retry holds no change back. */
 static void a_change_does_not_wait_for_the_retry(void **state)
 {
@@ -258,6 +328,9 @@ int main(void)
 		RECORD_TEST(both_are_replaced),
 		RECORD_TEST(the_old_one_stays),
 		RECORD_TEST(a_save_that_failed_is_done_again),
+		RECORD_TEST(a_change_during_a_save_is_saved_after_it),
+		RECORD_TEST(without_a_child_it_is_saved_at_once),
+		RECORD_TEST(without_a_child_a_failure_is_tried_again),
 		RECORD_TEST(a_change_does_not_wait_for_the_retry),
 		RECORD_TEST(removal_is_on_the_disk_first),
 	};
