@@ -9,6 +9,7 @@
 #include "hub/auth/session.h"
 #include "hub/db/devices.h"
 #include "hub/db/orgs.h"
+#include "hub/db/tokens.h"
 #include "temp.h"
 
 /* Limits of failed logins. A password's hash is itself here: hundreds are checked. */
@@ -22,6 +23,19 @@ char *__wrap_crypt_r(const char *key, const char *salt, struct crypt_data *data)
 {
 	(void)snprintf(data->output, sizeof(data->output), "%s", key);
 	return data->output;
+}
+
+static bool no_secret;
+
+int __real_sk_secret_new(const char *prefix, char ret[static SK_SECRET_MAX],
+			 struct sk_digest *ret_hash, struct sk_err *e);
+int __wrap_sk_secret_new(const char *prefix, char ret[static SK_SECRET_MAX],
+			 struct sk_digest *ret_hash, struct sk_err *e);
+int __wrap_sk_secret_new(const char *prefix, char ret[static SK_SECRET_MAX],
+			 struct sk_digest *ret_hash, struct sk_err *e)
+{
+	return no_secret ? sk_err_set(e, -EIO, "io", "no random bytes")
+			 : __real_sk_secret_new(prefix, ret, ret_hash, e);
 }
 
 struct world {
@@ -155,6 +169,147 @@ static void changes_of_a_password(void **state)
 	assert_int_equal(sk_login_limit_change(w.hub, 2, &err), 0);
 }
 
+/* Half of the threads at most check passwords: who comes on top is not counted as a failed login. */
+static void at_most_half_of_the_threads(void **state)
+{
+	struct sk_login l = { "acme", "alice", PASSWORD, "192.0.2.1" };
+	_cleanup_world_ struct world w;
+	struct sk_login_result got = { 0 };
+	unsigned half;
+
+	start(&w);
+	half = w.hub->config.threads / 2;
+	assert_true(half > 1);
+	w.hub->hashing = half;
+	for (int i = 0; i < 2 * 5; i++)
+		assert_int_equal(sk_login_check(w.hub, &l, &got, &err), -EAGAIN);
+	assert_int_equal(w.hub->hashing, half);
+	w.hub->hashing = half - 1;
+	assert_int_equal(sk_login_check(w.hub, &l, &got, &err), 0);
+	assert_int_equal(got.r, 0);
+	assert_int_equal(w.hub->hashing, half - 1);
+}
+
+/* --- what is recorded of a login --- */
+
+static struct sk_login_result checked_alice(struct world *w)
+{
+	struct sk_login l = { "acme", "alice", PASSWORD, "192.0.2.1" };
+	struct sk_login_result got = { 0 };
+
+	assert_int_equal(sk_login_check(w->hub, &l, &got, &err), 0);
+	assert_int_equal(got.r, 0);
+	return got;
+}
+
+static int64_t good_token(struct sk_conn *c, const struct sk_login_token *t)
+{
+	struct sk_token_owner owner;
+	struct sk_digest hash;
+
+	assert_int_equal(sk_secret_hash(t->secret, &hash), 0);
+	return c->tokens->check(c, &hash, t->expires_s - 1, &owner, &err);
+}
+
+static void a_right_password_gets_a_token(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct sk_login_token first, t = { 0 };
+	struct sk_login_result got;
+	struct sk_conn *c;
+
+	start(&w);
+	got = checked_alice(&w);
+	assert_int_equal(sk_db_begin(w.hub->db, &c, &err), 0);
+	assert_int_equal(sk_login_record(c, "alice", &got, &first, &err), 0);
+	assert_int_equal(good_token(c, &first), 1);
+	/* The oldest of 33 ends. */
+	for (int i = 0; i < 32; i++)
+		assert_int_equal(sk_login_record(c, "alice", &got, &t, &err), 0);
+	assert_int_equal(good_token(c, &first), 0);
+	assert_int_equal(good_token(c, &t), 1);
+	sk_db_rollback(c);
+}
+
+static void assert_changed(struct sk_conn *c, const struct sk_login_result *was)
+{
+	struct sk_login_token t = { 0 };
+
+	assert_int_equal(sk_login_same(c, "alice", &was->user, &err), -EACCES);
+	assert_string_equal(err.slug, "unauthorized");
+	assert_int_equal(sk_login_record(c, "alice", was, &t, &err), -EACCES);
+	assert_string_equal(t.secret, "");
+}
+
+/* Between the check and the transaction: another password, another user of that name, none. */
+static void not_when_the_user_was_changed_meanwhile(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct sk_login_result got, other;
+	struct sk_conn *c;
+
+	start(&w);
+	got = checked_alice(&w);
+	assert_int_equal(sk_db_begin(w.hub->db, &c, &err), 0);
+	assert_int_equal(sk_login_same(c, "alice", &got.user, &err), 0);
+	other = got;
+	other.user.id++;
+	assert_changed(c, &other);
+	other = got;
+	other.user.password[0]++;
+	assert_changed(c, &other);
+	assert_int_equal(c->users->add(c, got.org, "carol", "owner", PASSWORD, false, &err), 0);
+	assert_int_equal(c->users->remove(c, got.org, "alice", &err), 1);
+	assert_changed(c, &got);
+	sk_db_rollback(c);
+}
+
+static int find_fails(struct sk_conn *c, int64_t org, const char *name, struct sk_user *ret,
+		      struct sk_err *e)
+{
+	return sk_err_set(e, -EIO, "io", "the disk");
+}
+
+static int add_fails(struct sk_conn *c, int64_t org, int64_t user, const char *name,
+		     const char *kind, const struct sk_digest *hash, int64_t expires_s,
+		     int64_t *ret_id, struct sk_err *e)
+{
+	return sk_err_set(e, -EIO, "io", "the disk");
+}
+
+/* A failure is told as what it is, and no token is given out that is not on record. */
+static void a_failure_to_record_is_told(void **state)
+{
+	_cleanup_world_ struct world w;
+	struct sk_login_token t = { 0 };
+	struct sk_login_result got;
+	struct sk_user_repo users;
+	struct sk_token_repo tokens;
+	struct sk_conn *c;
+
+	start(&w);
+	got = checked_alice(&w);
+	assert_int_equal(sk_db_begin(w.hub->db, &c, &err), 0);
+	const struct sk_user_repo *real_users = c->users;
+	const struct sk_token_repo *real_tokens = c->tokens;
+
+	users = *real_users;
+	users.find = find_fails;
+	c->users = &users;
+	assert_int_equal(sk_login_same(c, "alice", &got.user, &err), -EIO);
+	assert_int_equal(sk_login_record(c, "alice", &got, &t, &err), -EIO);
+	c->users = real_users;
+	no_secret = true;
+	assert_int_equal(sk_login_record(c, "alice", &got, &t, &err), -EIO);
+	no_secret = false;
+	tokens = *real_tokens;
+	tokens.add = add_fails;
+	c->tokens = &tokens;
+	assert_int_equal(sk_login_record(c, "alice", &got, &t, &err), -EIO);
+	c->tokens = real_tokens;
+	sk_db_rollback(c);
+}
+
 /* --- sessions of devices --- */
 
 static void add_device(struct sk_conn *c, const char *uid, const char *status)
@@ -200,6 +355,10 @@ int main(void)
 		cmocka_unit_test(networks_count_as_one),
 		cmocka_unit_test(a_success_does_not_clear_the_way),
 		cmocka_unit_test(changes_of_a_password),
+		cmocka_unit_test(at_most_half_of_the_threads),
+		cmocka_unit_test(a_right_password_gets_a_token),
+		cmocka_unit_test(not_when_the_user_was_changed_meanwhile),
+		cmocka_unit_test(a_failure_to_record_is_told),
 		cmocka_unit_test(a_session_is_for_who_is_accepted),
 	};
 
