@@ -82,7 +82,12 @@ static int f_truncate(struct sk_fs *fs, int fd, uint64_t size)
 
 static int f_allocate(struct sk_fs *fs, int fd, uint64_t size)
 {
-	return -EOPNOTSUPP;
+	const struct fault_plan *p = sk_container_of(fs, struct fault_fs, fs)->plan;
+
+	if (p->allocate == 0)
+		return -EOPNOTSUPP;
+	(void)REAL(fs)->ops->allocate(REAL(fs), fd, size);
+	return p->allocate;
 }
 
 static void f_flush_start(struct sk_fs *fs, int fd, uint64_t offset, uint64_t len)

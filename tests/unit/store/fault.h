@@ -15,6 +15,7 @@ struct fault_plan {
 	bool writes_only; /* counts only what takes room: open for writing, pwrite, fsync */
 	bool read_only;	  /* counts only what changes anything */
 	unsigned seen;
+	int allocate;		  /* an allocation answers this, when it has taken room already */
 	struct sk_fs_space space; /* told instead of the real one, when total_bytes is set */
 };
 

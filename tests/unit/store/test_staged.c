@@ -521,6 +521,45 @@ static void no_room_up_front(void **state)
 	sk_store_close(s);
 }
 
+static uint64_t allocated_bytes(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* The file system said that there is room and then has none, or the user of the store has none left. */
+static void allocation_fails(void **state)
+{
+	const int codes[] = { -ENOSPC, -EDQUOT };
+	struct fault_plan plan = { .fail_at = ~0u };
+	struct sk_digest d = digest_of(bytes, SIZE);
+	const char *part = store_path(*state, "staging", &d, ".part");
+	struct sk_staged *st = NULL;
+	struct sk_fs *fs = NULL;
+	struct sk_store *s;
+
+	assert_int_equal(fault_fs_open(*state, &plan, &fs), 0);
+	assert_int_equal(sk_store_open_fs(fs, &s, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct sk_err err = SK_ERR_INIT;
+
+		assert_int_equal(sk_staged_open(s, &d, SIZE, &st, NULL), 0);
+		assert_int_equal(
+			sk_staged_write(st, bytes, 1000 * (i + 1) - sk_staged_offset(st), NULL), 0);
+		sk_staged_close(st);
+		plan.allocate = codes[i];
+		assert_int_equal(sk_staged_open(s, &d, SIZE, &st, &err), -ENOSPC);
+		assert_string_equal(err.slug, "no-space");
+		/* What has arrived stays, what was allocated for the rest does not. */
+		assert_int_equal(sk_store_part_bytes(s, &d), 1000 * (i + 1));
+		assert_true(allocated_bytes(part) < SIZE / 2);
+		plan.allocate = 0;
+	}
+	sk_store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +583,7 @@ int main(void)
 		STORE_TEST(failed_fsync_is_not_believed),
 		STORE_TEST(disk_full_in_the_middle),
 		STORE_TEST(no_room_up_front),
+		STORE_TEST(allocation_fails),
 	};
 
 	return cmocka_run_group_tests_name("store/staged", tests, fill, NULL);
