@@ -626,6 +626,166 @@ static void each_operation_fails(void **state)
 	unload(&d);
 }
 
+/* --- what is said to be done is on the disk --- */
+
+enum deed { STAGE, APPLY, HEALTHY, UNHEALTHY, CANCEL, COLLECT, DEEDS };
+
+static int do_it(struct device *d, enum deed deed, uint64_t *number, unsigned round)
+{
+	struct sk_digest release;
+	char version[16];
+
+	(void)snprintf(version, sizeof(version), "%u", round);
+	release = digest_of(version, strlen(version));
+	switch (deed) {
+	case STAGE:
+		return sk_generations_stage(d->g, &release, version, false, 2, number, NULL);
+	case APPLY:
+		return sk_generations_apply(d->g, *number, NULL);
+	case HEALTHY:
+		return sk_generations_healthy(d->g, NULL);
+	case UNHEALTHY:
+		return sk_generations_unhealthy(d->g, "x", NULL);
+	case CANCEL:
+		return sk_generations_cancel(d->g, *number, "x", NULL);
+	case COLLECT:
+		return sk_generations_collect(d->g, 1, NULL);
+	case DEEDS:
+		break;
+	}
+	return -EINVAL;
+}
+
+static void prepare_it(struct device *d, enum deed deed, uint64_t *number, unsigned round)
+{
+	if (deed != STAGE)
+		assert_int_equal(do_it(d, STAGE, number, round), 0);
+	if (deed > APPLY)
+		assert_int_equal(do_it(d, APPLY, number, round), 0);
+	if (deed == COLLECT)
+		assert_int_equal(do_it(d, UNHEALTHY, number, round), 0);
+	if (deed == COLLECT)
+		put_record(d, "generation-00000000000000000777", "garbage");
+}
+
+/* Of a collection: the good one and the last bad one are left, the garbage is not. */
+static void assert_done(struct device *d, enum deed deed, uint64_t number)
+{
+	static const enum sk_gen_state states[] = { SK_GEN_STAGED, SK_GEN_TRYING, SK_GEN_GOOD,
+						    SK_GEN_BAD,	   SK_GEN_BAD,	  SK_GEN_BAD };
+	_cleanup_strv_ char **names = NULL;
+
+	assert_non_null(sk_generations_get(d->g, number));
+	assert_int_equal(sk_generations_get(d->g, number)->state, states[deed]);
+	if (deed != COLLECT)
+		return;
+	assert_int_equal(sk_store_list_records(d->s, &names, NULL), 0);
+	assert_int_equal(sk_strv_len(names), 3);
+}
+
+/* A collection forgets nothing that is on record, or its release would go and the record stay. */
+static void assert_known(struct device *d)
+{
+	_cleanup_strv_ char **names = NULL;
+	uint64_t number;
+
+	assert_int_equal(sk_store_list_records(d->s, &names, NULL), 0);
+	SK_STRV_FOREACH (name, names)
+		if (sk_str_starts(*name, "generation-") && !sk_str_ends(*name, "777") &&
+		    sk_parse_u64(*name + strlen("generation-"), &number) == 0)
+			assert_non_null(sk_generations_get(d->g, number));
+}
+
+static void done_is_on_record_of(struct device *d, enum deed deed)
+{
+	bool done = false;
+
+	for (unsigned i = 0; !done; i++) {
+		uint64_t number = 0;
+		int r;
+
+		prepare_it(d, deed, &number, i);
+		d->plan = (struct fault_plan){ .fail_at = i / 2, .code = -EIO, .stay = i % 2 };
+		r = do_it(d, deed, &number, i);
+		done = d->plan.seen <= d->plan.fail_at;
+		d->plan = (struct fault_plan){ .fail_at = ~0u };
+		if (deed == COLLECT)
+			assert_known(d);
+		reload(d);
+		if (r == 0)
+			assert_done(d, deed, number);
+		assert_true(!done || r == 0);
+		if (sk_generations_running(d->g)->state == SK_GEN_TRYING)
+			assert_int_equal(sk_generations_unhealthy(d->g, "end", NULL), 0);
+		assert_int_equal(sk_generations_collect(d->g, 1, NULL), 0);
+		assert_true(i < 400);
+	}
+}
+
+/* Each operation fails in turn, once or from then on. */
+static void done_is_on_record(void **state)
+{
+	for (enum deed deed = STAGE; deed < DEEDS; deed++) {
+		struct device d = { .path = *state };
+
+		load(&d);
+		if (deed == STAGE)
+			make_good(&d, "1.0", false);
+		done_is_on_record_of(&d, deed);
+		unload(&d);
+	}
+}
+
+/* Just the next thing written fails: what comes after it must not pass for the whole. */
+static void fail_once(struct device *d)
+{
+	d->plan = (struct fault_plan){ .code = -EIO, .writes_only = true };
+}
+
+static void one_failed_write_is_a_failure(void **state)
+{
+	struct device d = { .path = *state };
+	struct sk_digest release = digest_of("x", 1);
+	_cleanup_strv_ char **found = NULL;
+	uint64_t number, older;
+
+	load(&d);
+	make_good(&d, "1", false);
+	fail_once(&d);
+	assert_int_equal(sk_generations_stage(d.g, &release, "x", false, 2, &number, NULL), -EIO);
+	older = stage(&d, "2", false);
+	try_out(&d, "3", false);
+	fail_once(&d);
+	assert_int_equal(sk_generations_unhealthy(d.g, "x", NULL), -EIO);
+	fail_once(&d);
+	assert_int_equal(sk_generations_apply(d.g, older, NULL), -EIO);
+	assert_int_equal(sk_generations_get(d.g, older)->state, SK_GEN_STAGED);
+	assert_int_equal(sk_generations_apply(d.g, older, NULL), 0);
+	assert_int_equal(sk_store_del_record(d.s, "generation-00000000000000000001", NULL), 0);
+	fail_once(&d);
+	assert_int_equal(sk_generations_verify(d.g, &found, NULL), -EIO);
+	assert_true(sk_generations_verify(d.g, &found, NULL) > 0);
+	assert_int_equal(sk_store_del_record(d.s, "current", NULL), 0);
+	fail_once(&d);
+	assert_int_equal(sk_generations_verify(d.g, &found, NULL), -EIO);
+	unload(&d);
+}
+
+/* An ephemeral one ends with the boot, and its record cannot be removed. */
+static void a_failed_removal_is_a_failure(void **state)
+{
+	struct device d = { .path = *state };
+	const struct sk_generation *running = NULL;
+
+	load(&d);
+	make_good(&d, "1", false);
+	make_good(&d, "2", true);
+	d.plan = (struct fault_plan){ .code = -EIO, .stay = true };
+	assert_int_equal(sk_generations_boot(d.g, true, &running, NULL), -EIO);
+	assert_int_equal(running->number, 1);
+	unload(&d);
+}
+
 static void boot_identity(void **state)
 {
 	struct device d = { .path = *state };
@@ -749,6 +909,9 @@ int main(void)
 		STORE_TEST(disk_refuses),
 		STORE_TEST(refused_verdict_is_caught_up),
 		STORE_TEST(each_operation_fails),
+		STORE_TEST(done_is_on_record),
+		STORE_TEST(one_failed_write_is_a_failure),
+		STORE_TEST(a_failed_removal_is_a_failure),
 		STORE_TEST(boot_identity),
 	};
 
