@@ -758,6 +758,35 @@ static void an_apply_that_cannot_be_recorded(void **state)
 	w.mount = NULL;
 }
 
+static bool capsules_active(const struct sk_part_target *to)
+{
+	return sk_capsule_part_ops.is_active(w.u->capsules, to);
+}
+
+/* Not before the target was looked at, not without one of its capsules, not beside one that does not belong. */
+static void capsules_are_active(void **state)
+{
+	const struct sk_capsule_plan *plan = sk_capsule_part_plan(w.u->capsules);
+	struct sk_part_target other;
+	struct sk_capsule *c;
+
+	go(&one);
+	apply(&two);
+	UNTIL(sk_machine_state(w.u->machine) == SK_UPD_SETTLING);
+	assert_true(capsules_active(&plan->target));
+	other = plan->target;
+	other.generation++;
+	assert_false(capsules_active(&other));
+	assert_int_equal(sk_strv_len(plan->surplus), 1);
+	c = sk_engine_find(w.engine, plan->surplus[0], NULL);
+	fake_set_state(c, SK_CAPSULE_RUNNING);
+	assert_false(capsules_active(&plan->target));
+	fake_set_state(c, SK_CAPSULE_EXITED);
+	assert_true(capsules_active(&plan->target));
+	fake_forget(sk_engine_find(w.engine, plan->desired[0].id, NULL));
+	assert_false(capsules_active(&plan->target));
+}
+
 /* A second part, as the OS will be: what was asked of it stands in fake_trace between the capsules' own. */
 
 static bool second_fails;
@@ -885,6 +914,7 @@ int main(void)
 		TEST(damaged_good_release_while_another_is_tried),
 		TEST(record_of_kept_releases_fails),
 		TEST(an_apply_that_cannot_be_recorded),
+		TEST(capsules_are_active),
 		TEST(a_second_part_goes_with_the_capsules),
 		TEST(a_second_part_takes_the_capsules_back),
 		TEST(parts_are_bounded),
