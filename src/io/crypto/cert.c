@@ -152,6 +152,8 @@ int sk_crl_facts(const void *pem, size_t len, struct sk_crl_facts *ret, struct s
 		f.revoked[i].since_s = sk_asn1_time(X509_REVOKED_get0_revocationDate(e));
 	}
 	f.number = sk_x509_crl_number(crl);
+	if (f.number == UINT64_MAX)
+		f.number = 0;
 	f.from_s = sk_asn1_time(X509_CRL_get0_lastUpdate(crl));
 	f.to_s = sk_asn1_time(X509_CRL_get0_nextUpdate(crl));
 	*ret = f;

@@ -108,6 +108,7 @@ struct sk_crl_subject {
 int sk_ca_revoke(const struct sk_ca *ca, const struct sk_crl_subject *what, char **ret,
 		 size_t *ret_len, struct sk_err *err);
 
+/** struct sk_crl_facts - @number: 0 also for one that does not fit, so that counting on does not wrap */
 struct sk_crl_facts {
 	char *issuer;
 	uint64_t number;

@@ -232,6 +232,32 @@ static void revokes(void **state)
 	assert_int_equal(sk_crl_facts("junk", 4, &list, &err), -EINVAL);
 }
 
+/* The number of a list from elsewhere may have 20 bytes. One more than the largest that fits would be 0 again. */
+static void crl_number_that_does_not_fit(void **state)
+{
+	_cleanup_(sk_crl_facts_done) struct sk_crl_facts list = { 0 };
+	_cleanup_(BIO_free_allp) BIO *in = NULL, *out = BIO_new(BIO_s_mem());
+	_cleanup_(X509_CRL_freep) X509_CRL *crl = NULL;
+	_cleanup_(ASN1_INTEGER_freep) ASN1_INTEGER *number = NULL;
+	_cleanup_free_ char *pem = NULL, *large = NULL;
+	struct sk_crl_subject what = { .number = 7, .from_s = PKI_NOW, .to_s = PKI_NOW + PKI_DAY };
+	size_t len;
+
+	assert_int_equal(sk_ca_revoke(&ca, &what, &pem, &len, NULL), 0);
+	in = BIO_new_mem_buf(pem, (int)len);
+	crl = PEM_read_bio_X509_CRL(in, NULL, NULL, NULL);
+	number = s2i_ASN1_INTEGER(NULL, "0x10000000000000000");
+	assert_non_null(crl);
+	assert_non_null(number);
+	assert_int_equal(X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, X509V3_ADD_REPLACE),
+			 1);
+	assert_true(X509_CRL_sign(crl, root_key->pkey, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_bio_X509_CRL(out, crl), 1);
+	assert_int_equal(sk_bio_text(out, &large, &len, NULL), 0);
+	assert_int_equal(sk_crl_facts(large, len, &list, NULL), 0);
+	assert_int_equal(list.number, 0);
+}
+
 static int say(void *arg, const char *what, char *buf, size_t size)
 {
 	memcpy(buf, arg, strlen(arg));
@@ -286,10 +312,15 @@ static void certificate_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(certifies),	    cmocka_unit_test(certifies_servers),
-		cmocka_unit_test(root_for_servers), cmocka_unit_test(refuses),
-		cmocka_unit_test(requests),	    cmocka_unit_test(revokes),
-		cmocka_unit_test(key_files),	    cmocka_unit_test(certificate_files),
+		cmocka_unit_test(certifies),
+		cmocka_unit_test(certifies_servers),
+		cmocka_unit_test(root_for_servers),
+		cmocka_unit_test(refuses),
+		cmocka_unit_test(requests),
+		cmocka_unit_test(revokes),
+		cmocka_unit_test(crl_number_that_does_not_fit),
+		cmocka_unit_test(key_files),
+		cmocka_unit_test(certificate_files),
 	};
 
 	return cmocka_run_group_tests_name("io/pki", tests, set_up, tear_down);
