@@ -219,7 +219,7 @@ class World:
                     found.append(int(p.parent.name))
         return found
 
-    def rests(self):
+    def leftovers(self):
         """All that a removed capsule must not leave behind."""
         groups = self.run("sh", "-c", "ls -d /sys/fs/cgroup/skerry/*/ 2>/dev/null").stdout.split()
         ids = {p.name for p in (self.folder / "run/capsules").iterdir()}

@@ -86,7 +86,7 @@ def test_release_file_found_at_the_start(device, at):
     assert len(device.fleet.jobs()) == jobs
 
 
-def test_damage_that_nobody_can_mend(device):
+def test_damage_that_nobody_can_repair(device):
     """No hub: it is told by the command, with what to do, and the device goes on."""
     device.fleet.kill_hub()
     flip(device, f'{STORE}/releases/{device.release["2.0"]}.skr', 200)

@@ -60,7 +60,7 @@ def test_life(world, driver):
     assert driver.do("remove", "web") == "bad-state"
     assert driver.do("force-remove", "web") == "ok"
     assert driver.list() == {}
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_nobody_can_write_to_the_runtime(world, driver):
@@ -143,7 +143,7 @@ def test_below_a_service_manager(world, monkeypatch):
         driver = world.driver()
         assert driver.list()["web"]["state"] == "running"
         assert driver.do("force-remove", "web") == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_files_in_memory_are_bounded(driver):
@@ -209,7 +209,7 @@ def test_failures_are_told_and_leave_nothing(world, driver):
     for name in "abcd":
         assert driver.list()[name]["error"]
         assert driver.do("remove", name) == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_refused_specs(world, driver):
@@ -233,7 +233,7 @@ def test_damaged_images(world, driver):
         driver.create(name, "/bin/true", image=image)
         assert driver.do("start", name) in ("bad-image", "child-failed", "io")
         assert driver.do("remove", name) == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_restart_policy(driver):
@@ -327,7 +327,7 @@ def test_halt(world, driver):
         "restless": "backoff", "ready": "created", "stopped": "exited"}
     # All were asked, none had to be killed.
     assert all(c["exit_code"] == 0 for n, c in driver.list().items() if n != "restless")
-    assert world.rests()["conmon"] == [] and world.rests()["groups"] == []
+    assert world.leftovers()["conmon"] == [] and world.leftovers()["groups"] == []
     # Nothing is started any more; and it may be said twice.
     for name in ("mine", "ready", "stopped"):
         for word in ("start", "restart", "prepare"):
@@ -404,7 +404,7 @@ def test_a_check_that_hangs_leaves_no_process(world, driver):
     driver = world.driver()
     assert driver.do("stop", "slow", 0) == "ok"
     assert driver.do("remove", "slow") == "ok"
-    assert world.processes(mark) == [] and world.rests() == NOTHING
+    assert world.processes(mark) == [] and world.leftovers() == NOTHING
 
 
 def test_only_its_own_processes_are_killed(driver, world):
@@ -416,7 +416,7 @@ def test_only_its_own_processes_are_killed(driver, world):
     bystander.communicate(b"\n")
     assert bystander.returncode == 0
     assert driver.do("remove", "bad") == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_logs(driver):
@@ -474,7 +474,7 @@ def test_capsules_outlive_the_daemon(world, driver):
     assert again.list()["web"]["exit_code"] == 3
     for name in ("web", "ends", "ready", "down"):
         assert again.do("force-remove", name) == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def test_after_a_boot(world, driver):
@@ -511,7 +511,7 @@ def test_monitor_killed(world, driver):
     driver.until("web", lambda c: c["state"] == "running" and c["pid"] not in (0, web["pid"]))
     assert web["pid"] not in world.processes("trap")
     driver.do("force-remove", "web")
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SKERRY_KILL_ROUNDS", "4"))))
@@ -565,9 +565,9 @@ def test_killed_at_any_moment(world, seed):
     until = time.monotonic() + 60
     while (found := set(world.processes(mark))) != running and time.monotonic() < until:
         time.sleep(0.02)
-    assert found == running, world.rests()
+    assert found == running, world.leftovers()
     assert len({c["slot"] for c in driver.list().values()}) == len(driver.list())
     for name in list(driver.list()):
         assert driver.do("force-remove", name) == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
     driver.quit()

@@ -63,7 +63,7 @@ def test_links_in_the_place_of_mount_points(world, driver, target):
         else:
             assert driver.list()["x"]["error"]
         assert driver.do("remove", "x") == "ok"
-    assert outside(world) == before and world.rests() == NOTHING
+    assert outside(world) == before and world.leftovers() == NOTHING
     assert not (world.folder / "outside").exists()
 
 
@@ -98,7 +98,7 @@ def test_passwd(world, driver, kind):
     assert driver.do("start", "number") in ("ok", "bad-image")
     for name in ("x", "number"):
         assert driver.do("force-remove", name) == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 def until(condition, what="it"):
@@ -130,7 +130,7 @@ def test_endless_output(world, driver, kind):
     driver.log("flood", 3)
     assert driver.do("stop", "flood", 0) == "ok"
     assert driver.do("remove", "flood") == "ok"
-    assert world.rests() == NOTHING and not list(log.iterdir())
+    assert world.leftovers() == NOTHING and not list(log.iterdir())
 
 
 def test_a_bomb_of_processes(world, driver):
@@ -145,7 +145,7 @@ def test_a_bomb_of_processes(world, driver):
     assert output_of(driver, "/bin/echo", "fine") == "fine\n"
     assert driver.do("stop", "bomb", 100) == "ok"
     assert driver.do("remove", "bomb") == "ok"
-    assert world.processes(mark) == [] and world.rests() == NOTHING
+    assert world.processes(mark) == [] and world.leftovers() == NOTHING
 
 
 def test_children_that_nobody_collects(world, driver):
@@ -155,7 +155,7 @@ def test_children_that_nobody_collects(world, driver):
     time.sleep(0.2)
     assert driver.do("stop", "z", 50) == "ok"
     assert driver.do("remove", "z") == "ok"
-    assert world.rests() == NOTHING
+    assert world.leftovers() == NOTHING
 
 
 WRAPPER = """#!/bin/sh
@@ -207,7 +207,7 @@ def test_a_runtime_that_breaks(world, wrapped, mode):
         wrapped.send("start x")
         time.sleep(0.5)
         assert wrapped.do("force-remove", "x") == "ok"
-        assert world.processes(mark) == [] and world.rests() == NOTHING
+        assert world.processes(mark) == [] and world.leftovers() == NOTHING
         return
     first = wrapped.do("start", "x")
     assert first in (("ok",) if mode == "delete-fails" else ("child-failed",))
@@ -220,7 +220,7 @@ def test_a_runtime_that_breaks(world, wrapped, mode):
     assert wrapped.do("start", "x") == "ok", wrapped.list()
     until(lambda: len(world.processes(mark)) == 1)
     assert wrapped.do("force-remove", "x") == "ok"
-    assert world.processes(mark) == [] and world.rests() == NOTHING
+    assert world.processes(mark) == [] and world.leftovers() == NOTHING
 
 
 @pytest.mark.parametrize("mode", ["create-hangs", "create-late", "start-late", "delete-fails"])
@@ -240,4 +240,4 @@ def test_killed_while_the_runtime_breaks(world, wrapped, mode):
     assert again.do("start", "x") == "ok"
     until(lambda: len(world.processes(mark)) == 1)
     assert again.do("force-remove", "x") == "ok"
-    assert world.processes(mark) == [] and world.rests() == NOTHING
+    assert world.processes(mark) == [] and world.leftovers() == NOTHING

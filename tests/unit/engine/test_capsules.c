@@ -223,7 +223,7 @@ static void halt(void **state)
 		assert_int_equal(ask(&req[i], &d, "POST", "/skerry/v1/halt", ""), 0);
 	assert_int_equal(update_halts, 2);
 	UNTIL(w, fakes.cleans == 2);
-	/* Their rests are still to be given back. */
+	/* What they leave behind is still to be given back. */
 	settle(w, 5);
 	assert_int_equal(req[0].status, 0);
 	for (int i = 0; i < UNITS; i++)

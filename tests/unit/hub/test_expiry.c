@@ -208,7 +208,7 @@ static void what_a_device_needs_stays(void **state)
 }
 
 /* Its images can still be fetched, however long ago it got its release. */
-static void a_device_can_mend_what_it_runs(void **state)
+static void a_device_can_fetch_again_what_it_runs(void **state)
 {
 	_cleanup_world_ struct world w;
 	struct sk_release_row row;
@@ -346,7 +346,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_waited_in_vain_leaves_a_line),
 		cmocka_unit_test(sessions_that_expired_go),
 		cmocka_unit_test(what_a_device_needs_stays),
-		cmocka_unit_test(a_device_can_mend_what_it_runs),
+		cmocka_unit_test(a_device_can_fetch_again_what_it_runs),
 		cmocka_unit_test(in_small_slices),
 		cmocka_unit_test(audit_goes_in_slices_and_never_early),
 		cmocka_unit_test(rounds),

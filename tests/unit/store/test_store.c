@@ -141,7 +141,7 @@ static void damaged_without_room_for_quarantine(void **state)
 	}
 }
 
-/* Nothing to mend: the store opens on a disk that cannot be written to, and says so when it should write. */
+/* Nothing to repair: the store opens on a disk that cannot be written to, and says so when it should write. */
 static void read_only_disk(void **state)
 {
 	struct fault_plan plan = { .fail_at = ~0u };

@@ -154,7 +154,7 @@ static void only_in_memory(void **state)
 }
 
 /* A container that no record knows is ended, once; the daemon may end in the middle of that. */
-static void rests(void **state)
+static void leftovers_are_cleaned(void **state)
 {
 	struct world *w = *state;
 
@@ -421,7 +421,7 @@ int main(void)
 		TEST(halves_go),
 		TEST(halves_that_stay),
 		TEST(only_in_memory),
-		TEST(rests),
+		TEST(leftovers_are_cleaned),
 		TEST(a_record_that_is_cut),
 		TEST(values_that_lie),
 		TEST(one_slot_for_two),

@@ -473,7 +473,7 @@ static void old_images_are_collected(void **state)
 	assert_true(sk_store_has(w.store, &first.digest));
 }
 
-static void lost_image_is_missed_and_mended(void **state)
+static void lost_image_is_missed_and_fetched(void **state)
 {
 	struct sk_image_ref web;
 
@@ -904,7 +904,7 @@ int main(void)
 		TEST(needs_all_images),
 		TEST(unapplied_releases_are_bounded),
 		TEST(old_images_are_collected),
-		TEST(lost_image_is_missed_and_mended),
+		TEST(lost_image_is_missed_and_fetched),
 		TEST(without_trust_it_runs_what_it_has),
 		TEST(roots_are_changed),
 		TEST(damaged_release_is_passed_over),
