@@ -18,14 +18,14 @@ cannot_try()
 	exit 77
 }
 
-# URI of this machine's Debian mirror, of the kind that $1 (a pattern) matches; $2 when it names none.
-mirror()
+# "deb" line of suite $2 from this machine's own Debian mirror, of the kind that $1 (a pattern) matches; nothing when
+# this machine has none.
+source_line()
 {
 	local found
 	# shellcheck disable=SC2016 # apt's own variables
-	found=$(apt-get indextargets --format '$(REPO_URI) $(SITE)$(ORIGIN)' 'Origin: Debian' 2>/dev/null |
-		awk -v want="$1" '$1 ~ want { print $1; exit }')
-	echo "${found:-$2}"
+	found=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | grep -m 1 "$1") || return 0
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $found $2 main"
 }
 
 # apt with lists of its own: of one suite, as if nothing were installed.
@@ -40,14 +40,13 @@ private_apt()
 fetch()
 {
 	local suite=$1 deb
-	local signed=/usr/share/keyrings/debian-archive-keyring.gpg
 	shift
 	lists=${FINDINGS_LISTS:-$work/lists}/$suite
 	mkdir -p "$lists"/{etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d,state/lists/partial,cache/archives/partial}
 	: >"$lists/status"
 	{
-		echo "deb [signed-by=$signed] $(mirror '/debian/$' http://deb.debian.org/debian) $suite main"
-		echo "deb [signed-by=$signed] $(mirror 'security/$' http://deb.debian.org/debian-security) $suite-security main"
+		source_line '/debian/$' "$suite"
+		source_line 'security/$' "$suite-security"
 	} >"$lists/etc/sources.list"
 	[ -e "$lists/updated" ] || private_apt update || cannot_try "no package lists of $suite from the mirror"
 	: >"$lists/updated"
