@@ -76,14 +76,13 @@ static int write_run(const struct sk_capsule *c, const char *text)
 	return r;
 }
 
+/* Into a folder that is there, see make_folders(). */
 static int write_disk(const struct sk_capsule *c, const char *text)
 {
 	char path[PATH_MAX];
 	int r = -ENAMETOOLONG;
 
 	if (snprintf(path, sizeof(path), "%s/record.json", c->disk_dir) < PATH_MAX)
-		r = sk_mkdir_p(AT_FDCWD, c->disk_dir, 0700);
-	if (r == 0)
 		r = sk_file_write(AT_FDCWD, path, text, strlen(text), 0600);
 	return r == 0 ? sk_dir_sync(AT_FDCWD, c->e->state_dir) : r;
 }
@@ -92,6 +91,17 @@ static bool needs_saving(const struct sk_capsule *c)
 {
 	return c->dirty && !c->forgotten && c->state != SK_CAP_DESTROYING &&
 	       c->state != SK_CAP_GONE;
+}
+
+/*
+ * The folders are made here and not by the saving child: a child that is killed ends some time later, and could make
+ * the folder of a capsule again that was removed meanwhile. A failure shows when the record is written.
+ */
+static void make_folders(const struct sk_engine *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (needs_saving(e->v[i]))
+			(void)sk_mkdir_p(AT_FDCWD, e->v[i]->disk_dir, 0700);
 }
 
 static int save_dirty(struct sk_engine *e)
@@ -122,22 +132,29 @@ static void mark_all_dirty(struct sk_engine *e)
 		e->v[i]->dirty = true;
 }
 
+static bool any_needs_saving(const struct sk_engine *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (needs_saving(e->v[i]))
+			return true;
+	return false;
+}
+
 static void on_saved(void *arg, int status, const char *out, const char *err_tail)
 {
 	struct sk_engine *e = arg;
+	/* Since the child had its copy; a change does not wait for the time of a retry. */
+	bool changed = any_needs_saving(e);
 
 	sk_child_free(TAKE_PTR(e->saver));
 	if (status != 0) {
 		sk_warning("capsule records could not be written to %s", e->state_dir);
 		mark_all_dirty(e);
-		save_in(e, SAVE_RETRY_MS);
-		return;
 	}
-	for (size_t i = 0; i < e->n; i++)
-		if (needs_saving(e->v[i])) {
-			save_in(e, SAVE_SOON_MS);
-			return;
-		}
+	if (changed)
+		save_in(e, SAVE_SOON_MS);
+	else if (status != 0)
+		save_in(e, SAVE_RETRY_MS);
 }
 
 static int on_save_due(sd_event_source *s, uint64_t usec, void *arg)
@@ -148,6 +165,7 @@ static int on_save_due(sd_event_source *s, uint64_t usec, void *arg)
 	e->save_timer = sd_event_source_disable_unref(e->save_timer);
 	if (e->saver)
 		return 0; /* its end looks again */
+	make_folders(e);
 	if (sk_child_task(e->event, &task, on_saved, e, &e->saver, NULL) < 0) {
 		if (sk_record_flush(e) < 0)
 			save_in(e, SAVE_RETRY_MS);
@@ -185,6 +203,7 @@ void sk_record_save(struct sk_capsule *c)
 
 int sk_record_flush(struct sk_engine *e)
 {
+	make_folders(e);
 	if (save_dirty(e) != 0) {
 		sk_warning("capsule records could not be written to %s", e->state_dir);
 		return -EIO;
@@ -215,7 +234,7 @@ static int drop_record(struct sk_capsule *c)
 	char path[PATH_MAX];
 	int r = gone ? run_path(c->e, c->id, "", path) : -ENOMEM;
 
-	/* A saving child that is still writing could make the folder again after the rename. */
+	/* A saving child that still writes would find the folder gone, and report a failure that is none. */
 	if (c->e->saver) {
 		sk_child_free(TAKE_PTR(c->e->saver));
 		mark_all_dirty(c->e);

@@ -23,6 +23,7 @@
 static struct shared {
 	char calls[4096];	     /* "write PATH\n", "sync PATH\n", "remove PATH\n" */
 	int write_fails, sync_fails; /* so many times */
+	int child_folders;	     /* so many were made by a child */
 	_Atomic bool hold;	     /* writes stand still */
 } * shared;
 
@@ -48,6 +49,16 @@ int __wrap_sk_file_write(int dirfd, const char *path, const void *data, size_t l
 		return -ENOSPC;
 	}
 	return __real_sk_file_write(dirfd, path, data, len, mode);
+}
+
+static pid_t daemon_pid;
+
+int __real_sk_mkdir_p(int dirfd, const char *path, mode_t mode);
+int __wrap_sk_mkdir_p(int dirfd, const char *path, mode_t mode);
+int __wrap_sk_mkdir_p(int dirfd, const char *path, mode_t mode)
+{
+	shared->child_folders += getpid() != daemon_pid;
+	return __real_sk_mkdir_p(dirfd, path, mode);
 }
 
 int __real_sk_dir_sync(int dirfd, const char *path);
@@ -100,6 +111,7 @@ int __wrap_sk_child_task(sd_event *event, const struct sk_task *task, sk_child_d
 static int record_setup(void **state)
 {
 	no_children = false;
+	daemon_pid = getpid();
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	assert_true(shared != MAP_FAILED);
@@ -260,6 +272,26 @@ static void a_change_during_a_save_is_saved_after_it(void **state)
 	assert_true(delay_max_us < 10 * 1000000);
 }
 
+static void a_change_during_a_save_that_fails_does_not_wait(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = saved(w, "a");
+
+	shared->hold = true;
+	shared->write_fails = 1;
+	c->restarts = 7;
+	sk_record_save(c);
+	UNTIL(w, w->e->saver);
+	c->restarts = 8;
+	sk_record_save(c);
+	UNTIL(w, !w->e->save_timer);
+	shared->hold = false;
+	UNTIL(w, !w->e->saver);
+	assert_non_null(w->e->save_timer);
+	assert_false(w->e->save_is_retry);
+	UNTIL(w, on_disk(c, "\"restarts\":8"));
+}
+
 /* The daemon writes them itself, as before a save by a child: whole, and once. */
 static void without_a_child_it_is_saved_at_once(void **state)
 {
@@ -318,6 +350,22 @@ static void removal_is_on_the_disk_first(void **state)
 	assert_non_null(strstr(shared->calls, calls));
 }
 
+/* A child that is killed for a removal ends some time later: it must not be able to make the folder again. */
+static void a_child_makes_no_folder(void **state)
+{
+	struct world *w = *state;
+	struct sk_capsule *c = make(w, "a", (struct sk_app){ 0 });
+
+	UNTIL(w, on_disk(c, "\"state\""));
+	assert_int_equal(shared->child_folders, 0);
+	/* One that went away meanwhile is made by the daemon. */
+	assert_int_equal(sk_rm_rf(AT_FDCWD, c->disk_dir), 0);
+	c->restarts = 7;
+	sk_record_save(c);
+	UNTIL(w, on_disk(c, "\"restarts\":7"));
+	assert_int_equal(shared->child_folders, 0);
+}
+
 #define RECORD_TEST(f) cmocka_unit_test_setup_teardown(f, record_setup, record_teardown)
 
 int main(void)
@@ -329,10 +377,12 @@ int main(void)
 		RECORD_TEST(the_old_one_stays),
 		RECORD_TEST(a_save_that_failed_is_done_again),
 		RECORD_TEST(a_change_during_a_save_is_saved_after_it),
+		RECORD_TEST(a_change_during_a_save_that_fails_does_not_wait),
 		RECORD_TEST(without_a_child_it_is_saved_at_once),
 		RECORD_TEST(without_a_child_a_failure_is_tried_again),
 		RECORD_TEST(a_change_does_not_wait_for_the_retry),
 		RECORD_TEST(removal_is_on_the_disk_first),
+		RECORD_TEST(a_child_makes_no_folder),
 	};
 
 	return cmocka_run_group_tests_name("engine/capsule/record", tests, NULL, NULL);
